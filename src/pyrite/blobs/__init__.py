@@ -1,0 +1,1 @@
+"""Bytes on drives: volumes, shards, fragments, erasure coding. Knows nothing of buckets or of metadata."""

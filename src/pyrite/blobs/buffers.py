@@ -1,0 +1,46 @@
+"""Owns the buffers for large bodies: reused, because fresh memory costs more than every copy, and bounded."""
+
+import asyncio
+from collections import deque
+
+from pyrite.core.units import KIB, MIB
+
+BUFFER_SLACK_BYTES = 64 * KIB  # room for fragment headers beside a MiB of payload
+
+
+class BufferPool:
+    """Buffers of one MiB, or of several, plus slack. At most `capacity_bytes` are lent at a time."""
+
+    def __init__(self, capacity_bytes: int) -> None:
+        self._capacity_bytes = capacity_bytes
+        self._lent_bytes = 0
+        self._free: dict[int, list[bytearray]] = {}
+        self._free_bytes = 0
+        self._waiting: deque[asyncio.Future[None]] = deque()
+
+    async def acquire(self, payload_bytes: int) -> bytearray:
+        """A buffer of at least `payload_bytes` plus slack; waits while too many are lent."""
+        size = -(-payload_bytes // MIB) * MIB + BUFFER_SLACK_BYTES
+        while self._lent_bytes and self._lent_bytes + size > self._capacity_bytes:
+            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._waiting.append(waiter)
+            await waiter
+        self._lent_bytes += size
+        free = self._free.get(size)
+        if free:
+            self._free_bytes -= size
+            return free.pop()
+        return bytearray(size)
+
+    def release(self, buffer: bytearray) -> None:
+        """Give a buffer back; nobody may look at it any more."""
+        size = len(buffer)
+        self._lent_bytes -= size
+        if self._free_bytes + size <= self._capacity_bytes // 4:
+            self._free.setdefault(size, []).append(buffer)
+            self._free_bytes += size
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(None)
+                break

@@ -1,0 +1,99 @@
+"""Owns what a drive is to the rest of the store: the protocol, its states and its errors.
+
+All methods that touch bytes block; callers decide on which thread.
+"""
+
+from collections.abc import Sequence
+from enum import Enum
+from typing import NamedTuple, Protocol
+
+from pyrite.core.errors import OutOfSpace, Unavailable
+
+Buffer = bytes | bytearray | memoryview
+
+
+class DriveError(Unavailable):
+    """A drive did not do what was asked; it is fenced when it may have lost writes."""
+
+
+class DriveFull(OutOfSpace):
+    """The drive has no room beyond its reserve."""
+
+
+class WouldBlock(Exception):
+    """The bytes are not in memory, and the caller asked not to wait for the drive."""
+
+
+class DriveState(Enum):
+    """What may be done with a drive."""
+
+    ONLINE = "online"
+    FENCED = "fenced"  # failed a write or an fsync: not used again before a restart
+    MISSING = "missing"
+    FOREIGN = "foreign"  # belongs to another store
+    BLANK = "blank"  # empty where an identity was expected
+
+
+class Space(NamedTuple):
+    """Bytes of the file system and bytes that the store may still write."""
+
+    total_bytes: int
+    free_bytes: int
+
+
+class Drive(Protocol):
+    """Shard files on one drive, by name."""
+
+    @property
+    def id(self) -> str:
+        """The identity that the drive was given when it joined the store."""
+        ...
+
+    @property
+    def state(self) -> DriveState:
+        """ONLINE, or why the drive is not used."""
+        ...
+
+    def fence(self, reason: str) -> None:
+        """Stop using the drive for the life of the process."""
+        ...
+
+    def create(self, name: str) -> None:
+        """Make an empty shard file, durably."""
+        ...
+
+    def write(self, name: str, offset: int, buffers: Sequence[Buffer]) -> None:
+        """Write `buffers` one after the other from `offset`. Raises DriveFull or DriveError."""
+        ...
+
+    def sync(self, name: str) -> None:
+        """Make everything written to the shard durable. A failure fences the drive: it is never retried."""
+        ...
+
+    def read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
+        """Fill `target` from `offset`; how many bytes there were. Raises WouldBlock unless `wait`."""
+        ...
+
+    def punch(self, name: str, offset: int, length: int) -> None:
+        """Give the space of a range back; it reads as zeros afterwards."""
+        ...
+
+    def unlink(self, name: str) -> None:
+        """Remove a shard file; a missing one is no error."""
+        ...
+
+    def size(self, name: str) -> int | None:
+        """Bytes of the shard file, or None when there is none."""
+        ...
+
+    def names(self) -> list[str]:
+        """All shard files."""
+        ...
+
+    def space(self) -> Space:
+        """How full the drive is."""
+        ...
+
+    def close(self) -> None:
+        """Close all files."""
+        ...

@@ -1,0 +1,189 @@
+"""Owns the set of volumes as one worker sees it: the open ones it appends to, the records it reads by."""
+
+import asyncio
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import NamedTuple
+
+import msgspec
+
+from pyrite.blobs.drive import Drive, DriveError, DriveState
+from pyrite.blobs.layout import Extent, Layout
+from pyrite.blobs.openvolume import OpenVolume
+from pyrite.blobs.placement import Candidate, choose
+from pyrite.blobs.volume import Purpose, VolumeCatalog, VolumeRecord, shard_name
+from pyrite.core.clock import HybridClock
+from pyrite.core.errors import Corrupt, Unavailable
+from pyrite.core.lru import LruMap
+from pyrite.core.offload import Offload, ThreadOffload
+from pyrite.core.units import GIB
+
+VOLUME_SHARD_BYTES = 2 * GIB
+RECORDS_KEPT = 65_536
+
+_FORMAT = 1
+
+
+class ReadVolume(NamedTuple):
+    """What reading needs of a volume: geometry, and the drive and file name of each shard."""
+
+    layout: Layout
+    shards: tuple[tuple[Drive | None, str], ...]
+
+
+class Volumes:
+    """Volumes over `drives` (by id). `owner` names this worker in the records of its open volumes."""
+
+    def __init__(
+        self,
+        drives: Mapping[str, Drive],
+        catalog: VolumeCatalog,
+        clock: HybridClock,
+        owner: str,
+        parity: int | None = None,
+        shard_bytes: int = VOLUME_SHARD_BYTES,
+    ) -> None:
+        self._drives = drives
+        self._catalog = catalog
+        self._clock = clock
+        self._owner = owner
+        self._parity = parity
+        self._shard_bytes = shard_bytes
+        self._open: dict[Purpose, OpenVolume] = {}
+        self._offloads: dict[Purpose, Offload] = {}
+        self._opening = asyncio.Lock()
+        self._threads = ThreadPoolExecutor(max(4, len(drives)), thread_name_prefix="shard")
+        self._read: LruMap[int, ReadVolume] = LruMap(RECORDS_KEPT)
+
+    # ---- writing
+
+    def open_now(self, purpose: Purpose) -> OpenVolume | None:
+        """The open volume for `purpose` if it can take a write at once."""
+        volume = self._open.get(purpose)
+        return volume if volume is not None and volume.usable else None
+
+    async def open(self, purpose: Purpose) -> OpenVolume:
+        """A volume to append to; opens the next one when the last is full or has lost a shard.
+
+        Raises Unavailable or OutOfSpace.
+        """
+        async with self._opening:
+            volume = self.open_now(purpose)
+            if volume is not None:
+                return volume
+            last = self._open.pop(purpose, None)
+            if last is not None:
+                await self.seal(last)
+            volume = self._open[purpose] = await self._create(purpose)
+            return volume
+
+    async def _create(self, purpose: Purpose) -> OpenVolume:
+        for _ in range(len(self._drives) + 1):
+            layout, chosen = choose(
+                self._candidates(), len(self._drives), self._parity, purpose, self._clock.next() & 0xFFFF
+            )
+            record = await self._register(layout, chosen, purpose)
+            drives = [self._drives[drive] for drive in chosen]
+            try:
+                for index, drive in enumerate(drives):
+                    drive.create(shard_name(record.id, index))
+            except Unavailable:
+                continue  # the drive that failed is fenced or full: choose again without it
+            self._read.put(record.id, self._resolve(record))
+            return OpenVolume(record, drives, self._shard_bytes, self._offload(purpose), self._threads)
+        raise Unavailable("no drive accepts a new volume")
+
+    async def _register(self, layout: Layout, chosen: tuple[str, ...], purpose: Purpose) -> VolumeRecord:
+        while True:
+            record = VolumeRecord(_FORMAT, self._clock.next(), layout, chosen, purpose, "open", self._owner)
+            if await self._catalog.create(record):
+                return record
+
+    def _candidates(self) -> list[Candidate]:
+        found = []
+        for drive in self._drives.values():
+            if drive.state is not DriveState.ONLINE:
+                continue
+            try:
+                found.append(Candidate(drive.id, drive.space().free_bytes))
+            except DriveError:
+                continue
+        return found
+
+    def _offload(self, purpose: Purpose) -> Offload:
+        if purpose not in self._offloads:
+            self._offloads[purpose] = ThreadOffload(1, f"flush-{purpose}")
+        return self._offloads[purpose]
+
+    async def note_failures(self, volume: OpenVolume) -> None:
+        """Record shards that missed a write, before the write is acknowledged."""
+        known = set(volume.record.degraded)
+        if volume.failed <= known:
+            return
+        degraded = tuple(sorted(volume.failed | known))
+        await self._update(volume, degraded=degraded)
+
+    async def seal(self, volume: OpenVolume) -> None:
+        """Take no more writes: the record gets its final length."""
+        await self._update(volume, state="sealed", length=volume.length, live_bytes=volume.live_bytes)
+
+    async def _update(self, volume: OpenVolume, **changes: object) -> None:
+        record = msgspec.structs.replace(volume.record, generation=volume.record.generation + 1, **changes)
+        if not await self._catalog.update(record):
+            current = await self._catalog.load(record.id)
+            if current is None:
+                raise Corrupt(f"the record of open volume {record.id:016x} is gone")
+            volume.record = current
+            await self._update(volume, **changes)
+            return
+        volume.record = record
+
+    # ---- reading
+
+    def find_now(self, volume: int) -> ReadVolume | None:
+        """What reading needs of `volume`, if it is known here."""
+        return self._read.get(volume)
+
+    async def find(self, volume: int) -> ReadVolume:
+        """What reading needs of `volume`. Raises Corrupt when there is no such volume."""
+        found = self._read.get(volume)
+        if found is None:
+            record = await self._catalog.load(volume)
+            if record is None:
+                raise Corrupt(f"volume {volume:016x} has no record")
+            found = self._resolve(record)
+            self._read.put(volume, found)
+        return found
+
+    def forget(self, volume: int) -> None:
+        """Load the record again the next time: its shards may have moved."""
+        self._read.pop(volume)
+
+    def _resolve(self, record: VolumeRecord) -> ReadVolume:
+        shards = tuple(
+            (self._drives.get(drive), shard_name(record.id, index)) for index, drive in enumerate(record.drives)
+        )
+        return ReadVolume(record.layout, shards)
+
+    # ---- freeing
+
+    async def punch(self, extent: Extent) -> int:
+        """Give the space of `extent` back on every drive that is there; the bytes of each shard freed.
+
+        Blocks for as long as the drives take; run it where that does no harm.
+        """
+        volume = await self.find(extent.volume)
+        span = volume.layout.span(extent.length)
+        for drive, name in volume.shards:
+            if drive is not None and drive.state is DriveState.ONLINE:
+                drive.punch(name, extent.offset, span)
+        return span
+
+    async def close(self) -> None:
+        """Seal what is open and end the threads."""
+        for volume in self._open.values():
+            await self.seal(volume)
+        self._open.clear()
+        for offload in self._offloads.values():
+            offload.close()
+        self._threads.shutdown(wait=True)

@@ -1,0 +1,1 @@
+"""An ordered, transactional key-value store: one interface, several engines. Knows nothing of objects."""

@@ -1,0 +1,42 @@
+"""Owns the table of key spaces and the order-preserving encoding of keys. See docs/formats/metadata.md.
+
+A key is one byte that names the space, then fields in the order in which they sort. Numbers are fixed-width
+big-endian. Bytes that end the key stand raw; bytes in the middle are escaped (00 becomes 00 FF) and end in
+00 00, so that a shorter string sorts before every longer one that starts with it.
+"""
+
+BUCKETS = b"b"  # name                                    -> BucketRecord
+OBJECTS = b"o"  # bucket id, key                          -> ObjectRecord (the current version)
+UPLOADS = b"u"  # bucket id, escaped key, upload id       -> UploadRecord
+PARTS = b"p"  # upload id, part number                    -> PartRecord (of an upload under way)
+PAGES = b"m"  # upload id, page number                    -> PartPage (of a completed multipart object)
+REFERENCES = b"r"  # blob id                              -> counter of references beyond the first
+GARBAGE = b"g"  # stamp, nonce                            -> GarbageRecord
+USAGE = b"n"  # bucket id, kind                           -> counter
+VOLUMES = b"V"  # volume id                               -> VolumeRecord
+VOLUME_FREED = b"F"  # volume id                          -> counter of freed bytes
+DRIVES = b"D"  # drive id                                 -> DriveRecord
+STORE = b"S"  # name                                      -> StoreRecord
+
+USAGE_OBJECTS = b"o"
+USAGE_BYTES = b"s"
+
+
+def number(value: int) -> bytes:
+    """An unsigned 64-bit number as it stands in a key."""
+    return value.to_bytes(8, "big")
+
+
+def escape(raw: bytes) -> bytes:
+    """`raw` as it stands in the middle of a key."""
+    return raw.replace(b"\x00", b"\x00\xff") + b"\x00\x00"
+
+
+def unescape(key: bytes, start: int) -> tuple[bytes, int]:
+    """The escaped field that begins at `start` of `key`, and where the next field begins."""
+    end = start
+    while True:
+        end = key.index(b"\x00", end)
+        if key[end + 1] == 0:
+            return key[start:end].replace(b"\x00\xff", b"\x00"), end + 2
+        end += 2

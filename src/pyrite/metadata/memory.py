@@ -1,0 +1,50 @@
+"""Owns the in-memory engine: the oracle of the contract suite and the engine of simulations. Not durable."""
+
+from bisect import bisect_left, insort
+
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Entry, Row, decode_counter, encode_counter
+
+
+class MemoryEngine:
+    """A sorted list of keys beside a dictionary; every commit is one step."""
+
+    def __init__(self) -> None:
+        self._keys: list[bytes] = []
+        self._entries: dict[bytes, Entry] = {}
+        self._sequence = 0
+
+    async def get(self, key: bytes) -> Entry | None:
+        return self._entries.get(key)
+
+    async def scan(self, start: bytes, end: bytes, limit: int, reverse: bool = False) -> list[Row]:
+        low, high = bisect_left(self._keys, start), bisect_left(self._keys, end)
+        keys = self._keys[low:high]
+        chosen = keys[::-1][:limit] if reverse else keys[:limit]
+        return [Row(key, *self._entries[key]) for key in chosen]
+
+    async def commit(self, batch: Batch) -> None:
+        for key, version in batch.expectations.items():
+            entry = self._entries.get(key)
+            if (entry.version if entry else ABSENT) != version:
+                raise Conflict(key)
+        self._sequence += 1
+        for key, value in batch.writes.items():
+            if value is None:
+                self._remove(key)
+            else:
+                self._store(key, value)
+        for key, delta in batch.increments.items():
+            entry = self._entries.get(key)
+            self._store(key, encode_counter(decode_counter(entry.value if entry else None) + delta))
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+    def _store(self, key: bytes, value: bytes) -> None:
+        if key not in self._entries:
+            insort(self._keys, key)
+        self._entries[key] = Entry(value, self._sequence)
+
+    def _remove(self, key: bytes) -> None:
+        if self._entries.pop(key, None) is not None:
+            del self._keys[bisect_left(self._keys, key)]

@@ -1,0 +1,63 @@
+"""Owns one mirror: an environment, the drive it stands on, and the thread that writes it."""
+
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet, WriteTransaction
+
+
+class MirrorBehind(Exception):
+    """A mirror's last transaction is not the one that the first mirror has."""
+
+
+class Mirror:
+    """Applies what the first mirror was given, in two phases, on a thread of its own.
+
+    LMDB binds a write transaction to its thread, so `prepare`, `commit` and `abort` only hand work over.
+    """
+
+    def __init__(self, name: str, environment: LmdbEnvironment) -> None:
+        self.name = name
+        self.environment = environment
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
+        self._txn: WriteTransaction | None = None
+
+    def prepare(self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet) -> "Future[None]":
+        """Write `changes` as transaction `sequence`, uncommitted. Fails with MirrorBehind or lmdb.Error."""
+        return self._thread.submit(self._prepare, changes, sequence, redo, mirrors)
+
+    def commit(self) -> "Future[None]":
+        """Make what was prepared durable. Fails with lmdb.Error."""
+        return self._thread.submit(self._commit)
+
+    def abort(self) -> None:
+        """Undo what was prepared, if anything."""
+        self._thread.submit(self._abort).result()
+
+    def _prepare(self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet) -> None:
+        self._txn = txn = self.environment.begin()
+        try:
+            if txn.sequence != sequence - 1:
+                raise MirrorBehind(self.name)
+            for place, stored in changes.items():
+                txn.write(place, stored)
+            if txn.mirrors != mirrors:
+                txn.set_mirrors(mirrors)
+            txn.finish(sequence, redo)
+        except BaseException:
+            self._abort()
+            raise
+
+    def _commit(self) -> None:
+        txn, self._txn = self._txn, None
+        if txn is not None:
+            txn.commit()
+
+    def _abort(self) -> None:
+        txn, self._txn = self._txn, None
+        if txn is not None:
+            txn.abort()
+
+    def close(self) -> None:
+        """End the thread and close the environment."""
+        self._thread.shutdown(wait=True)
+        self.environment.close()

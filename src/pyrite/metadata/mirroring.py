@@ -1,0 +1,150 @@
+"""Owns the commit of a group of batches on all mirrors. Runs on the one commit thread of a worker.
+
+The first mirror's writer lock keeps other workers out. The others prepare, then commit, then the first commits,
+so that whoever reads the first sees only what every mirror holds. A mirror that fails is dropped: announced on
+every drive before anything is acknowledged without it, so that its stale copy is never taken for the truth.
+"""
+
+from collections.abc import Callable, Sequence
+
+import lmdb
+
+from pyrite.core.errors import OutOfSpace, Unavailable
+from pyrite.metadata.applying import Applier
+from pyrite.metadata.environment import Changes, MirrorSet, WriteTransaction, encode_redo
+from pyrite.metadata.kv import Batch
+from pyrite.metadata.mirror import Mirror, MirrorBehind
+
+Announce = Callable[[MirrorSet], None]
+Outcomes = list[BaseException | None]
+
+_ATTEMPTS = 4
+
+
+class MirroredCommitter:
+    """Commits groups to `mirrors`; the first of them is the one that is read."""
+
+    def __init__(self, mirrors: Sequence[Mirror], epoch: int, announce: Announce) -> None:
+        self.mirrors = list(mirrors)
+        self._epoch = epoch
+        self._announce = announce
+        self._failed: str | None = None
+
+    def flush(self, batches: list[Batch]) -> Outcomes:
+        """One outcome for each batch: None, or the Conflict, OutOfSpace or Unavailable that stopped it."""
+        for _ in range(_ATTEMPTS):
+            if self._failed is not None:
+                break
+            try:
+                return self._commit_group(batches)
+            except MirrorBehind:
+                self._reconcile()
+            except lmdb.Error as error:
+                if len(self.mirrors) == 1:
+                    return [self._explain(error)] * len(batches)
+                self._drop(self.mirrors[:1])
+        return [Unavailable(self._failed or "metadata mirrors could not be brought together")] * len(batches)
+
+    def _commit_group(self, batches: list[Batch]) -> Outcomes:
+        """Raises lmdb.Error or MirrorBehind only while no mirror has committed anything."""
+        txn = self.mirrors[0].environment.begin()
+        try:
+            self._adopt(txn.mirrors)
+            sequence = txn.sequence + 1
+            applier = Applier(txn, sequence)
+            outcomes: Outcomes = [applier.apply(batch) for batch in batches]
+            if not applier.changes:
+                return outcomes
+            if len(self.mirrors) == 1 and txn.mirrors == self._mirror_set():
+                txn.finish(sequence, None)
+                txn.commit()
+            else:
+                self._commit_mirrored(txn, applier.changes, sequence)
+        finally:
+            txn.abort()  # does nothing after a commit
+        return outcomes
+
+    def _commit_mirrored(self, txn: WriteTransaction, changes: Changes, sequence: int) -> None:
+        redo = encode_redo(changes)
+        others = self.mirrors[1:]
+        prepared = self._prepare(others, changes, sequence, redo)
+        commits = [(mirror, mirror.commit()) for mirror in prepared]
+        committed = [mirror for mirror, done in commits if not isinstance(done.exception(), lmdb.Error)]
+        try:
+            if len(committed) < len(others):
+                self._drop([mirror for mirror in others if mirror not in committed])
+            txn.set_mirrors(self._mirror_set())
+            txn.finish(sequence, redo)
+            txn.commit()
+        except lmdb.Error:
+            if not committed:
+                raise
+            self._drop(self.mirrors[:1])  # the others have it: go on with them
+
+    def _prepare(self, others: list[Mirror], changes: Changes, sequence: int, redo: bytes) -> list[Mirror]:
+        """The mirrors that are ready to commit; a mirror that is behind undoes the preparation of all."""
+        mirror_set = self._mirror_set()
+        waits = [(mirror, mirror.prepare(changes, sequence, redo, mirror_set)) for mirror in others]
+        errors = [(mirror, done.exception()) for mirror, done in waits]
+        if any(isinstance(error, MirrorBehind) for _, error in errors):
+            for mirror in others:
+                mirror.abort()
+            raise MirrorBehind
+        return [mirror for mirror, error in errors if error is None]
+
+    def _mirror_set(self) -> MirrorSet:
+        return MirrorSet(self._epoch, tuple(mirror.name for mirror in self.mirrors))
+
+    def _adopt(self, known: MirrorSet | None) -> None:
+        """Follow another worker that has dropped a mirror."""
+        if known is None or known.epoch <= self._epoch:
+            return
+        self._epoch = known.epoch
+        kept = [mirror for mirror in self.mirrors if mirror.name in known.members]
+        if self.mirrors[0] not in kept:
+            self.mirrors[:] = kept
+            raise MirrorBehind
+        self.mirrors[:] = kept
+
+    def _drop(self, lost: list[Mirror]) -> None:
+        self._epoch += 1
+        kept = [mirror for mirror in self.mirrors if mirror not in lost]
+        self._announce(MirrorSet(self._epoch, tuple(mirror.name for mirror in kept)))
+        self.mirrors[:] = kept
+
+    def _explain(self, error: lmdb.Error) -> BaseException:
+        if isinstance(error, lmdb.MapFullError) or "No space left" in str(error):
+            return OutOfSpace("no space for metadata")
+        self._failed = f"metadata is unusable until restart: {error}"
+        return Unavailable(self._failed)
+
+    def _reconcile(self) -> None:
+        """Bring mirrors that are one transaction apart together; drop those further behind.
+
+        They come apart when a worker is killed between the commits of one transaction.
+        """
+        guard = self.mirrors[0].environment.begin()  # keeps every other writer out
+        try:
+            states = [(mirror, *mirror.environment.read_state()) for mirror in self.mirrors]
+            newest = max(sequence for _, sequence, _, _ in states)
+            redo = next(changes for _, sequence, _, changes in states if sequence == newest)
+            behind = [(mirror, sequence) for mirror, sequence, _, _ in states if sequence < newest]
+            lost = [mirror for mirror, sequence in behind if sequence < newest - 1 or not redo]
+            for mirror, _ in behind:
+                if mirror not in lost:
+                    self._replay(mirror, guard, redo, newest)
+            if lost:
+                self._drop(lost)
+        finally:
+            guard.abort()
+
+    def _replay(self, mirror: Mirror, guard: WriteTransaction, redo: Changes, sequence: int) -> None:
+        encoded = encode_redo(redo)
+        if mirror is self.mirrors[0]:
+            for place, stored in redo.items():
+                guard.write(place, stored)
+            guard.finish(sequence, encoded)
+            guard.commit()
+            return
+        mirror.prepare(redo, sequence, encoded, self._mirror_set()).result()
+        mirror.commit().result()

@@ -1,0 +1,114 @@
+"""Owns which mirrors are trusted when a store opens, and copying the newest onto the others.
+
+The newest announcement found on any drive names the mirrors that may be trusted; among those that are present
+the one with the highest sequence number is the truth. Runs before any worker, in one process.
+"""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import lmdb
+
+from pyrite.core.errors import ConfigError, Unavailable
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
+from pyrite.metadata.mirroring import Announce
+
+MIRRORS_MAX = 3
+DIRECTORY = "metadata"
+
+
+def choose_source(places: Mapping[str, Path], announced: MirrorSet) -> str:
+    """The drive, of those in `places`, that holds the newest trusted metadata.
+
+    Raises Unavailable when none of the announced mirrors is present or readable.
+    """
+    newest: tuple[int, str] | None = None
+    for name in announced.members:
+        if name not in places:
+            continue
+        sequence = _sequence(places[name])
+        if sequence is not None and (newest is None or sequence > newest[0]):
+            newest = (sequence, name)
+    if newest is None:
+        raise Unavailable(
+            "no current copy of the metadata is present; it is on drive(s) " + ", ".join(announced.members)
+        )
+    return newest[1]
+
+
+def arrange_mirrors(places: Mapping[str, Path], announced: MirrorSet, announce: Announce) -> MirrorSet:
+    """Make up to MIRRORS_MAX drives of `places` (in order of preference) hold the newest metadata.
+
+    Announces and returns the resulting set. `places` maps a drive id to its metadata directory.
+    """
+    source = choose_source(places, announced)
+    keep = [name for name in announced.members if name in places and name != source]
+    spare = [name for name in places if name not in announced.members]
+    members = [source, *keep, *spare][:MIRRORS_MAX]
+    truth = _sequence(places[source])
+    copied = [name for name in members[1:] if name not in keep or _sequence(places[name]) != truth]
+    if not copied and set(members) == set(announced.members):
+        return announced
+    for name in copied:
+        _copy(places[source], places[name])
+    chosen = MirrorSet(announced.epoch + 1, tuple(members))
+    announce(chosen)
+    return chosen
+
+
+def create_first(places: Mapping[str, Path], announce: Announce) -> MirrorSet:
+    """Make empty environments for a new store on up to MIRRORS_MAX drives, and announce them."""
+    members = list(places)[:MIRRORS_MAX]
+    for name in members:
+        shutil.rmtree(places[name], ignore_errors=True)
+        places[name].mkdir(parents=True)
+        LmdbEnvironment(places[name], create=True).close()
+        _sync_directory(places[name].parent)
+    chosen = MirrorSet(1, tuple(members))
+    announce(chosen)
+    return chosen
+
+
+def _sequence(path: Path) -> int | None:
+    if not (path / "data.mdb").exists():
+        return None
+    try:
+        environment = LmdbEnvironment(path)
+    except lmdb.Error:
+        return None
+    try:
+        return environment.read_state()[0]
+    finally:
+        environment.close()
+
+
+def _copy(source: Path, target: Path) -> None:
+    staging = target.with_name(target.name + ".new")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    environment = LmdbEnvironment(source)
+    try:
+        environment.copy_to(staging)
+    except lmdb.Error as error:
+        raise ConfigError(f"cannot copy metadata to {target}: {error}") from error
+    finally:
+        environment.close()
+    _sync_file(staging / "data.mdb")
+    _sync_directory(staging)
+    shutil.rmtree(target, ignore_errors=True)
+    staging.rename(target)
+    _sync_directory(target.parent)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)  # noqa: TID251 - metadata files are this layer's own
+    finally:
+        os.close(descriptor)
+
+
+def _sync_directory(path: Path) -> None:
+    _sync_file(path)
