@@ -1,0 +1,374 @@
+"""Owns one connection: bytes into requests, responses into bytes, one request at a time, in order.
+
+A request whose handler does not have to wait is answered in the callback that received it; a task is made only
+when it waits.
+"""
+
+import asyncio
+import types
+from collections.abc import Callable, Coroutine, Generator
+from typing import Any, Protocol
+
+from pyrite.http.body import RequestBody
+from pyrite.http.errors import ClientGone, HttpError
+from pyrite.http.head import RequestHead, parse_head
+from pyrite.http.limits import Limits
+from pyrite.http.response import BodyStream, Response, UnsafeHeader, render_head
+
+
+class Request:
+    """What a handler gets. `peer` is the client's address, `secure` whether TLS was used."""
+
+    __slots__ = ("body", "head", "peer", "secure")
+
+    def __init__(self, head: RequestHead, body: RequestBody, peer: str, secure: bool) -> None:
+        self.head = head
+        self.body = body
+        self.peer = peer
+        self.secure = secure
+
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Host(Protocol):
+    """What a connection needs of its server."""
+
+    limits: Limits
+    handler: Handler
+    on_http_error: Callable[[HttpError], Response]
+    receive_buffer: memoryview
+    draining: bool
+    now_s: float
+
+    def date(self) -> bytes:
+        """The current HTTP date."""
+        ...
+
+    def opened(self, connection: "Connection") -> bool:
+        """Take note of a new connection; False when there are too many."""
+        ...
+
+    def closed(self, connection: "Connection") -> None:
+        """Take note that a connection is gone."""
+        ...
+
+    def on_crash(self, error: BaseException) -> None:
+        """A handler raised what it should have answered."""
+        ...
+
+
+class Connection(asyncio.BufferedProtocol):
+    """The protocol object behind one socket, plain or TLS."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._transport: asyncio.Transport | None = None
+        self._pending = b""
+        self._body: RequestBody | None = None
+        self._busy = False
+        self._closing = False
+        self._lingering = False
+        self._paused_for_pipeline = False
+        self._drained: asyncio.Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._peer = ""
+        self._secure = False
+        self._waiting_since = 0.0
+        self._progress = 0
+        self._progress_mark = 0
+
+    # ---- callbacks of the event loop
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
+        self._transport = transport  # type: ignore[assignment]
+        transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
+        peer = transport.get_extra_info("peername")
+        self._peer = peer[0] if peer else ""
+        self._secure = transport.get_extra_info("sslcontext") is not None
+        self._waiting_since = self._host.now_s
+        if not self._host.opened(self):
+            self._refuse(HttpError(503, "too many connections"))
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._closing = True
+        self._host.closed(self)
+        gone = ClientGone("the client closed the connection")
+        if self._body is not None:
+            self._body.fail(gone)
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_exception(gone)
+
+    def eof_received(self) -> bool:
+        if self._body is not None and not self._body.received:
+            self._body.fail(ClientGone("the client stopped before the end of the body"))
+        return self._busy and not self._secure
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        if self._body is not None:
+            target = self._body.target()
+            if target is not None:
+                return target
+        return self._host.receive_buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self._progress += nbytes
+        body = self._body
+        if body is None:
+            data = bytes(self._host.receive_buffer[:nbytes])
+            self._receive(self._pending + data if self._pending else data)
+        elif body.target() is not None:
+            body.received_into_target(nbytes)
+        else:
+            rest = body.feed(self._host.receive_buffer[:nbytes])
+            if body.received or rest:
+                self._body_received(rest)
+
+    def pause_writing(self) -> None:
+        if self._drained is None:
+            self._drained = asyncio.get_running_loop().create_future()
+
+    def resume_writing(self) -> None:
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    # ---- from bytes to requests
+
+    def _receive(self, data: bytes) -> None:
+        """Serve the requests in `data` as far as they are complete; keep the rest."""
+        if self._lingering:
+            return
+        while data and not self._busy and not self._closing:
+            start = 2 if data.startswith(b"\r\n") else 0  # RFC 9112 section 2.2
+            end = data.find(b"\r\n\r\n", start)
+            if end < 0:
+                if len(data) > self._host.limits.head_bytes:
+                    self._refuse(HttpError(431, "the request head is too long"))
+                    return
+                break
+            try:
+                if end > self._host.limits.head_bytes:
+                    raise HttpError(431, "the request head is too long")
+                head = parse_head(data[start : end + 4], self._host.limits)
+            except HttpError as error:
+                self._refuse(error)
+                return
+            data = self._begin(head, data[end + 4 :])
+        self._pending = data
+        if self._busy and len(data) > self._host.limits.pipelined_bytes and not self._paused_for_pipeline:
+            self._paused_for_pipeline = True
+            self.pause()
+
+    def _begin(self, head: RequestHead, rest: bytes) -> bytes:
+        """Start serving a request; what of `rest` belongs to the next one is returned."""
+        body = RequestBody(self, head.length, head.expect_continue, self._host.limits.body_buffer_bytes)
+        if head.length != 0:
+            self._body = body
+            if rest:
+                rest = body.feed(memoryview(rest))
+            if body.received:
+                self._body = None
+        self._busy = True
+        self._pending = rest  # the handler may finish at once and look for more
+        self._run(self._serve(Request(head, body, self._peer, self._secure), body))
+        rest, self._pending = self._pending, b""
+        return rest
+
+    def _body_received(self, rest: bytes) -> None:
+        self._body = None
+        if self._busy:
+            self._pending += rest
+        else:
+            self._receive(self._pending + rest)
+
+    def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
+        """Run `coroutine` until it waits; if it does, a task takes it over."""
+        try:
+            waiting_for = coroutine.send(None)
+        except StopIteration:
+            return
+        self._task = asyncio.get_running_loop().create_task(_take_over(coroutine, waiting_for))
+        self._task.add_done_callback(self._task_done)
+
+    def _task_done(self, task: "asyncio.Task[None]") -> None:
+        self._task = None
+        if not task.cancelled() and task.exception() is not None:
+            self._host.on_crash(task.exception())  # type: ignore[arg-type]
+            self.abort()
+            return
+        if not self._busy and not self._closing:
+            data, self._pending = self._pending, b""
+            self._receive(data)
+
+    # ---- from responses to bytes
+
+    async def _serve(self, request: Request, body: RequestBody) -> None:
+        try:
+            response = await self._host.handler(request)
+        except ClientGone:
+            self.abort()
+            return
+        close = response.close or self._host.draining or not request.head.keep_alive
+        if not body.received:
+            close = close or body.awaiting_continue or (body.length or 0) > self._host.limits.drain_bytes
+        try:
+            await self._send(response, request.head.method == b"HEAD", close)
+        except ClientGone:
+            return
+        except UnsafeHeader as error:
+            self._host.on_crash(error)
+            self._refuse(HttpError(500, "internal error"))
+            return
+        if close:
+            self._linger()
+            return
+        if not body.received:
+            await self._drain(body)
+        self._waiting_since = self._host.now_s
+        self._busy = False
+        if self._paused_for_pipeline:
+            self._paused_for_pipeline = False
+            self.resume()
+
+    async def _send(self, response: Response, head_only: bool, close: bool) -> None:
+        head = render_head(response, self._host.date(), close)
+        transport = self._transport
+        if self._closing or transport is None:
+            raise ClientGone("the client closed the connection")
+        body = response.body
+        if head_only or body is None:
+            transport.write(head)
+        elif isinstance(body, bytes):
+            transport.write(head + body)
+        elif isinstance(body, memoryview):
+            transport.write(b"".join((head, body)))
+        else:
+            await self._stream(head, body, response.length)
+
+    async def _stream(self, head: bytes, body: BodyStream, length: int | None) -> None:
+        """Send a stream; an error in it breaks the connection off, so that the client sees a short body."""
+        transport = self._transport
+        assert transport is not None
+        transport.write(head)
+        try:
+            async for views in body:
+                if length is None:
+                    views = [memoryview(b"%x\r\n" % sum(map(len, views))), *views, memoryview(b"\r\n")]
+                if self._closing:
+                    raise ClientGone("the client closed the connection")
+                transport.writelines([bytes(view) for view in views] if self._secure else views)
+                self._progress += sum(map(len, views))
+                if self._drained is not None:
+                    await self._drained
+            if length is None:
+                transport.write(b"0\r\n\r\n")
+        except ClientGone:
+            raise
+        except Exception as error:
+            self._host.on_crash(error)
+            self.abort()
+            raise ClientGone("the response broke off") from error
+        finally:
+            closer = getattr(body, "aclose", None)
+            if closer is not None:
+                await closer()
+
+    async def _drain(self, body: RequestBody) -> None:
+        """Read and drop the rest of a body that the handler did not want, up to a limit."""
+        dropped = 0
+        try:
+            while chunk := await body.read():
+                dropped += len(chunk)
+                if dropped > self._host.limits.drain_bytes:
+                    self._linger()
+                    return
+        except Exception:  # noqa: BLE001 - whatever is wrong with it, the connection ends here
+            self.abort()
+
+    def _refuse(self, error: HttpError) -> None:
+        """Answer what cannot be served as a request, and close."""
+        self._busy = True
+        self._pending = b""
+        if self._transport is not None and not self._closing:
+            response = self._host.on_http_error(error)
+            self._transport.write(render_head(response, self._host.date(), True) + bytes(response.body or b""))  # type: ignore[arg-type]
+        self._linger()
+
+    def _linger(self) -> None:
+        """Close, but read on for a while: a reset now could take the response from the client."""
+        self._busy = True
+        self._body = None
+        self._pending = b""
+        self._lingering = True
+        self._waiting_since = self._host.now_s
+        transport = self._transport
+        if transport is None or self._closing:
+            return
+        if self._secure or not transport.can_write_eof():
+            transport.close()
+        else:
+            transport.write_eof()
+
+    # ---- what the body and the server ask for
+
+    def send_continue(self) -> None:
+        if self._transport is not None and not self._closing:
+            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def pause(self) -> None:
+        if self._transport is not None and not self._closing:
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._transport is not None and not self._closing:
+            self._transport.resume_reading()
+
+    def abort(self) -> None:
+        """Break the connection off."""
+        self._closing = True
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is under way: part of a graceful stop."""
+        if not self._busy and self._transport is not None:
+            self._closing = True
+            self._transport.close()
+
+    def check(self, now_s: float) -> None:
+        """Called about once a second: end what is idle, slow or silent for too long."""
+        limits = self._host.limits
+        waited = now_s - self._waiting_since
+        if self._lingering:
+            if waited > limits.linger_timeout_s:
+                self.abort()
+        elif not self._busy:
+            if self._pending and waited > limits.head_timeout_s:
+                self._refuse(HttpError(408, "the request head did not arrive in time"))
+            elif waited > limits.idle_timeout_s:
+                self.close_if_idle()
+        elif self._body is not None or self._drained is not None:
+            if self._progress - self._progress_mark >= limits.stall_progress_bytes:
+                self._progress_mark, self._waiting_since = self._progress, now_s
+            elif waited > limits.stall_timeout_s:
+                self.abort()
+
+
+@types.coroutine
+def _take_over(coroutine: Coroutine[Any, Any, None], waiting_for: Any) -> Generator[Any, Any, None]:
+    """Drive a coroutine that has already run up to its first wait, inside a task."""
+    while True:
+        try:
+            value = yield waiting_for
+        except BaseException as error:  # noqa: BLE001 - handed on into the coroutine
+            try:
+                waiting_for = coroutine.throw(error)
+            except StopIteration:
+                return
+        else:
+            try:
+                waiting_for = coroutine.send(value)
+            except StopIteration:
+                return

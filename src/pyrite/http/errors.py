@@ -1,0 +1,24 @@
+"""Owns the errors of the HTTP layer."""
+
+from pyrite.core.errors import PyriteError
+
+
+class HttpError(PyriteError):
+    """The request breaks HTTP or a limit; `status` says how it is answered, and the connection is closed."""
+
+    def __init__(self, status: int, reason: str) -> None:
+        super().__init__(reason)
+        self.status = status
+        self.reason = reason
+
+
+class ClientGone(PyriteError):
+    """The client closed the connection or went silent before its request was complete."""
+
+
+class BodyTooLarge(PyriteError):
+    """A body that is read whole is longer than its limit."""
+
+
+class MalformedBody(PyriteError):
+    """The chunk framing of the body is wrong."""

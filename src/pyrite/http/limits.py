@@ -1,0 +1,22 @@
+"""Owns every limit of the HTTP layer, each with its unit in its name."""
+
+import msgspec
+
+from pyrite.core.units import KIB
+
+
+class Limits(msgspec.Struct, frozen=True):
+    """What a connection may use. A request beyond a limit is answered with an error and the connection closed."""
+
+    head_bytes: int = 64 * KIB
+    target_bytes: int = 16 * KIB
+    header_count: int = 200
+    connections: int = 10_000
+    pipelined_bytes: int = 256 * KIB
+    body_buffer_bytes: int = 512 * KIB
+    drain_bytes: int = 1024 * KIB
+    head_timeout_s: float = 15.0
+    idle_timeout_s: float = 120.0
+    stall_timeout_s: float = 30.0
+    stall_progress_bytes: int = KIB
+    linger_timeout_s: float = 3.0
