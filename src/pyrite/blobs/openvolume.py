@@ -91,9 +91,7 @@ class OpenVolume:
     def _on_good_shards(self, work: Callable[[int, Drive, str], None]) -> None:
         """Do `work` on every shard that has not failed, in parallel; note those that fail."""
         good = [
-            (index, drive)
-            for index, drive in enumerate(self.drives)
-            if drive is not None and index not in self.failed
+            (index, drive) for index, drive in enumerate(self.drives) if drive is not None and index not in self.failed
         ]
         jobs = [(index, drive, shard_name(self.record.id, index)) for index, drive in good]
         errors: list[BaseException] = []

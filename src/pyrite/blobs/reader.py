@@ -160,9 +160,7 @@ class BlobReader:
         whole = memoryview(self._coders.get(layout.data, layout.parity).decode(good, stripe.payload))
         return {i: whole[i * stripe.payload : (i + 1) * stripe.payload] for i in range(layout.data)}
 
-    def _read_fragment(
-        self, extent: Extent, volume: ReadVolume, stripe: Stripe, shard: int
-    ) -> memoryview | None:
+    def _read_fragment(self, extent: Extent, volume: ReadVolume, stripe: Stripe, shard: int) -> memoryview | None:
         """One payload in memory of its own, or None."""
         target = memoryview(bytearray(HEADER_BYTES + stripe.payload))
         count = self._read_shard(volume, shard, stripe.shard_offset, target, extent, wait=True)

@@ -62,11 +62,15 @@ class BlobWriter:
         """The caller has put `count` bytes into what `space` returned."""
         self._filled += count
 
-    async def finish(self) -> tuple[Extent, ...]:
-        """Write what is left and make all of it durable; the extents of the blob."""
+    async def settle(self) -> None:
+        """Wait until everything so far has been written, though not yet durably, and seen by the taps."""
         if self._filled:
             await self._submit()
         await self._settle()
+
+    async def finish(self) -> tuple[Extent, ...]:
+        """Write what is left and make all of it durable; the extents of the blob."""
+        await self.settle()
         self._end_run()
         for volume in self._touched:
             await volume.commit(0)
@@ -147,9 +151,7 @@ class BlobWriter:
             self._extents.append(Extent(self._run.volume, self._run.offset, self._run_used))
         self._run = None
 
-    async def _process(
-        self, volume: OpenVolume, run: Extent, start: int, block: bytearray, filled: int
-    ) -> None:
+    async def _process(self, volume: OpenVolume, run: Extent, start: int, block: bytearray, filled: int) -> None:
         view = memoryview(block)[:filled]
         try:
             jobs = [self._offload.start(tap, view) for tap in self._taps]

@@ -9,9 +9,7 @@ from pyrite.core.errors import PyriteError
 Headers = list[tuple[bytes, bytes]]
 BodyStream = AsyncIterator[list[memoryview]]
 
-_STATUS_LINES = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus
-}
+_STATUS_LINES = {status.value: b"HTTP/1.1 %d %b\r\n" % (status, status.phrase.encode()) for status in HTTPStatus}
 _WITHOUT_LENGTH = frozenset((204, 304))
 
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")

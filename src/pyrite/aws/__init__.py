@@ -1,0 +1,1 @@
+"""AWS wire conventions: URIs, signatures, chunked payloads, checksums, XML. Knows no operation."""

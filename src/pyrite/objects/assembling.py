@@ -1,0 +1,102 @@
+"""Owns making one object of parts: which parts, in which order, with which checksum, on which pages. Pure."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pyrite.aws import checksums
+from pyrite.aws.checksums import ALGORITHMS, CRC64NVME
+from pyrite.core.units import MIB
+from pyrite.objects.conditions import strip_etag
+from pyrite.objects.errors import ChecksumMismatch, InvalidPart, InvalidPartOrder, PartTooSmall, SizeMismatch
+from pyrite.objects.records import FORMAT, Checksum, ChecksumType, PartPage, PartRecord, UploadRecord
+
+PART_MIN_BYTES = 5 * MIB
+PAGE_PARTS = 128
+
+
+class CompletePart(NamedTuple):
+    """A part as the client lists it; checksums by algorithm name."""
+
+    number: int
+    etag: str
+    checksums: Mapping[str, str]
+
+
+class Page(NamedTuple):
+    """A page with the number of its first part and its first byte in the object."""
+
+    number: int
+    start: int
+    record: PartPage
+
+
+def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart]) -> list[PartRecord]:
+    """The parts listed. Raises InvalidPart, InvalidPartOrder, PartTooSmall."""
+    if any(later.number <= earlier.number for earlier, later in itertools.pairwise(wanted)):
+        raise InvalidPartOrder("parts must be listed in ascending order")
+    chosen = []
+    for listed in wanted:
+        part = uploaded.get(listed.number)
+        if part is None or strip_etag(listed.etag) != part.etag or not _checksums_agree(part, listed.checksums):
+            raise InvalidPart(str(listed.number))
+        chosen.append(part)
+    for part in chosen[:-1]:
+        if part.size_bytes < PART_MIN_BYTES:
+            raise PartTooSmall(part.number, part.size_bytes, part.etag)
+    return chosen
+
+
+def _checksums_agree(part: PartRecord, given: Mapping[str, str]) -> bool:
+    for algorithm, value in given.items():
+        if part.checksum is not None and part.checksum.algorithm == algorithm and part.checksum.value != value:
+            return False
+    return True
+
+
+def object_checksum(
+    upload: UploadRecord, parts: Sequence[PartRecord], given: Checksum | None, kind: ChecksumType | None
+) -> Checksum | None:
+    """The object's checksum from those of its parts, checked against what the client gave.
+
+    An upload without an algorithm gets a full-object CRC64NVME, as AWS adds it. Raises ChecksumMismatch.
+    """
+    algorithm = ALGORITHMS[upload.checksum_algorithm or CRC64NVME.name]
+    own_kind: ChecksumType = upload.checksum_type or (
+        "FULL_OBJECT" if not upload.checksum_algorithm else algorithm.default_type
+    )
+    if kind is not None and kind != own_kind:
+        raise ChecksumMismatch(algorithm.name)
+    digests = []
+    for part in parts:
+        if part.checksum is None or part.checksum.algorithm != algorithm.name:
+            return None
+        digest = checksums.decode(part.checksum.value, algorithm)
+        assert digest is not None
+        digests.append(digest)
+    if own_kind == "COMPOSITE":
+        value = checksums.composite(algorithm, digests)
+    else:
+        sizes = [part.size_bytes for part in parts]
+        value = checksums.full_object(algorithm, list(zip(digests, sizes, strict=True)))
+    if given is not None and given.algorithm == algorithm.name and given.value not in (value, value.partition("-")[0]):
+        raise ChecksumMismatch(algorithm.name)
+    return Checksum(algorithm.name, value, own_kind)
+
+
+def check_size(parts: Sequence[PartRecord], announced: int | None, limit_bytes: int) -> None:
+    """Raises SizeMismatch unless the object is as long as announced, and no longer than `limit_bytes`."""
+    size = sum(part.size_bytes for part in parts)
+    if size > limit_bytes or (announced is not None and announced != size):
+        raise SizeMismatch(f"the parts have {size} bytes together")
+
+
+def paginate(parts: Sequence[PartRecord]) -> list[Page]:
+    """The parts in pages of PAGE_PARTS."""
+    pages = []
+    position = 0
+    for first in range(0, len(parts), PAGE_PARTS):
+        group = tuple(parts[first : first + PAGE_PARTS])
+        pages.append(Page(group[0].number, position, PartPage(FORMAT, group)))
+        position += sum(part.size_bytes for part in group)
+    return pages

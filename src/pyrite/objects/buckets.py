@@ -1,0 +1,112 @@
+"""Owns buckets: creating, finding, listing and deleting them."""
+
+import ipaddress
+import re
+from typing import NamedTuple
+
+from pyrite.core.clock import HybridClock, stamp_ms
+from pyrite.core.entropy import Entropy, random_id
+from pyrite.metadata.keyspaces import BUCKETS
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix, decode_counter
+from pyrite.objects import keys
+from pyrite.objects.errors import BucketExists, BucketNotEmpty, InvalidBucketName, NoSuchBucket
+from pyrite.objects.records import FORMAT, BucketRecord, GarbageRecord, decode_bucket, encode
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_FORBIDDEN_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
+_FORBIDDEN_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
+
+
+class Bucket(NamedTuple):
+    """A bucket and the version of its record, on which every write to the bucket depends."""
+
+    id: int
+    record: BucketRecord
+    version: int
+
+
+class Usage(NamedTuple):
+    """What a bucket holds."""
+
+    objects: int
+    size_bytes: int
+
+
+def check_name(name: str) -> None:
+    """Raises InvalidBucketName unless `name` follows AWS's rules for general purpose buckets."""
+    if not _NAME.match(name) or ".." in name or ".-" in name or "-." in name:
+        raise InvalidBucketName(name)
+    if name.startswith(_FORBIDDEN_PREFIXES) or name.endswith(_FORBIDDEN_SUFFIXES):
+        raise InvalidBucketName(name)
+    try:
+        ipaddress.IPv4Address(name)
+    except ValueError:
+        return
+    raise InvalidBucketName(name)
+
+
+class Buckets:
+    """The buckets of the store."""
+
+    def __init__(self, engine: Engine, clock: HybridClock, entropy: Entropy) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._entropy = entropy
+
+    async def find(self, name: str) -> Bucket:
+        """The bucket called `name`. Raises NoSuchBucket."""
+        entry = await self._engine.get(BUCKETS + name.encode())
+        if entry is None:
+            raise NoSuchBucket(name)
+        record = decode_bucket(entry.value)
+        return Bucket(record.id, record, entry.version)
+
+    async def create(self, name: str, owner: str, location: str) -> Bucket:
+        """Make a bucket. Raises InvalidBucketName or BucketExists."""
+        check_name(name)
+        key = keys.bucket(name)
+        created_ms = stamp_ms(self._clock.next())
+        record = BucketRecord(FORMAT, random_id(self._entropy), name, owner, created_ms, location)
+        batch = Batch()
+        batch.expect(key, ABSENT)
+        batch.put(key, encode(record))
+        try:
+            await self._engine.commit(batch)
+        except Conflict:
+            existing = await self.find(name)
+            raise BucketExists(existing.record.owner == owner) from None
+        return await self.find(name)
+
+    async def delete(self, name: str) -> None:
+        """Delete an empty bucket; uploads under way in it are aborted. Raises NoSuchBucket, BucketNotEmpty."""
+        while True:
+            bucket = await self.find(name)
+            count_key = keys.usage_objects(bucket.id)
+            count = await self._engine.get(count_key)
+            if decode_counter(count.value if count else None):
+                raise BucketNotEmpty(name)
+            batch = Batch()
+            batch.expect(keys.bucket(name), bucket.version)
+            batch.expect(count_key, count.version if count else ABSENT)
+            batch.delete(keys.bucket(name))
+            batch.delete(count_key)
+            batch.delete(keys.usage_bytes(bucket.id))
+            garbage = GarbageRecord(FORMAT, bucket=bucket.id)
+            batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
+            try:
+                await self._engine.commit(batch)
+                return
+            except Conflict:
+                continue
+
+    async def list(self, prefix: str, after: str, limit: int) -> list[BucketRecord]:
+        """At most `limit` buckets whose names start with `prefix` and come after `after`."""
+        start = max(keys.bucket(prefix), keys.bucket(after) + b"\0" if after else b"")
+        rows = await self._engine.scan(start, after_prefix(keys.bucket(prefix)), limit)
+        return [decode_bucket(row.value) for row in rows]
+
+    async def usage(self, bucket_id: int) -> Usage:
+        """How many objects and bytes a bucket holds, exactly."""
+        objects = await self._engine.get(keys.usage_objects(bucket_id))
+        size = await self._engine.get(keys.usage_bytes(bucket_id))
+        return Usage(decode_counter(objects.value if objects else None), decode_counter(size.value if size else None))

@@ -1,0 +1,73 @@
+"""Owns conditional requests: what they compare, in which order, for reads and for writes. Pure.
+
+Sources: RFC 9110 section 13.2.2; AWS, "Conditional requests" in the S3 User Guide. Times compare in seconds.
+"""
+
+import msgspec
+
+from pyrite.objects.errors import NoSuchKey, PreconditionFailed
+
+
+class NotModified(Exception):
+    """The client's copy is current."""
+
+
+class ReadConditions(msgspec.Struct, frozen=True):
+    """Conditions of a read, or on the source of a copy. ETags are lists as sent; times in seconds."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    if_modified_since_s: int | None = None
+    if_unmodified_since_s: int | None = None
+
+    def check(self, etag: str, modified_ms: int) -> None:
+        """Raises PreconditionFailed or NotModified."""
+        modified_s = modified_ms // 1000
+        if self.if_match is not None:
+            if not etag_matches(self.if_match, etag):
+                raise PreconditionFailed("If-Match")
+        elif self.if_unmodified_since_s is not None and modified_s > self.if_unmodified_since_s:
+            raise PreconditionFailed("If-Unmodified-Since")
+        if self.if_none_match is not None:
+            if etag_matches(self.if_none_match, etag):
+                raise NotModified
+        elif self.if_modified_since_s is not None and modified_s <= self.if_modified_since_s:
+            raise NotModified
+
+
+class WriteConditions(msgspec.Struct, frozen=True):
+    """Conditions of a write or delete on the current object; checked in the transaction that changes it."""
+
+    if_match: str | None = None
+    if_none_match: str | None = None
+    modified_s: int | None = None
+    size_bytes: int | None = None
+
+    def check(self, etag: str | None, modified_ms: int = 0, size_bytes: int = 0) -> None:
+        """`etag` is None when there is no object. Raises PreconditionFailed or NoSuchKey."""
+        if self.if_match is not None:
+            if etag is None:
+                raise NoSuchKey(self.if_match)
+            if not etag_matches(self.if_match, etag):
+                raise PreconditionFailed("If-Match")
+        if self.if_none_match is not None and etag is not None and etag_matches(self.if_none_match, etag):
+            raise PreconditionFailed("If-None-Match")
+        if etag is None:
+            return
+        if self.modified_s is not None and self.modified_s != modified_ms // 1000:
+            raise PreconditionFailed("x-amz-if-match-last-modified-time")
+        if self.size_bytes is not None and self.size_bytes != size_bytes:
+            raise PreconditionFailed("x-amz-if-match-size")
+
+
+ALWAYS = WriteConditions()
+
+
+def etag_matches(wanted: str, etag: str) -> bool:
+    """Whether a list of ETags, quoted or not, or `*`, names `etag`."""
+    return any(strip_etag(one) in ("*", etag) for one in wanted.split(","))
+
+
+def strip_etag(text: str) -> str:
+    """An ETag without its quotes and weakness."""
+    return text.strip().removeprefix("W/").strip('"')

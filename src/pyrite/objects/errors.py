@@ -1,0 +1,89 @@
+"""Owns what can go wrong with buckets, objects and uploads, by meaning. `s3/errors.py` knows the codes."""
+
+from pyrite.core.errors import PyriteError
+
+
+class ObjectsError(PyriteError):
+    """Root of the errors of this layer."""
+
+
+class NoSuchBucket(ObjectsError):
+    """There is no bucket of this name."""
+
+
+class BucketExists(ObjectsError):
+    """A bucket of this name exists already; `own` tells whether it is the caller's."""
+
+    def __init__(self, own: bool) -> None:
+        super().__init__("the bucket exists")
+        self.own = own
+
+
+class BucketNotEmpty(ObjectsError):
+    """The bucket still holds objects."""
+
+
+class InvalidBucketName(ObjectsError):
+    """The name breaks the rules for bucket names."""
+
+
+class NoSuchKey(ObjectsError):
+    """There is no object of this key."""
+
+
+class KeyTooLong(ObjectsError):
+    """The key has more than KEY_MAX_BYTES bytes."""
+
+
+class InvalidKey(ObjectsError):
+    """The key is not UTF-8."""
+
+
+class PreconditionFailed(ObjectsError):
+    """A condition of the request does not hold; `condition` is the header that said it."""
+
+    def __init__(self, condition: str) -> None:
+        super().__init__(f"{condition} does not hold")
+        self.condition = condition
+
+
+class ConditionalConflict(ObjectsError):
+    """Too many concurrent writers; the request may be tried again."""
+
+
+class NoSuchUpload(ObjectsError):
+    """There is no multipart upload of this id."""
+
+
+class InvalidPart(ObjectsError):
+    """A part that is to be completed was not uploaded, or has another ETag or checksum."""
+
+
+class InvalidPartOrder(ObjectsError):
+    """The parts to complete are not in ascending order."""
+
+
+class PartTooSmall(ObjectsError):
+    """A part other than the last is smaller than PART_MIN_BYTES."""
+
+    def __init__(self, number: int, size_bytes: int, etag: str) -> None:
+        super().__init__(f"part {number} is too small")
+        self.number = number
+        self.size_bytes = size_bytes
+        self.etag = etag
+
+
+class NoSuchPart(ObjectsError):
+    """The object has no part of this number."""
+
+
+class ChecksumMismatch(ObjectsError):
+    """The checksum that was given is not that of the bytes; `algorithm` names it."""
+
+    def __init__(self, algorithm: str) -> None:
+        super().__init__(f"the {algorithm} that was given does not match")
+        self.algorithm = algorithm
+
+
+class SizeMismatch(ObjectsError):
+    """The object is not as long as the request says."""

@@ -1,0 +1,117 @@
+"""Owns the way of a body into blobs: hashed while it is written, checked before anything is named."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from pyrite.blobs.layout import Extent
+from pyrite.blobs.store import SMALL_MAX_BYTES, BlobStore
+from pyrite.blobs.writer import BlobWriter, Tap
+
+
+class Hasher(Protocol):
+    """A running sum over bytes."""
+
+    def update(self, data: memoryview | bytes, /) -> None: ...
+
+    def digest(self) -> bytes: ...
+
+
+class Source(Protocol):
+    """A body to be stored: `length` bytes, or None when only its end will tell."""
+
+    @property
+    def length(self) -> int | None: ...
+
+    def take_all(self) -> bytes | memoryview | None:
+        """All of it if it is already here and nothing was read yet, else None."""
+        ...
+
+    async def read_into(self, target: memoryview) -> int:
+        """Fill `target`, less only at the end; raises when the body is broken off or malformed."""
+        ...
+
+
+class Stored(NamedTuple):
+    """A blob that is on stable storage and has no name yet."""
+
+    extents: tuple[Extent, ...]
+    size_bytes: int
+    digests: Mapping[str, bytes]
+
+
+Check = Callable[[Mapping[str, bytes], int], None]
+"""Compares the digests and the size with what the client said, after the last byte; raises to refuse."""
+
+_SLOW = ("MD5", "SHA1", "SHA256", "SHA512")  # each takes longer than all others together: a thread of its own
+_PROBE_BYTES = SMALL_MAX_BYTES + 1
+
+
+async def ingest(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check) -> Stored:
+    """Store `source`. Raises what `check` or the source raises, and then leaves nothing behind."""
+    length = source.length
+    if length is not None and length > SMALL_MAX_BYTES:
+        return await _ingest_large(blobs, source, b"", hashers, check)
+    data = source.take_all()
+    if data is None:
+        buffer = memoryview(bytearray(_PROBE_BYTES if length is None else length))
+        count = await source.read_into(buffer)
+        data = buffer[:count]
+        if count > SMALL_MAX_BYTES:
+            return await _ingest_large(blobs, source, data, hashers, check)
+        if length is None or count < length:
+            await source.read_into(memoryview(bytearray(1)))  # sees the end: a broken body raises here
+    return await _ingest_small(blobs, data, hashers, check)
+
+
+async def _ingest_small(
+    blobs: BlobStore, data: bytes | memoryview, hashers: Mapping[str, Hasher], check: Check
+) -> Stored:
+    for hasher in hashers.values():
+        hasher.update(data)
+    digests = {name: hasher.digest() for name, hasher in hashers.items()}
+    check(digests, len(data))
+    return Stored(await blobs.write_small(data), len(data), digests)
+
+
+async def _ingest_large(
+    blobs: BlobStore, source: Source, head: bytes | memoryview, hashers: Mapping[str, Hasher], check: Check
+) -> Stored:
+    writer = blobs.writer(source.length, _taps(hashers))
+    size = len(head)
+    try:
+        await _write_head(writer, head)
+        while True:
+            space = await writer.space()
+            count = await source.read_into(space)
+            writer.advance(count)
+            size += count
+            if count < len(space):
+                break
+        await writer.settle()
+        digests = {name: hasher.digest() for name, hasher in hashers.items()}
+        check(digests, size)
+        return Stored(await writer.finish(), size, digests)
+    except BaseException:
+        await writer.abandon()
+        raise
+
+
+async def _write_head(writer: BlobWriter, head: bytes | memoryview) -> None:
+    view = memoryview(head)
+    while view:
+        space = await writer.space()
+        count = min(len(space), len(view))
+        space[:count] = view[:count]
+        writer.advance(count)
+        view = view[count:]
+
+
+def _taps(hashers: Mapping[str, Hasher]) -> Sequence[Tap]:
+    taps: list[Tap] = [hasher.update for name, hasher in hashers.items() if name in _SLOW]
+    quick = [hasher for name, hasher in hashers.items() if name not in _SLOW]
+
+    def update_quick(view: memoryview) -> None:
+        for hasher in quick:
+            hasher.update(view)
+
+    return [*taps, update_quick] if quick else taps

@@ -1,0 +1,170 @@
+"""Owns single objects: put, find, delete, copy."""
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping, Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from pyrite.aws import checksums
+from pyrite.blobs.layout import Extent
+from pyrite.blobs.store import BlobStore
+from pyrite.core.clock import HybridClock, stamp_ms
+from pyrite.core.errors import OutOfSpace, Unavailable
+from pyrite.metadata.kv import Batch, Conflict
+from pyrite.objects import keys
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import ALWAYS, WriteConditions
+from pyrite.objects.errors import NoSuchKey, ObjectsError
+from pyrite.objects.ingest import Check, Hasher, Source, Stored, ingest
+from pyrite.objects.naming import Found, Naming, blob_id, check_key, garbage_of
+from pyrite.objects.reading import Reading
+from pyrite.objects.records import FORMAT, Attributes, Checksum, ObjectRecord
+
+
+class Put(NamedTuple):
+    """What a put needs beside the body. `checksum` makes the stored checksum from the digests."""
+
+    attributes: Attributes
+    owner: str
+    hashers: Mapping[str, Hasher]
+    check: Check
+    checksum: str
+    conditions: WriteConditions = ALWAYS
+
+
+class Copied(NamedTuple):
+    """What a copy takes over and what it changes; None keeps the source's."""
+
+    attributes: Attributes
+    owner: str
+    conditions: WriteConditions = ALWAYS
+
+
+class SourceChanged(NoSuchKey):
+    """The source of a copy was replaced or deleted while it was copied."""
+
+
+class StreamSource:
+    """The bytes of a stored object as the body of another."""
+
+    def __init__(self, reading: Reading, record: ObjectRecord, start: int, stop: int) -> None:
+        self.length: int | None = stop - start
+        self._blocks = reading.stream(record, start, stop)
+        self._views: list[memoryview] = []
+
+    def take_all(self) -> None:
+        """The bytes are not here yet."""
+        return
+
+    async def read_into(self, target: memoryview) -> int:
+        filled = 0
+        while filled < len(target):
+            if not self._views:
+                block = await anext(self._blocks, None)
+                if block is None:
+                    break
+                self._views = list(block)
+                continue
+            view = self._views[0][: len(target) - filled]
+            target[filled : filled + len(view)] = view
+            filled += len(view)
+            if len(view) == len(self._views[0]):
+                self._views.pop(0)
+            else:
+                self._views[0] = self._views[0][len(view) :]
+        return filled
+
+    async def close(self) -> None:
+        """Let go of the source."""
+        await self._blocks.aclose()  # type: ignore[attr-defined]
+
+
+@contextlib.asynccontextmanager
+async def freed_unless_named(blobs: BlobStore, extents: Sequence[Extent]) -> AsyncIterator[None]:
+    """Free a new blob at once when naming it was refused for certain.
+
+    Where the outcome is not known nothing is freed: the name may stand.
+    """
+    try:
+        yield
+    except (ObjectsError, OutOfSpace):
+        with contextlib.suppress(Unavailable):
+            await blobs.free(extents)
+        raise
+
+
+class Objects:
+    """Objects of all buckets, one at a time."""
+
+    def __init__(self, naming: Naming, blobs: BlobStore, reading: Reading, clock: HybridClock) -> None:
+        self._naming = naming
+        self._blobs = blobs
+        self._reading = reading
+        self._clock = clock
+
+    async def find(self, bucket: Bucket, key: bytes) -> ObjectRecord:
+        """The current object of `key`. Raises NoSuchKey."""
+        found = await self._naming.current(bucket, key)
+        if found is None:
+            raise NoSuchKey(key.decode("utf-8", "replace"))
+        return found.record
+
+    async def put(self, bucket: Bucket, key: bytes, source: Source, put: Put) -> ObjectRecord:
+        """Store `source` as the object of `key`. Raises what `put.check` and the conditions raise."""
+        check_key(key)
+        stored = await ingest(self._blobs, source, put.hashers, put.check)
+        record = self._record(stored, put)
+        async with freed_unless_named(self._blobs, stored.extents):
+            await self._naming.put(bucket, key, record, put.conditions)
+        return record
+
+    def _record(self, stored: Stored, put: Put) -> ObjectRecord:
+        version = self._clock.next()
+        return ObjectRecord(
+            FORMAT,
+            stored.size_bytes,
+            stored.digests["MD5"].hex(),
+            stamp_ms(version),
+            put.attributes.storage_class,
+            Checksum(put.checksum, checksums.encode(stored.digests[put.checksum])),
+            version,
+            stored.extents,
+            put.attributes,
+            put.owner,
+        )
+
+    async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions = ALWAYS) -> bool:
+        """Delete the object of `key`; False when there was none. Raises PreconditionFailed, NoSuchKey."""
+        return await self._naming.delete(bucket, key, conditions)
+
+    async def copy(
+        self, source_bucket: Bucket, source_key: bytes, source: Found, bucket: Bucket, key: bytes, copied: Copied
+    ) -> ObjectRecord:
+        """Name the bytes of `source` again under `key`; no byte is copied.
+
+        Raises NoSuchKey when the source has changed in the meantime.
+        """
+        check_key(key)
+        version = self._clock.next()
+        record = msgspec.structs.replace(
+            source.record,
+            modified_ms=stamp_ms(version),
+            version=version,
+            attributes=copied.attributes,
+            storage_class=copied.attributes.storage_class,
+            owner=copied.owner,
+        )
+        source_name = keys.object_(source_bucket.id, source_key)
+        held = garbage_of(source.record)
+
+        def share(batch: Batch) -> None:
+            batch.expect(source_name, source.version)
+            if held is not None:
+                batch.add(keys.references(blob_id(held)), 1)
+
+        try:
+            await self._naming.put(bucket, key, record, copied.conditions, share)
+        except Conflict as conflict:
+            raise SourceChanged(source_key.decode("utf-8", "replace")) from conflict
+        return record

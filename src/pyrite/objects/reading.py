@@ -1,0 +1,120 @@
+"""Owns the bytes of objects on their way out: which parts and extents hold a range, and holding off the reaper."""
+
+from bisect import bisect_right
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+from pyrite.blobs.store import BlobStore
+from pyrite.core.clock import Clock
+from pyrite.core.errors import Corrupt
+from pyrite.metadata.kv import Engine
+from pyrite.objects import keys
+from pyrite.objects.errors import NoSuchPart
+from pyrite.objects.records import ObjectRecord, PartPage, PartRecord, decode_page
+
+
+class Readers:
+    """The reads under way in this process, by when they began; garbage younger than the oldest is not freed."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._starts: dict[object, int] = {}
+
+    def enter(self) -> object:
+        """Note a read that begins; give the token to `leave`."""
+        token = object()
+        self._starts[token] = self._clock.now_ms()
+        return token
+
+    def leave(self, token: object) -> None:
+        """The read has ended."""
+        self._starts.pop(token, None)
+
+    def oldest_ms(self) -> int:
+        """When the oldest read under way began; now when there is none."""
+        return min(self._starts.values(), default=self._clock.now_ms())
+
+
+class PartRange(NamedTuple):
+    """A part of a completed object and its first byte within the object."""
+
+    part: PartRecord
+    start: int
+
+
+class Reading:
+    """Reads the bytes of objects."""
+
+    def __init__(self, engine: Engine, blobs: BlobStore, readers: Readers) -> None:
+        self._engine = engine
+        self._blobs = blobs
+        self._readers = readers
+
+    def now(self, record: ObjectRecord, start: int, stop: int) -> memoryview | None:
+        """Bytes start..stop of a small object if they are at hand, else None."""
+        return self._blobs.read_now(record.extents, start, stop)
+
+    async def stream(self, record: ObjectRecord, start: int, stop: int) -> AsyncIterator[list[memoryview]]:
+        """Bytes start..stop in blocks; the views of a block last until the next one. Raises Corrupt."""
+        token = self._readers.enter()
+        try:
+            if not record.upload:
+                async for block in self._blobs.read(record.extents, start, stop):
+                    yield block
+                return
+            async for item in self._parts_from(record, start):
+                if item.start >= stop:
+                    return
+                low, high = max(start - item.start, 0), min(stop - item.start, item.part.size_bytes)
+                async for block in self._blobs.read(item.part.extents, low, high):
+                    yield block
+        finally:
+            self._readers.leave(token)
+
+    async def part(self, record: ObjectRecord, number: int) -> PartRange:
+        """The part called `number` of a multipart object. Raises NoSuchPart."""
+        index = bisect_right(record.pages, (number, 1 << 62)) - 1
+        if index < 0:
+            raise NoSuchPart(str(number))
+        position = record.pages[index][1]
+        for part in (await self._page(record, index)).parts:
+            if part.number == number:
+                return PartRange(part, position)
+            position += part.size_bytes
+        raise NoSuchPart(str(number))
+
+    async def nth_part(self, record: ObjectRecord, n: int) -> PartRange:
+        """The n-th part (from 1) of a multipart object in order. Raises NoSuchPart."""
+        seen = 0
+        for index, (_, position) in enumerate(record.pages):
+            parts = (await self._page(record, index)).parts
+            if n <= seen + len(parts):
+                return PartRange(parts[n - seen - 1], position + sum(part.size_bytes for part in parts[: n - seen - 1]))
+            seen += len(parts)
+        raise NoSuchPart(str(n))
+
+    async def parts(self, record: ObjectRecord, after: int, limit: int) -> list[PartRecord]:
+        """At most `limit` parts with numbers greater than `after`."""
+        found: list[PartRecord] = []
+        first = max(bisect_right(record.pages, (after, 1 << 62)) - 1, 0)
+        for index in range(first, len(record.pages)):
+            found += [part for part in (await self._page(record, index)).parts if part.number > after]
+            if len(found) >= limit:
+                break
+        return found[:limit]
+
+    async def _parts_from(self, record: ObjectRecord, start: int) -> AsyncIterator[PartRange]:
+        """The parts from the one that holds byte `start` on."""
+        first = max(bisect_right([offset for _, offset in record.pages], start) - 1, 0)
+        for index in range(first, len(record.pages)):
+            position = record.pages[index][1]
+            for part in (await self._page(record, index)).parts:
+                if position + part.size_bytes > start:
+                    yield PartRange(part, position)
+                position += part.size_bytes
+
+    async def _page(self, record: ObjectRecord, index: int) -> PartPage:
+        entry = await self._engine.get(keys.page(record.upload, index))
+        if entry is None:
+            raise Corrupt(f"page {index} of the parts of upload {record.upload.hex()} is gone")
+        return decode_page(entry.value)

@@ -1,0 +1,131 @@
+"""Owns the records of buckets, objects, uploads and parts. See docs/formats/metadata.md.
+
+Records are MessagePack arrays; `format` comes first. Fields may be added at the end with a default; any other
+change is a new format with a migration.
+"""
+
+from typing import Literal
+
+import msgspec
+
+from pyrite.blobs.layout import Extent
+
+FORMAT = 1
+
+ChecksumType = Literal["COMPOSITE", "FULL_OBJECT"]
+
+
+class BucketRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A bucket. `id` never changes and is never used again; the keys of its objects begin with it."""
+
+    format: int
+    id: int
+    name: str
+    owner: str
+    created_ms: int
+    location: str = ""
+
+
+class Checksum(msgspec.Struct, frozen=True, array_like=True):
+    """A checksum as it stands on the wire: base64, with the number of parts when it is COMPOSITE."""
+
+    algorithm: str
+    value: str
+    type: ChecksumType = "FULL_OBJECT"
+
+
+class Attributes(msgspec.Struct, frozen=True, array_like=True):
+    """What a client may say of an object: headers to give back as they came, and user metadata."""
+
+    content_type: str = "binary/octet-stream"
+    headers: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    storage_class: str = "STANDARD"
+
+
+class ListedObject(msgspec.Struct, frozen=True, array_like=True):
+    """The first fields of an ObjectRecord: what a listing shows."""
+
+    format: int
+    size_bytes: int
+    etag: str
+    modified_ms: int
+    storage_class: str
+    checksum: Checksum | None
+
+
+class ObjectRecord(msgspec.Struct, frozen=True, array_like=True):
+    """The current version of an object.
+
+    Its bytes are `extents`; a multipart object's stand in part pages under `upload` instead, where `pages`
+    holds the first part number and the first byte of each page.
+    """
+
+    format: int
+    size_bytes: int
+    etag: str
+    modified_ms: int
+    storage_class: str
+    checksum: Checksum | None
+    version: int
+    extents: tuple[Extent, ...]
+    attributes: Attributes
+    owner: str
+    upload: bytes = b""
+    pages: tuple[tuple[int, int], ...] = ()
+    part_count: int = 0
+
+
+class UploadRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A multipart upload under way."""
+
+    format: int
+    initiated_ms: int
+    attributes: Attributes
+    owner: str
+    checksum_algorithm: str = ""
+    checksum_type: ChecksumType | Literal[""] = ""
+
+
+class PartRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A part, in an upload under way or in a page of a completed object. `etag` is the hexadecimal MD5."""
+
+    format: int
+    number: int
+    size_bytes: int
+    etag: str
+    modified_ms: int
+    extents: tuple[Extent, ...]
+    checksum: Checksum | None = None
+
+
+class PartPage(msgspec.Struct, frozen=True, array_like=True):
+    """Up to PAGE_PARTS consecutive parts of a completed multipart object."""
+
+    format: int
+    parts: tuple[PartRecord, ...]
+
+
+class GarbageRecord(msgspec.Struct, frozen=True, array_like=True):
+    """Something that lost its name: the reaper frees it when no reader can hold it any more.
+
+    One of: a blob (`extents`), the pages of a completed upload (`upload` and `page_count`), the parts of an
+    upload (`upload` alone), or everything under a bucket's id (`bucket`).
+    """
+
+    format: int
+    extents: tuple[Extent, ...] = ()
+    upload: bytes = b""
+    page_count: int = 0
+    bucket: int = 0
+
+
+_encoder = msgspec.msgpack.Encoder()
+encode = _encoder.encode
+decode_bucket = msgspec.msgpack.Decoder(BucketRecord).decode
+decode_object = msgspec.msgpack.Decoder(ObjectRecord).decode
+decode_listed = msgspec.msgpack.Decoder(ListedObject).decode
+decode_upload = msgspec.msgpack.Decoder(UploadRecord).decode
+decode_part = msgspec.msgpack.Decoder(PartRecord).decode
+decode_page = msgspec.msgpack.Decoder(PartPage).decode
+decode_garbage = msgspec.msgpack.Decoder(GarbageRecord).decode

@@ -1,0 +1,229 @@
+"""Owns multipart uploads: creating, adding parts, completing, aborting, listing.
+
+Source: AWS, "Uploading and copying objects using multipart upload" and the pages of its operations.
+"""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from pyrite.aws import checksums
+from pyrite.blobs.store import BlobStore
+from pyrite.core.clock import HybridClock, stamp_ms
+from pyrite.core.entropy import Entropy
+from pyrite.core.units import GIB, TIB
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
+from pyrite.objects import assembling, keys
+from pyrite.objects.assembling import CompletePart
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import ALWAYS, WriteConditions
+from pyrite.objects.errors import ConditionalConflict, NoSuchUpload
+from pyrite.objects.ingest import Check, Hasher, Source, ingest
+from pyrite.objects.naming import Naming, check_key
+from pyrite.objects.objects import freed_unless_named
+from pyrite.objects.records import (
+    FORMAT,
+    Attributes,
+    Checksum,
+    ChecksumType,
+    GarbageRecord,
+    ObjectRecord,
+    PartRecord,
+    UploadRecord,
+    decode_part,
+    decode_upload,
+    encode,
+)
+
+PART_MAX_BYTES = 5 * GIB
+OBJECT_MAX_BYTES = 50 * TIB
+PARTS_MAX = 10_000
+_ATTEMPTS = 64
+
+
+class Upload(NamedTuple):
+    """An upload under way and the version of its record."""
+
+    key: bytes
+    id: bytes
+    record: UploadRecord
+    version: int
+
+
+class Completion(NamedTuple):
+    """What a client says of the object it completes."""
+
+    parts: Sequence[CompletePart]
+    conditions: WriteConditions = ALWAYS
+    checksum: Checksum | None = None
+    checksum_type: ChecksumType | None = None
+    size_bytes: int | None = None
+
+
+class Uploads:
+    """The multipart uploads of all buckets."""
+
+    def __init__(self, engine: Engine, naming: Naming, blobs: BlobStore, clock: HybridClock, entropy: Entropy) -> None:
+        self._engine = engine
+        self._naming = naming
+        self._blobs = blobs
+        self._clock = clock
+        self._entropy = entropy
+
+    async def create(
+        self, bucket: Bucket, key: bytes, attributes: Attributes, owner: str, algorithm: str, kind: ChecksumType | str
+    ) -> bytes:
+        """Begin an upload; its id."""
+        check_key(key)
+        upload_id = self._entropy.bytes(keys.UPLOAD_ID_BYTES)
+        record = UploadRecord(FORMAT, stamp_ms(self._clock.next()), attributes, owner, algorithm, kind)  # type: ignore[arg-type]
+        batch = Batch()
+        batch.expect(keys.bucket(bucket.record.name), bucket.version)
+        batch.put(keys.upload(bucket.id, key, upload_id), encode(record))
+        try:
+            await self._engine.commit(batch)
+        except Conflict as conflict:
+            raise ConditionalConflict("the bucket was changed at the same time") from conflict
+        return upload_id
+
+    async def find(self, bucket: Bucket, key: bytes, upload_id: bytes) -> Upload:
+        """An upload under way. Raises NoSuchUpload."""
+        entry = await self._engine.get(keys.upload(bucket.id, key, upload_id))
+        if entry is None:
+            raise NoSuchUpload(upload_id.hex())
+        return Upload(key, upload_id, decode_upload(entry.value), entry.version)
+
+    async def put_part(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        number: int,
+        source: Source,
+        hashers: Mapping[str, Hasher],
+        check: Check,
+        checksum: str,
+    ) -> PartRecord:
+        """Store a part; a part of the same number is replaced. Raises NoSuchUpload when the upload ends first."""
+        stored = await ingest(self._blobs, source, hashers, check)
+        record = PartRecord(
+            FORMAT,
+            number,
+            stored.size_bytes,
+            stored.digests["MD5"].hex(),
+            stamp_ms(self._clock.next()),
+            stored.extents,
+            Checksum(checksum, checksums.encode(stored.digests[checksum])),
+        )
+        async with freed_unless_named(self._blobs, stored.extents):
+            await self._name_part(bucket, upload, record)
+        return record
+
+    async def _name_part(self, bucket: Bucket, upload: Upload, record: PartRecord) -> None:
+        upload_key = keys.upload(bucket.id, upload.key, upload.id)
+        part_key = keys.part(upload.id, record.number)
+        for _ in range(_ATTEMPTS):
+            old = await self._engine.get(part_key)
+            batch = Batch()
+            batch.expect(upload_key, upload.version)
+            batch.expect(part_key, old.version if old is not None else ABSENT)
+            batch.put(part_key, encode(record))
+            if old is not None:
+                replaced = decode_part(old.value).extents
+                self._naming.discard(batch, GarbageRecord(FORMAT, extents=replaced) if replaced else None)
+            try:
+                await self._engine.commit(batch)
+                return
+            except Conflict as conflict:
+                if conflict.key == upload_key:
+                    raise NoSuchUpload(upload.id.hex()) from conflict
+        raise ConditionalConflict("too many writers of one part")
+
+    async def parts(self, upload: Upload, after: int, limit: int) -> list[PartRecord]:
+        """At most `limit` parts with numbers greater than `after`, in order."""
+        start, end = keys.part(upload.id, after + 1), after_prefix(keys.parts(upload.id))
+        return [decode_part(row.value) for row in await self._engine.scan(start, end, limit)]
+
+    async def complete(self, bucket: Bucket, key: bytes, upload_id: bytes, completion: Completion) -> ObjectRecord:
+        """Make an object of the parts listed. Completing the current object's own upload again changes nothing.
+
+        Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, ChecksumMismatch, SizeMismatch,
+        PreconditionFailed.
+        """
+        try:
+            upload = await self.find(bucket, key, upload_id)
+        except NoSuchUpload:
+            found = await self._naming.current(bucket, key)
+            if found is not None and found.record.upload == upload_id:
+                return found.record
+            raise
+        uploaded = {part.number: part for part in await self.parts(upload, 0, PARTS_MAX)}
+        chosen = assembling.choose(uploaded, completion.parts)
+        checksum = assembling.object_checksum(upload.record, chosen, completion.checksum, completion.checksum_type)
+        assembling.check_size(chosen, completion.size_bytes, OBJECT_MAX_BYTES)
+        pages = assembling.paginate(chosen)
+        version = self._clock.next()
+        record = ObjectRecord(
+            FORMAT,
+            sum(part.size_bytes for part in chosen),
+            _multipart_etag(chosen),
+            stamp_ms(version),
+            upload.record.attributes.storage_class,
+            checksum,
+            version,
+            (),
+            upload.record.attributes,
+            upload.record.owner,
+            upload_id,
+            tuple((page.number, page.start) for page in pages),
+            len(chosen),
+        )
+        listed = {part.number for part in chosen}
+
+        def move_parts(batch: Batch) -> None:
+            batch.expect(keys.upload(bucket.id, key, upload_id), upload.version)
+            batch.delete(keys.upload(bucket.id, key, upload_id))
+            for index, page in enumerate(pages):
+                batch.put(keys.page(upload_id, index), encode(page.record))
+            for number, part in uploaded.items():
+                batch.delete(keys.part(upload_id, number))
+                if number not in listed and part.extents:
+                    self._naming.discard(batch, GarbageRecord(FORMAT, extents=part.extents))
+
+        try:
+            await self._naming.put(bucket, key, record, completion.conditions, move_parts)
+        except Conflict as conflict:  # completed or aborted by somebody else at the same time
+            found = await self._naming.current(bucket, key)
+            if found is not None and found.record.upload == upload_id:
+                return found.record
+            raise NoSuchUpload(upload_id.hex()) from conflict
+        return record
+
+    async def abort(self, bucket: Bucket, key: bytes, upload_id: bytes) -> None:
+        """End an upload and free its parts. Raises NoSuchUpload, but not after it was completed."""
+        try:
+            upload = await self.find(bucket, key, upload_id)
+        except NoSuchUpload:
+            found = await self._naming.current(bucket, key)
+            if found is not None and found.record.upload == upload_id:
+                return
+            raise
+        batch = Batch()
+        upload_key = keys.upload(bucket.id, key, upload_id)
+        batch.expect(upload_key, upload.version)
+        batch.delete(upload_key)
+        self._naming.discard(batch, GarbageRecord(FORMAT, upload=upload_id))
+        try:
+            await self._engine.commit(batch)
+        except Conflict as conflict:
+            raise NoSuchUpload(upload_id.hex()) from conflict
+
+    async def list(self, bucket: Bucket, start: bytes, end: bytes, limit: int) -> "list[Upload]":
+        """At most `limit` uploads whose stored keys are in start..end, by key and then by id."""
+        rows = await self._engine.scan(start, end, limit)
+        return [Upload(*keys.split_upload(row.key), decode_upload(row.value), row.version) for row in rows]
+
+
+def _multipart_etag(parts: Sequence[PartRecord]) -> str:
+    """MD5 of the parts' MD5s, a dash, and how many there are."""
+    joined = b"".join(bytes.fromhex(part.etag) for part in parts)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"

@@ -1,0 +1,130 @@
+"""Owns freeing what has lost its name: reads the garbage that transactions leave, punches, forgets.
+
+Each step is idempotent: offsets are never used twice, so punching again does no harm. Garbage is left alone until
+it is older than the oldest read under way anywhere, because a reader may still hold its extents.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pyrite.blobs.layout import Extent
+from pyrite.blobs.store import BlobStore
+from pyrite.core.clock import Clock, stamp_ms
+from pyrite.core.errors import PyriteError
+from pyrite.metadata.keyspaces import GARBAGE, VOLUME_FREED, number
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Row, after_prefix, decode_counter
+from pyrite.objects import keys
+from pyrite.objects.naming import blob_id
+from pyrite.objects.records import FORMAT, GarbageRecord, decode_garbage, decode_page, decode_part, encode
+
+GRACE_MS = 5_000
+_STEP_ROWS = 256
+_PARTS_AT_A_TIME = 256
+
+
+class Reaped(NamedTuple):
+    """What a step did: records finished, and whether more may be waiting."""
+
+    records: int
+    more: bool
+
+
+class Reaper:
+    """Frees garbage. `oldest_read_ms` tells when the oldest read under way on this store began."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        blobs: BlobStore,
+        clock: Clock,
+        oldest_read_ms: Callable[[], int],
+        on_error: Callable[[PyriteError], None],
+        grace_ms: int = GRACE_MS,
+    ) -> None:
+        self._engine = engine
+        self._blobs = blobs
+        self._clock = clock
+        self._oldest_read_ms = oldest_read_ms
+        self._on_error = on_error
+        self._grace_ms = grace_ms
+
+    async def step(self) -> Reaped:
+        """Free a bounded number of garbage records that are old enough."""
+        horizon = min(self._clock.now_ms(), self._oldest_read_ms()) - self._grace_ms
+        rows = await self._engine.scan(GARBAGE, after_prefix(GARBAGE), _STEP_ROWS)
+        done = 0
+        for row in rows:
+            if stamp_ms(int.from_bytes(row.key[1:9], "big")) > horizon:
+                return Reaped(done, False)
+            try:
+                await self._free(row, decode_garbage(row.value))
+                done += 1
+            except Conflict:
+                continue  # somebody changed what it refers to: the next step sees it anew
+            except PyriteError as error:
+                self._on_error(error)
+        return Reaped(done, len(rows) == _STEP_ROWS and done > 0)
+
+    async def _free(self, row: Row, garbage: GarbageRecord) -> None:
+        batch = Batch()
+        batch.expect(row.key, row.version)
+        if garbage.bucket:
+            await self._free_bucket(batch, row, garbage.bucket)
+        elif garbage.upload and not garbage.page_count:
+            await self._free_parts(batch, row, garbage.upload)
+        else:
+            batch.delete(row.key)
+            if not await self._drop_reference(batch, garbage):
+                await self._free_blobs(batch, garbage)
+            await self._engine.commit(batch)
+
+    async def _drop_reference(self, batch: Batch, garbage: GarbageRecord) -> bool:
+        """Whether somebody else still refers to the blob; then one reference fewer is all there is to do."""
+        key = keys.references(blob_id(garbage))
+        entry = await self._engine.get(key)
+        count = decode_counter(entry.value if entry else None)
+        batch.expect(key, entry.version if entry else ABSENT)
+        if count <= 0:
+            batch.delete(key)
+            return False
+        batch.add(key, -1)
+        return True
+
+    async def _free_blobs(self, batch: Batch, garbage: GarbageRecord) -> None:
+        await self._punch(batch, garbage.extents)
+        for index in range(garbage.page_count):
+            key = keys.page(garbage.upload, index)
+            entry = await self._engine.get(key)
+            if entry is not None:
+                for part in decode_page(entry.value).parts:
+                    await self._punch(batch, part.extents)
+                batch.delete(key)
+
+    async def _punch(self, batch: Batch, extents: tuple[Extent, ...]) -> None:
+        for volume, freed in (await self._blobs.free(extents)).items():
+            batch.add(VOLUME_FREED + number(volume), freed)
+
+    async def _free_parts(self, batch: Batch, row: Row, upload_id: bytes) -> None:
+        """Free the parts of an upload that was aborted, some at a time."""
+        prefix = keys.parts(upload_id)
+        parts = await self._engine.scan(prefix, after_prefix(prefix), _PARTS_AT_A_TIME)
+        for part in parts:
+            await self._punch(batch, decode_part(part.value).extents)
+            batch.delete(part.key)
+        if len(parts) < _PARTS_AT_A_TIME:
+            batch.delete(row.key)
+        await self._engine.commit(batch)
+
+    async def _free_bucket(self, batch: Batch, row: Row, bucket_id: int) -> None:
+        """Turn the uploads of a deleted bucket into garbage of their own, some at a time."""
+        prefix = keys.uploads(bucket_id)
+        uploads = await self._engine.scan(prefix, after_prefix(prefix), _PARTS_AT_A_TIME)
+        for index, upload in enumerate(uploads):
+            _, upload_id = keys.split_upload(upload.key)
+            nonce = b"%04d" % index
+            garbage = GarbageRecord(FORMAT, upload=upload_id)
+            batch.put(keys.garbage(int.from_bytes(row.key[1:9], "big"), row.key[9:] + nonce), encode(garbage))
+            batch.delete(upload.key)
+        if len(uploads) < _PARTS_AT_A_TIME:
+            batch.delete(row.key)
+        await self._engine.commit(batch)
