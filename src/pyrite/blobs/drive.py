@@ -5,7 +5,7 @@ All methods that touch bytes block; callers decide on which thread.
 
 from collections.abc import Sequence
 from enum import Enum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, NoReturn, Protocol
 
 from pyrite.core.errors import OutOfSpace, Unavailable
 
@@ -97,3 +97,55 @@ class Drive(Protocol):
     def close(self) -> None:
         """Close all files."""
         ...
+
+
+class AbsentDrive:
+    """Stands for a drive that belongs to the store and cannot be used; everything but its name fails."""
+
+    def __init__(self, drive_id: str, state: DriveState) -> None:
+        self._id = drive_id
+        self._state = state
+
+    @property
+    def id(self) -> str:
+        return self._id
+
+    @property
+    def state(self) -> DriveState:
+        return self._state
+
+    def fence(self, reason: str) -> None:
+        """It is not used as it is."""
+
+    def _refuse(self) -> NoReturn:
+        raise DriveError(f"drive {self._id} is {self._state.value}")
+
+    def create(self, name: str) -> None:
+        self._refuse()
+
+    def write(self, name: str, offset: int, buffers: Sequence[Buffer]) -> None:
+        self._refuse()
+
+    def sync(self, name: str) -> None:
+        self._refuse()
+
+    def read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
+        self._refuse()
+
+    def punch(self, name: str, offset: int, length: int) -> None:
+        self._refuse()
+
+    def unlink(self, name: str) -> None:
+        self._refuse()
+
+    def size(self, name: str) -> int | None:
+        self._refuse()
+
+    def names(self) -> list[str]:
+        self._refuse()
+
+    def space(self) -> Space:
+        self._refuse()
+
+    def close(self) -> None:
+        """Nothing is open."""

@@ -1,6 +1,6 @@
 """Owns listings: keys in byte order, groups under a delimiter, where to go on. Pure but for the scan."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import NamedTuple
 
 from pyrite.metadata.kv import Engine, Row, after_prefix
@@ -37,7 +37,6 @@ class Listing(NamedTuple):
     last_is_prefix: bool
 
 
-Scan = Callable[[bytes, bytes, int], Awaitable[list[Row]]]
 KeyOf = Callable[[Row], bytes]
 
 
@@ -48,27 +47,13 @@ async def list_objects(
     base = keys.objects(bucket.id)
     skip = len(base)
     start = max(base + prefix, base + after + b"\0" if after else b"")
-    page = await _walk(
-        engine.scan,
-        start,
-        after_prefix(base + prefix),
-        lambda row: row.key[skip:],
-        base,
-        prefix,
-        delimiter,
-        after,
-        limit,
-    )
+    walk = Walk(engine, base, lambda row: row.key[skip:], bytes, prefix, delimiter, after)
+    page = await walk.run(start, limit)
     return [ListedKey(row.key[skip:], decode_listed(row.value)) for row in page.rows], page
 
 
 async def list_uploads(
-    engine: Engine,
-    bucket: Bucket,
-    prefix: bytes,
-    delimiter: bytes,
-    after: tuple[bytes, bytes],
-    limit: int,
+    engine: Engine, bucket: Bucket, prefix: bytes, delimiter: bytes, after: tuple[bytes, bytes], limit: int
 ) -> tuple[list[ListedUpload], Listing]:
     """At most `limit` uploads and common prefixes behind `after`: a key, and an id or nothing for all of the key."""
     base = keys.uploads(bucket.id)
@@ -77,14 +62,9 @@ async def list_uploads(
     if after_key:
         behind = keys.upload(bucket.id, after_key, after_id)
         start = max(start, behind + b"\0" if after_id else after_prefix(behind))
-
-    def key_of(row: Row) -> bytes:
-        return keys.split_upload(row.key)[0]
-
     marker = after_key if not after_id else b""
-    page = await _walk(
-        engine.scan, start, after_prefix(base + _escaped(prefix)), key_of, base, prefix, delimiter, marker, limit
-    )
+    walk = Walk(engine, base, lambda row: keys.split_upload(row.key)[0], _escaped, prefix, delimiter, marker)
+    page = await walk.run(start, limit)
     found = [ListedUpload(*keys.split_upload(row.key), decode_upload(row.value)) for row in page.rows]
     return found, page
 
@@ -93,48 +73,70 @@ def _escaped(raw: bytes) -> bytes:
     return raw.replace(b"\0", b"\0\xff")
 
 
-async def _walk(
-    scan: Scan,
-    start: bytes,
-    end: bytes,
-    key_of: KeyOf,
-    base: bytes,
-    prefix: bytes,
-    delimiter: bytes,
-    after: bytes,
-    limit: int,
-) -> Listing:
-    rows: list[Row] = []
-    prefixes: list[bytes] = []
-    last, last_is_prefix = b"", False
-    group: bytes | None = None
-    size = min(limit + 1, _SCAN_MAX_ROWS) if not delimiter else min(limit + 1, 128)
-    while limit > 0:
-        batch = await scan(start, end, size)
-        for row in batch:
-            key = key_of(row)
-            if group is not None and key.startswith(group):
-                continue
-            found = key.find(delimiter, len(prefix)) if delimiter else -1
-            group = key[: found + len(delimiter)] if found >= 0 else None
-            if group is not None and group <= after:
-                continue
-            if len(rows) + len(prefixes) >= limit:
-                return Listing(rows, prefixes, True, last, last_is_prefix)
-            if group is not None:
-                prefixes.append(group)
-                last, last_is_prefix = group, True
+class Walk:
+    """A walk over rows whose stored keys begin with `base`.
+
+    `key_of` gives a row's key as the client knows it, `stored` turns a prefix of such keys into one of stored keys.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        base: bytes,
+        key_of: KeyOf,
+        stored: Callable[[bytes], bytes],
+        prefix: bytes,
+        delimiter: bytes,
+        after: bytes,
+    ) -> None:
+        self._engine = engine
+        self._base = base
+        self._key_of = key_of
+        self._stored = stored
+        self._prefix = prefix
+        self._delimiter = delimiter
+        self._after = after
+        self._rows: list[Row] = []
+        self._prefixes: list[bytes] = []
+        self._last = b""
+        self._last_is_prefix = False
+        self._group: bytes | None = None
+
+    async def run(self, start: bytes, limit: int) -> Listing:
+        """The page of at most `limit` rows and groups from stored key `start` on."""
+        end = after_prefix(self._base + self._stored(self._prefix))
+        size = min(limit + 1, 128 if self._delimiter else _SCAN_MAX_ROWS)
+        while limit > 0:
+            batch = await self._engine.scan(start, end, size)
+            if self._take(batch, limit):
+                return Listing(self._rows, self._prefixes, True, self._last, self._last_is_prefix)
+            if len(batch) < size:
+                break
+            if self._group is not None and self._key_of(batch[-1]).startswith(self._group):
+                start = after_prefix(self._base + self._stored(self._group))  # seek past the group
+                size = _SCAN_MIN_ROWS
             else:
-                rows.append(row)
-                last, last_is_prefix = key, False
-        if len(batch) < size:
-            break
-        in_group = group is not None and key_of(batch[-1]).startswith(group)
-        start = after_prefix(base + _group_key(group, base)) if in_group and group else batch[-1].key + b"\0"
-        size = _SCAN_MIN_ROWS if in_group else min(size * 4, _SCAN_MAX_ROWS)
-    return Listing(rows, prefixes, False, last, last_is_prefix)
+                start = batch[-1].key + b"\0"
+                size = min(size * 4, _SCAN_MAX_ROWS)
+        return Listing(self._rows, self._prefixes, False, self._last, self._last_is_prefix)
 
-
-def _group_key(group: bytes, base: bytes) -> bytes:
-    """A group as it stands in stored keys: uploads escape theirs."""
-    return _escaped(group) if base.startswith(keys.UPLOADS) else group
+    def _take(self, batch: list[Row], limit: int) -> bool:
+        """Add what `batch` holds to the page; True when there is more than the page has room for."""
+        delimiter, cut = self._delimiter, len(self._prefix)
+        for row in batch:
+            key = self._key_of(row)
+            if self._group is not None and key.startswith(self._group):
+                continue
+            found = key.find(delimiter, cut) if delimiter else -1
+            self._group = key[: found + len(delimiter)] if found >= 0 else None
+            if self._group is not None and self._group <= self._after:
+                continue
+            if len(self._rows) + len(self._prefixes) >= limit:
+                return True
+            if self._group is not None:
+                self._prefixes.append(self._group)
+                self._last, self._last_is_prefix = self._group, True
+            else:
+                self._rows.append(row)
+                self._last, self._last_is_prefix = key, False
+        return False

@@ -1,0 +1,216 @@
+"""Owns the way of a request through the S3 layer: route, authenticate, authorize, handle, answer, account for it."""
+
+from collections.abc import Awaitable, Callable
+
+from pyrite.aws.xml import DECLARATION, element
+from pyrite.core.clock import Clock
+from pyrite.core.errors import PyriteError
+from pyrite.http.connection import Request
+from pyrite.http.errors import ClientGone, HttpError
+from pyrite.http.response import Response
+from pyrite.s3.authentication import Authenticator
+from pyrite.s3.errors import S3Error, translate
+from pyrite.s3.handlers import buckets, lists, multipart, reads, writes
+from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+
+HandlerOf = Callable[[Service, S3Request], Awaitable[Response]]
+
+HANDLERS: dict[str, HandlerOf] = {
+    "ListBuckets": buckets.list_buckets,
+    "CreateBucket": buckets.create_bucket,
+    "HeadBucket": buckets.head_bucket,
+    "DeleteBucket": buckets.delete_bucket,
+    "GetBucketLocation": buckets.get_location,
+    "GetBucketAcl": buckets.get_acl,
+    "ListObjects": lists.list_objects,
+    "ListObjectsV2": lists.list_objects_v2,
+    "ListMultipartUploads": multipart.list_uploads,
+    "DeleteObjects": writes.delete_objects,
+    "PutObject": writes.put_object,
+    "CopyObject": writes.copy_object,
+    "GetObject": reads.get_object,
+    "HeadObject": reads.head_object,
+    "DeleteObject": writes.delete_object,
+    "GetObjectAttributes": reads.get_attributes,
+    "GetObjectAcl": reads.get_acl,
+    "GetObjectTagging": reads.get_tagging,
+    "CreateMultipartUpload": multipart.create_upload,
+    "UploadPart": multipart.upload_part,
+    "UploadPartCopy": multipart.upload_part_copy,
+    "CompleteMultipartUpload": multipart.complete_upload,
+    "AbortMultipartUpload": multipart.abort_upload,
+    "ListParts": multipart.list_parts,
+    **dict.fromkeys(buckets.ABSENT_CONFIGURATIONS, buckets.absent_configuration),
+    **dict.fromkeys(buckets.EMPTY_CONFIGURATIONS, buckets.empty_configuration),
+}
+
+_ROUTES = {(o.method, o.scope, o.marker, bool(o.header)): (o, HANDLERS[o.name]) for o in OPERATIONS}
+_NAMES = frozenset(name.encode() for name in MARKERS)
+_QUALIFIERS = frozenset(name.encode() for name in PARAMETERS)
+_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
+
+
+def route(request: S3Request) -> tuple[Operation, HandlerOf]:
+    """The operation that a request names. Raises S3Error; an unknown sub-resource never falls through."""
+    scope = "object" if request.key else "bucket" if request.bucket_name else "service"
+    marker = _marker(request) if request.query else ""
+    copies = request.method == "PUT" and b"x-amz-copy-source" in request.headers
+    found = _ROUTES.get((request.method, scope, marker, copies)) or _ROUTES.get((request.method, scope, marker, False))
+    if found is not None:
+        return found
+    allowed = [method for method in _METHODS if (method, scope, marker, False) in _ROUTES]
+    if marker or not allowed:
+        raise S3Error("NotImplemented", None, (("Resource", marker or request.resource),))
+    raise S3Error("MethodNotAllowed", None, (("Method", request.method), ("ResourceType", scope.upper())))
+
+
+def _marker(request: S3Request) -> str:
+    """The query parameter that selects the operation. Attributes and uploads are told apart by it alone."""
+    for name, value in request.query.items():
+        if name in _NAMES:
+            return name.decode("ascii")
+        if not value and name not in _QUALIFIERS and not name.lower().startswith(b"x-"):
+            raise S3Error("NotImplemented", f"The sub-resource {name.decode('latin-1')!r} is not known")
+    return ""
+
+
+class Observer:
+    """Hears of every request when its response is ready; the default forgets."""
+
+    def on_request(
+        self, request: S3Request | None, http: Request, response: Response, error: str, started_s: float
+    ) -> None:
+        """`started_s` is the monotonic time at which the request's head was complete."""
+
+    def on_defect(self, request_id: str, error: BaseException) -> None:
+        """A handler raised what it should not have."""
+
+
+class S3App:
+    """The handler of the HTTP server."""
+
+    def __init__(
+        self,
+        service: Service,
+        authenticator: Authenticator,
+        clock: Clock,
+        observer: Observer,
+        id_prefix: str,
+        domains: tuple[bytes, ...] = (),
+    ) -> None:
+        self._service = service
+        self._authenticator = authenticator
+        self._clock = clock
+        self._observer = observer
+        self._id_prefix = id_prefix
+        self._host_id = (b"x-amz-id-2", (id_prefix * 4).encode())
+        self._count = 0
+        self._domains = domains
+
+    def next_id(self) -> str:
+        """A request id that no other request of the store has."""
+        self._count += 1
+        return f"{self._id_prefix}{self._count:08X}"
+
+    async def handle(self, http: Request) -> Response:
+        """Answer one request. Raises ClientGone when there is nobody left to answer."""
+        started_s = self._clock.monotonic_s()
+        request_id = self.next_id()
+        request: S3Request | None = None
+        code = ""
+        try:
+            request = S3Request(http, request_id, self._domains)
+            self._authenticator.authenticate(request)
+            operation, handler = route(request)
+            request.operation = operation
+            self._authorize(request)
+            response = await handler(self._service, request)
+        except ClientGone:
+            raise
+        except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported
+            failure = self._explain(request_id, error)
+            code = failure.code
+            response = self.error_response(failure, request_id, request)
+        response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
+        self._observer.on_request(request, http, response, code, started_s)
+        return response
+
+    def _authorize(self, request: S3Request) -> None:
+        """There is one identity, the root, which may do everything; nobody else may do anything."""
+        if request.identity is None:
+            raise S3Error("AccessDenied")
+
+    def _explain(self, request_id: str, error: Exception) -> S3Error:
+        known = translate(error) if isinstance(error, PyriteError) else None
+        if known is None:
+            self._observer.on_defect(request_id, error)
+            return S3Error("InternalError")
+        if known.status >= 500 and known.code != "NotImplemented":
+            self._observer.on_defect(request_id, error)
+        return known
+
+    def error_response(self, error: S3Error, request_id: str, request: S3Request | None) -> Response:
+        """The document of an error; none for HEAD, where the status has to do."""
+        response = Response(error.status, [(b"Content-Type", b"application/xml")])
+        if error.status == 405:
+            response.headers.append((b"Allow", ", ".join(_METHODS).encode()))
+        if request is not None and request.method == "HEAD":
+            if not request.key:
+                response.headers.append((b"x-amz-bucket-region", self._service.region.encode()))
+            response.body, response.length = None, 0
+            return response
+        if error.code == "InvalidRange":
+            size = dict(error.details).get("ActualObjectSize", "*")
+            response.headers.append((b"Content-Range", f"bytes */{size}".encode()))
+        content = element("Code", error.code) + element("Message", error.message)
+        content += "".join(element(name, value) for name, value in error.details)
+        if request is not None:
+            content += self._where(error, request)
+        host_id = self._host_id[1].decode()
+        content += element("RequestId", request_id) + element("HostId", host_id)
+        response.body = f"{DECLARATION}<Error>{content}</Error>".encode()
+        response.length = len(response.body)
+        return response
+
+    def _where(self, error: S3Error, request: S3Request) -> str:
+        named = {name for name, _ in error.details}
+        content = ""
+        if error.code in (
+            "NoSuchBucket",
+            "BucketNotEmpty",
+            "BucketAlreadyOwnedByYou",
+            "BucketAlreadyExists",
+            "InvalidBucketName",
+        ):
+            content += element("BucketName", request.bucket_name)
+        if error.code == "NoSuchKey" and "Key" not in named:
+            content += element("Key", request.key_text)
+        if "Resource" not in named:
+            content += element("Resource", request.resource)
+        return content
+
+    def on_http_error(self, error: HttpError) -> Response:
+        """The answer to what is not a request."""
+        request_id = self.next_id()
+        code = _HTTP_CODES.get(error.status, "BadRequest")
+        content = element("Code", code) + element("Message", error.reason) + element("RequestId", request_id)
+        body = f"{DECLARATION}<Error>{content}</Error>".encode()
+        headers = [
+            (b"Content-Type", b"application/xml"),
+            (b"x-amz-request-id", request_id.encode()),
+            self._host_id,
+        ]
+        return Response(error.status, headers, body, close=True)
+
+
+_HTTP_CODES = {
+    408: "RequestTimeout",
+    414: "InvalidURI",
+    431: "RequestHeaderSectionTooLarge",
+    500: "InternalError",
+    501: "NotImplemented",
+    503: "SlowDown",
+    505: "HttpVersionNotSupported",
+}

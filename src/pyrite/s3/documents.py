@@ -1,0 +1,89 @@
+"""Owns helpers that XML documents share: responses, parameters, URL encoding of names."""
+
+from urllib.parse import quote_from_bytes
+
+from pyrite.aws import uri, xml
+from pyrite.aws.xml import DECLARATION, NAMESPACE
+from pyrite.http.response import Headers, Response
+from pyrite.s3.errors import S3Error
+from pyrite.s3.request import S3Request
+
+XML_TYPE = (b"Content-Type", b"application/xml")
+
+
+def document(root: str, content: str, status: int = 200, headers: Headers | None = None) -> Response:
+    """A response with `content` inside the element `root` of the S3 namespace."""
+    body = f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode()
+    return Response(status, [XML_TYPE, *(headers or [])], body)
+
+
+def empty(status: int = 204, headers: Headers | None = None) -> Response:
+    """A response without a body."""
+    return Response(status, headers or [], b"")
+
+
+def number_parameter(request: S3Request, name: bytes, default: int, most: int) -> int:
+    """A query parameter that is a count; larger ones are clamped to `most`. Raises S3Error."""
+    text = request.parameter(name)
+    if text is None or text == "":
+        return default
+    label = name.decode()
+    try:
+        value = int(text)
+    except ValueError:
+        raise S3Error(
+            "InvalidArgument",
+            f"Provided {label} not an integer or within integer range",
+            (("ArgumentName", label), ("ArgumentValue", text)),
+        ) from None
+    if value < 0 or value > 2**31 - 1:
+        raise S3Error(
+            "InvalidArgument",
+            f"Argument {label} must be an integer between 0 and 2147483647",
+            (("ArgumentName", label), ("ArgumentValue", text)),
+        )
+    return min(value, most)
+
+
+class Names:
+    """How names are written in a document: plain, or URL-encoded when the client asks for it."""
+
+    def __init__(self, request: S3Request) -> None:
+        kind = request.parameter(b"encoding-type")
+        if kind not in (None, "", "url"):
+            raise S3Error(
+                "InvalidArgument",
+                "Invalid Encoding Method specified in Request",
+                (("ArgumentName", "encoding-type"), ("ArgumentValue", kind or "")),
+            )
+        self.url = kind == "url"
+
+    def write(self, name: bytes) -> str:
+        """`name` as it stands between tags."""
+        if self.url:
+            return quote_from_bytes(name, "/-._~*")
+        return xml.escape(name.decode("utf-8", "replace"))
+
+    def element(self, tag: str, name: bytes) -> str:
+        """`<tag>name</tag>`."""
+        return f"<{tag}>{self.write(name)}</{tag}>"
+
+    @property
+    def encoding(self) -> str:
+        """The element that tells the encoding, where there is one."""
+        return "<EncodingType>url</EncodingType>" if self.url else ""
+
+
+def etag_element(etag: str) -> str:
+    """An ETag with its quotes, escaped."""
+    return f"<ETag>&quot;{etag}&quot;</ETag>"
+
+
+def location_of(request: S3Request) -> str:
+    """The URL of the object of a request, as CompleteMultipartUpload tells it."""
+    scheme = "https" if request.http.secure else "http"
+    host = request.header(b"host") or "localhost"
+    key = uri.encode(request.key, "-._~/").decode()
+    if request.resource_path != request.target.path:  # virtual-host style: the bucket stands in the host
+        return f"{scheme}://{host}/{key}"
+    return f"{scheme}://{host}/{request.bucket_name}/{key}"

@@ -1,0 +1,146 @@
+"""Owns the operations on buckets themselves, and the answers for configurations that a bucket does not have."""
+
+from pyrite.aws import xml
+from pyrite.aws.dates import format_iso
+from pyrite.aws.xml import element
+from pyrite.http.response import Headers, Response
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.errors import BucketExists
+from pyrite.s3.documents import document, empty, number_parameter
+from pyrite.s3.errors import S3Error
+from pyrite.s3.headers import refuse_unimplemented
+from pyrite.s3.payload import read_document
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+
+_BUCKETS_MAX = 10_000
+_EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS refuses the last
+
+ABSENT_CONFIGURATIONS = {
+    "GetBucketPolicy": "NoSuchBucketPolicy",
+    "GetBucketCors": "NoSuchCORSConfiguration",
+    "GetBucketTagging": "NoSuchTagSet",
+    "GetBucketLifecycleConfiguration": "NoSuchLifecycleConfiguration",
+    "GetBucketWebsite": "NoSuchWebsiteConfiguration",
+    "GetBucketEncryption": "ServerSideEncryptionConfigurationNotFoundError",
+    "GetObjectLockConfiguration": "ObjectLockConfigurationNotFoundError",
+    "GetBucketReplication": "ReplicationConfigurationNotFoundError",
+    "GetBucketOwnershipControls": "OwnershipControlsNotFoundError",
+}
+EMPTY_CONFIGURATIONS = {
+    "GetBucketVersioning": ("VersioningConfiguration", ""),
+    "GetBucketLogging": ("BucketLoggingStatus", ""),
+    "GetBucketNotificationConfiguration": ("NotificationConfiguration", ""),
+    "GetBucketRequestPayment": ("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
+    "GetBucketAccelerateConfiguration": ("AccelerateConfiguration", ""),
+}
+
+
+async def find(service: Service, request: S3Request) -> Bucket:
+    """The request's bucket. Raises NoSuchBucket, or S3Error when it is not the owner that the client expects."""
+    bucket = await service.buckets.find(request.bucket_name)
+    expected = request.headers.get(b"x-amz-expected-bucket-owner")
+    if expected is not None and expected.decode("latin-1") != service.owner.account_id:
+        raise S3Error("AccessDenied")
+    return bucket
+
+
+async def list_buckets(service: Service, request: S3Request) -> Response:
+    limit = number_parameter(request, b"max-buckets", _BUCKETS_MAX, _BUCKETS_MAX)
+    if limit == 0:
+        raise S3Error("InvalidArgument", "max-buckets must be between 1 and 10000")
+    prefix = request.parameter(b"prefix") or ""
+    after = request.parameter(b"continuation-token") or ""
+    region = request.parameter(b"bucket-region")
+    found = await service.buckets.list(prefix, after, limit + 1) if region in (None, "", service.region) else []
+    buckets = "".join(
+        f"<Bucket>{element('Name', bucket.name)}<CreationDate>{format_iso(bucket.created_ms)}</CreationDate>"
+        f"{element('BucketRegion', bucket.location or service.region)}</Bucket>"
+        for bucket in found[:limit]
+    )
+    more = element("ContinuationToken", found[limit - 1].name) if len(found) > limit else ""
+    shown = element("Prefix", prefix) if prefix else ""
+    owner = f"<Owner>{element('ID', service.owner.canonical_id)}</Owner>"
+    return document("ListAllMyBucketsResult", f"{owner}<Buckets>{buckets}</Buckets>{more}{shown}")
+
+
+async def create_bucket(service: Service, request: S3Request) -> Response:
+    refuse_unimplemented(request)
+    if request.header(b"x-amz-bucket-object-lock-enabled") not in (None, "false", "False"):
+        raise S3Error("NotImplemented", None, (("Header", "x-amz-bucket-object-lock-enabled"),))
+    if request.header(b"x-amz-object-ownership") not in (None, "BucketOwnerEnforced"):
+        raise S3Error("NotImplemented", None, (("Header", "x-amz-object-ownership"),))
+    location = _location_constraint(service, await read_document(request))
+    headers: Headers = [(b"Location", b"/" + request.bucket_name.encode())]
+    try:
+        await service.buckets.create(request.bucket_name, service.owner.canonical_id, location)
+    except BucketExists as error:
+        if not error.own or service.region != "us-east-1":
+            raise
+    return empty(200, headers)
+
+
+def _location_constraint(service: Service, body: bytes) -> str:
+    if not body.strip():
+        return ""
+    root = xml.parse(body)
+    if root.name != "CreateBucketConfiguration":
+        raise S3Error("MalformedXML")
+    location = root.find("LocationConstraint") or ""
+    if location not in (*_EVERYWHERE, service.region):
+        raise S3Error(
+            "InvalidLocationConstraint", None, (("LocationConstraint", location), ("Expected", service.region))
+        )
+    return "" if location == "us-east-1" else location
+
+
+async def head_bucket(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    region = (bucket.record.location or service.region).encode()
+    headers: Headers = [(b"x-amz-bucket-region", region), (b"Content-Type", b"application/xml")]
+    return Response(200, [*headers, (b"x-amz-access-point-alias", b"false")], b"")
+
+
+async def delete_bucket(service: Service, request: S3Request) -> Response:
+    await find(service, request)
+    await service.buckets.delete(request.bucket_name)
+    return empty()
+
+
+async def get_location(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    region = bucket.record.location or ("" if service.region == "us-east-1" else service.region)
+    return document("LocationConstraint", xml.escape(region))
+
+
+async def absent_configuration(service: Service, request: S3Request) -> Response:
+    """The error that says that the bucket has no such configuration."""
+    await find(service, request)
+    assert request.operation is not None
+    code = ABSENT_CONFIGURATIONS[request.operation.name]
+    raise S3Error(code, None, (("BucketName", request.bucket_name),))
+
+
+async def empty_configuration(service: Service, request: S3Request) -> Response:
+    """The document of a configuration that is off."""
+    await find(service, request)
+    assert request.operation is not None
+    return document(*EMPTY_CONFIGURATIONS[request.operation.name])
+
+
+def access_control_policy(service: Service) -> Response:
+    """The ACL of everything while ACLs are off: the owner may do all."""
+    owner = element("ID", service.owner.canonical_id)
+    grantee = (
+        '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">'
+        f"{owner}</Grantee><Permission>FULL_CONTROL</Permission>"
+    )
+    return document(
+        "AccessControlPolicy",
+        f"<Owner>{owner}</Owner><AccessControlList><Grant>{grantee}</Grant></AccessControlList>",
+    )
+
+
+async def get_acl(service: Service, request: S3Request) -> Response:
+    await find(service, request)
+    return access_control_policy(service)

@@ -1,0 +1,108 @@
+"""Owns the listings of objects: ListObjects and ListObjectsV2."""
+
+import base64
+
+from pyrite.aws.dates import format_iso
+from pyrite.aws.xml import element
+from pyrite.http.response import Response
+from pyrite.objects.listing import ListedKey, Listing
+from pyrite.objects.listing import list_objects as page_of
+from pyrite.s3.documents import Names, document, number_parameter
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+
+_KEYS_MAX = 1000
+
+
+async def list_objects(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    names = Names(request)
+    limit = number_parameter(request, b"max-keys", _KEYS_MAX, _KEYS_MAX)
+    query = request.query
+    prefix, delimiter, marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"marker"))
+    keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit)
+    shown = names.element("NextMarker", page.last) if page.truncated and delimiter else ""
+    head = (
+        element("Name", request.bucket_name)
+        + names.element("Prefix", prefix)
+        + names.element("Marker", marker)
+        + shown
+        + f"<MaxKeys>{limit}</MaxKeys>"
+        + (names.element("Delimiter", delimiter) if delimiter else "")
+        + names.encoding
+        + f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
+    )
+    return document(
+        "ListBucketResult", head + _entries(names, keys, service.owner.canonical_id) + _prefixes(names, page)
+    )
+
+
+async def list_objects_v2(service: Service, request: S3Request) -> Response:
+    if request.query.get(b"list-type") != b"2":
+        given = request.parameter(b"list-type") or ""
+        raise S3Error(
+            "InvalidArgument",
+            "Invalid List Type specified in Request",
+            (("ArgumentName", "list-type"), ("ArgumentValue", given)),
+        )
+    bucket = await find(service, request)
+    names = Names(request)
+    limit = number_parameter(request, b"max-keys", _KEYS_MAX, _KEYS_MAX)
+    query = request.query
+    prefix, delimiter, start = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"start-after"))
+    token = query.get(b"continuation-token")
+    after = _decode_token(token) if token else start
+    keys, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit)
+    head = [
+        element("Name", request.bucket_name),
+        names.element("Prefix", prefix),
+        names.element("StartAfter", start) if start else "",
+        element("ContinuationToken", token.decode("latin-1")) if token is not None else "",
+        f"<KeyCount>{len(keys) + len(page.prefixes)}</KeyCount><MaxKeys>{limit}</MaxKeys>",
+        names.element("Delimiter", delimiter) if delimiter else "",
+        names.encoding,
+        f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>",
+        element("NextContinuationToken", _encode_token(page.last)) if page.truncated else "",
+    ]
+    owner = service.owner.canonical_id if query.get(b"fetch-owner") == b"true" else ""
+    return document("ListBucketResult", "".join(head) + _entries(names, keys, owner) + _prefixes(names, page))
+
+
+def _entries(names: Names, keys: list[ListedKey], owner: str) -> str:
+    shown = f"<Owner>{element('ID', owner)}</Owner>" if owner else ""
+    write = names.write
+    parts = []
+    for key, item in keys:
+        checksum = item.checksum
+        algorithm = (
+            f"<ChecksumAlgorithm>{checksum.algorithm}</ChecksumAlgorithm><ChecksumType>{checksum.type}</ChecksumType>"
+            if checksum is not None
+            else ""
+        )
+        parts.append(
+            f"<Contents><Key>{write(key)}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"
+            f"<ETag>&quot;{item.etag}&quot;</ETag>{algorithm}<Size>{item.size_bytes}</Size>{shown}"
+            f"<StorageClass>{item.storage_class}</StorageClass></Contents>"
+        )
+    return "".join(parts)
+
+
+def _prefixes(names: Names, page: Listing) -> str:
+    return "".join(f"<CommonPrefixes>{names.element('Prefix', prefix)}</CommonPrefixes>" for prefix in page.prefixes)
+
+
+def _encode_token(last: bytes) -> str:
+    """Where to go on: opaque to clients, so that they do not build their own."""
+    return base64.urlsafe_b64encode(b"1" + last).decode("ascii")
+
+
+def _decode_token(token: bytes) -> bytes:
+    try:
+        decoded = base64.urlsafe_b64decode(token)
+    except ValueError:
+        decoded = b""
+    if not decoded.startswith(b"1"):
+        raise S3Error("InvalidArgument", "The continuation token provided is incorrect")
+    return decoded[1:]

@@ -1,0 +1,291 @@
+"""Owns the multipart operations."""
+
+from pyrite.aws import xml
+from pyrite.aws.checksums import ALGORITHMS, CRC64NVME, Algorithm
+from pyrite.aws.dates import format_iso
+from pyrite.aws.xml import Element, element
+from pyrite.core.units import MIB
+from pyrite.http.response import Headers, Response
+from pyrite.objects.assembling import CompletePart
+from pyrite.objects.conditions import strip_etag
+from pyrite.objects.errors import NoSuchUpload
+from pyrite.objects.keys import UPLOAD_ID_BYTES
+from pyrite.objects.listing import list_uploads as page_of
+from pyrite.objects.objects import StreamSource
+from pyrite.objects.records import Checksum, PartRecord
+from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
+from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.reads import checksum_elements
+from pyrite.s3.handlers.writes import find_source
+from pyrite.s3.headers import attributes_of, checksum_headers, refuse_unimplemented, write_conditions
+from pyrite.s3.integrity import Integrity, algorithm_named
+from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_plain
+from pyrite.s3.ranges import Range, parse_copy_range
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+
+_LIST_MAX = 1000
+_COMPLETE_MAX_BYTES = 4 * MIB
+
+
+def upload_id_of(request: S3Request) -> bytes:
+    """The upload id. Raises NoSuchUpload when it cannot be one."""
+    text = request.parameter(b"uploadId") or ""
+    try:
+        upload_id = bytes.fromhex(text)
+    except ValueError:
+        upload_id = b""
+    if len(upload_id) != UPLOAD_ID_BYTES:
+        raise NoSuchUpload(text)
+    return upload_id
+
+
+def part_number_of(request: S3Request) -> int:
+    """The part number. Raises S3Error."""
+    text = request.parameter(b"partNumber") or ""
+    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= PARTS_MAX:
+        raise S3Error(
+            "InvalidArgument",
+            f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive",
+            (("ArgumentName", "partNumber"), ("ArgumentValue", text)),
+        )
+    return int(text)
+
+
+async def create_upload(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    attributes = attributes_of(request)
+    algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
+    kind = _checksum_type(request.header(b"x-amz-checksum-type"), algorithm)
+    upload_id = await service.uploads.create(
+        bucket,
+        request.key,
+        attributes,
+        service.owner.canonical_id,
+        algorithm.name if algorithm else "",
+        kind,
+    )
+    headers: Headers = []
+    if algorithm is not None:
+        headers = [(b"x-amz-checksum-algorithm", algorithm.name.encode()), (b"x-amz-checksum-type", kind.encode())]
+    content = element("Bucket", request.bucket_name) + element("Key", request.key_text)
+    return document("InitiateMultipartUploadResult", content + element("UploadId", upload_id.hex()), headers=headers)
+
+
+def _checksum_type(text: str | None, algorithm: Algorithm | None) -> str:
+    """The type of an upload's checksum, checked against what its algorithm can do."""
+    if algorithm is None:
+        if text is not None:
+            raise S3Error(
+                "InvalidRequest",
+                "The x-amz-checksum-type header can only be used with the x-amz-checksum-algorithm header.",
+            )
+        return ""
+    kind = (text or algorithm.default_type).upper()
+    possible = (kind == "COMPOSITE" and algorithm.composite) or (
+        kind == "FULL_OBJECT" and algorithm.combine is not None
+    )
+    if not possible:
+        raise S3Error(
+            "InvalidRequest",
+            f"The {kind} checksum type cannot be used with the {algorithm.name.lower()} checksum algorithm.",
+        )
+    return kind
+
+
+def _part_integrity(request: S3Request, upload: Upload) -> Integrity:
+    """The checks of a part; its stored checksum is of the upload's algorithm."""
+    wanted = ALGORITHMS[upload.record.checksum_algorithm or CRC64NVME.name]
+    integrity = Integrity(request, wanted)
+    if upload.record.checksum_algorithm and integrity.algorithm not in (None, wanted):
+        assert integrity.algorithm is not None
+        raise S3Error(
+            "InvalidRequest",
+            f"Checksum Type mismatch occurred, expected checksum Type: {wanted.name.lower()}, "
+            f"actual checksum Type: {integrity.algorithm.name.lower()}",
+        )
+    return integrity
+
+
+async def upload_part(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    refuse_unimplemented(request)
+    number = part_number_of(request)
+    upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
+    integrity = _part_integrity(request, upload)
+    source = open_source(request, integrity)
+    part = await service.uploads.put_part(
+        bucket, upload, number, source, integrity.hashers(), integrity.check, integrity.stored.name
+    )
+    headers: Headers = [(b"ETag", b'"%b"' % part.etag.encode())]
+    if part.checksum is not None:
+        headers.append(checksum_headers(part.checksum)[0])
+    return empty(200, headers)
+
+
+async def upload_part_copy(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    refuse_unimplemented(request)
+    number = part_number_of(request)
+    upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
+    source = await find_source(service, request)
+    record = source.found.record
+    text = request.header(b"x-amz-copy-source-range")
+    chosen = Range(0, record.size_bytes) if text is None else parse_copy_range(text, record.size_bytes)
+    if chosen.stop - chosen.start > PUT_MAX_BYTES:
+        raise S3Error("InvalidRequest", f"The part is larger than the maximum allowable size: {PUT_MAX_BYTES}")
+    integrity = _part_integrity(request, upload)
+    stream = StreamSource(service.reading, record, chosen.start, chosen.stop)
+    try:
+        part = await service.uploads.put_part(
+            bucket, upload, number, stream, integrity.hashers(), _accept, integrity.stored.name
+        )
+    finally:
+        await stream.close()
+    content = etag_element(part.etag) + f"<LastModified>{format_iso(part.modified_ms)}</LastModified>"
+    checksum = checksum_elements(part.checksum) if part.checksum is not None else ""
+    return document("CopyPartResult", content + checksum)
+
+
+def _accept(*_: object) -> None:
+    """The bytes come from the store itself, where every fragment was verified."""
+
+
+async def complete_upload(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    parts = _parse_complete(await read_plain(request, _COMPLETE_MAX_BYTES))
+    upload_id = upload_id_of(request)
+    given = _object_checksum(request)
+    kind = request.header(b"x-amz-checksum-type")
+    size = request.headers.get(b"x-amz-mp-object-size")
+    if size is not None and not size.isdigit():
+        raise S3Error("InvalidRequest", "Value for x-amz-mp-object-size header is invalid.")
+    completion = Completion(
+        parts,
+        write_conditions(request),
+        given,
+        kind if kind in ("COMPOSITE", "FULL_OBJECT") else None,  # type: ignore[arg-type]
+        int(size) if size is not None else None,
+    )
+    record = await service.uploads.complete(bucket, request.key, upload_id, completion)
+    content = (
+        element("Location", location_of(request))
+        + element("Bucket", request.bucket_name)
+        + element("Key", request.key_text)
+        + etag_element(record.etag)
+    )
+    checksum = checksum_elements(record.checksum, typed=True) if record.checksum is not None else ""
+    return document("CompleteMultipartUploadResult", content + checksum)
+
+
+def _object_checksum(request: S3Request) -> Checksum | None:
+    """The checksum of the whole object that a client states when it completes an upload."""
+    for algorithm in ALGORITHMS.values():
+        value = request.header(algorithm.header.encode())
+        if value is not None:
+            return Checksum(algorithm.name, value)
+    return None
+
+
+def _parse_complete(body: bytes) -> list[CompletePart]:
+    root = xml.parse(body)
+    items = [child for child in root.children if child.name == "Part"]
+    if root.name != "CompleteMultipartUpload" or not items:
+        raise S3Error("MalformedXML")
+    if len(items) > PARTS_MAX:
+        raise S3Error("InvalidArgument", f"An upload has at most {PARTS_MAX} parts")
+    return [_parse_part(item) for item in items]
+
+
+def _parse_part(item: Element) -> CompletePart:
+    number, etag = item.find("PartNumber"), item.find("ETag")
+    if number is None or etag is None or not number.strip().isdigit():
+        raise S3Error("MalformedXML")
+    given = {}
+    for algorithm in ALGORITHMS.values():
+        value = item.find(algorithm.element)
+        if value is not None:
+            given[algorithm.name] = value
+    return CompletePart(int(number), strip_etag(etag), given)
+
+
+async def abort_upload(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    await service.uploads.abort(bucket, request.key, upload_id_of(request))
+    return empty()
+
+
+async def list_parts(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    names = Names(request)
+    limit = number_parameter(request, b"max-parts", _LIST_MAX, _LIST_MAX)
+    after = number_parameter(request, b"part-number-marker", 0, 2**31 - 1)
+    upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
+    found = await service.uploads.parts(upload, min(after, PARTS_MAX), limit + 1)
+    shown, more = found[:limit], len(found) > limit
+    owner = element("ID", service.owner.canonical_id)
+    algorithm = upload.record.checksum_algorithm
+    checksum = (
+        f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{upload.record.checksum_type}</ChecksumType>"
+        if algorithm
+        else ""
+    )
+    head = (
+        element("Bucket", request.bucket_name)
+        + names.element("Key", request.key)
+        + names.encoding
+        + element("UploadId", upload.id.hex())
+        + f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>"
+        + element("StorageClass", upload.record.attributes.storage_class)
+        + f"<PartNumberMarker>{after}</PartNumberMarker>"
+        + f"<NextPartNumberMarker>{shown[-1].number if shown else 0}</NextPartNumberMarker>"
+        + f"<MaxParts>{limit}</MaxParts><IsTruncated>{str(more and limit > 0).lower()}</IsTruncated>"
+        + checksum
+    )
+    return document("ListPartsResult", head + "".join(_listed_part(part, bool(algorithm)) for part in shown))
+
+
+def _listed_part(part: PartRecord, with_checksum: bool) -> str:
+    checksum = checksum_elements(part.checksum) if with_checksum and part.checksum is not None else ""
+    return (
+        f"<Part><PartNumber>{part.number}</PartNumber><LastModified>{format_iso(part.modified_ms)}</LastModified>"
+        f"{etag_element(part.etag)}<Size>{part.size_bytes}</Size>{checksum}</Part>"
+    )
+
+
+async def list_uploads(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    names = Names(request)
+    limit = number_parameter(request, b"max-uploads", _LIST_MAX, _LIST_MAX)
+    query = request.query
+    prefix, delimiter, key_marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"key-marker"))
+    id_marker = request.parameter(b"upload-id-marker") or "" if key_marker else ""
+    try:
+        after = (key_marker, bytes.fromhex(id_marker))
+    except ValueError:
+        raise S3Error("InvalidArgument", "Invalid uploadId marker") from None
+    uploads, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit)
+    next_id = uploads[-1].id.hex() if uploads and not page.last_is_prefix else ""
+    head = (
+        element("Bucket", request.bucket_name)
+        + names.element("KeyMarker", key_marker)
+        + element("UploadIdMarker", id_marker)
+        + (names.element("NextKeyMarker", page.last) if page.truncated else "")
+        + (element("NextUploadIdMarker", next_id) if page.truncated else "")
+        + names.element("Prefix", prefix)
+        + (names.element("Delimiter", delimiter) if delimiter else "")
+        + names.encoding
+        + f"<MaxUploads>{limit}</MaxUploads><IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
+    )
+    owner = element("ID", service.owner.canonical_id)
+    listed = "".join(
+        f"<Upload>{names.element('Key', key)}<UploadId>{upload_id.hex()}</UploadId>"
+        f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>"
+        f"<StorageClass>{record.attributes.storage_class}</StorageClass>"
+        f"<Initiated>{format_iso(record.initiated_ms)}</Initiated></Upload>"
+        for key, upload_id, record in uploads
+    )
+    prefixes = "".join(f"<CommonPrefixes>{names.element('Prefix', one)}</CommonPrefixes>" for one in page.prefixes)
+    return document("ListMultipartUploadsResult", head + listed + prefixes)

@@ -1,0 +1,214 @@
+"""Owns GET and HEAD of objects, their attributes, and what little an object's sub-resources have to tell."""
+
+from collections.abc import AsyncIterator
+
+from pyrite.aws.xml import element
+from pyrite.http.response import Headers, Response
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import NotModified
+from pyrite.objects.errors import NoSuchPart, PreconditionFailed
+from pyrite.objects.records import Checksum, ObjectRecord, PartRecord
+from pyrite.s3.documents import document, number_parameter
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import access_control_policy, find
+from pyrite.s3.headers import checksum_headers, object_headers, override, read_conditions
+from pyrite.s3.ranges import Range, parse_range
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+
+_PARTS_PAGE = 1000
+_ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
+
+
+def check_version_id(request: S3Request) -> None:
+    """A bucket without versioning has one version, `null`. Raises S3Error for any other."""
+    version = request.parameter(b"versionId")
+    if version is None or version == "null":
+        return
+    if not version:
+        raise S3Error("InvalidArgument", "Version id cannot be the empty string")
+    raise S3Error("NoSuchVersion", None, (("Key", request.key_text), ("VersionId", version)))
+
+
+async def get_object(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    return await _read(service, request, bucket, with_body=True)
+
+
+async def head_object(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    return await _read(service, request, bucket, with_body=False)
+
+
+async def _read(service: Service, request: S3Request, bucket: Bucket, with_body: bool) -> Response:
+    if request.query:
+        check_version_id(request)
+    record = await service.objects.find(bucket, request.key)
+    headers = request.headers
+    conditions = read_conditions(request)
+    if conditions is not None:
+        try:
+            conditions.check(record.etag, record.modified_ms)
+        except NotModified:
+            kept = (b"Last-Modified", b"ETag", b"Cache-Control", b"Expires")
+            return Response(304, [field for field in object_headers(record, False) if field[0] in kept], None)
+    wants_checksum = headers.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED"
+    part_number = request.query.get(b"partNumber") if request.query else None
+    text = headers.get(b"range")
+    if part_number is not None:
+        if text is not None:
+            raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
+        return await _read_part(service, request, record, wants_checksum, with_body)
+    chosen = parse_range(text.decode("latin-1"), record.size_bytes) if text is not None else None
+    fields = object_headers(record, wants_checksum and chosen is None)
+    if request.query:
+        fields = override(fields, request)
+    if chosen is None:
+        start, stop, status = 0, record.size_bytes, 200
+    else:
+        start, stop, status = chosen.start, chosen.stop, 206
+        fields.append((b"Content-Range", b"bytes %d-%d/%d" % (start, stop - 1, record.size_bytes)))
+    return await _respond(service, record, status, fields, start, stop, with_body)
+
+
+async def _respond(
+    service: Service, record: ObjectRecord, status: int, fields: Headers, start: int, stop: int, with_body: bool
+) -> Response:
+    if not with_body:
+        return Response(status, fields, None, stop - start)
+    if start == stop:
+        return Response(status, fields, b"")
+    view = service.reading.now(record, start, stop)
+    if view is not None:
+        return Response(status, fields, view)
+    stream = service.reading.stream(record, start, stop)
+    first = await anext(stream)  # so that an unreadable object is an error and not a broken body
+    return Response(status, fields, _with_first(first, stream), stop - start)
+
+
+async def _with_first(
+    first: list[memoryview], rest: AsyncIterator[list[memoryview]]
+) -> AsyncIterator[list[memoryview]]:
+    try:
+        yield first
+        async for block in rest:
+            yield block
+    finally:
+        await rest.aclose()  # type: ignore[attr-defined]
+
+
+async def _read_part(
+    service: Service, request: S3Request, record: ObjectRecord, wants_checksum: bool, with_body: bool
+) -> Response:
+    """GET or HEAD of one part: a range with its own checksum. Part 1 of a plain object is all of it."""
+    number = number_parameter(request, b"partNumber", 1, 2**31)
+    if not 1 <= number <= 10_000:
+        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+    fields = object_headers(record, False)
+    if request.query:
+        fields = override(fields, request)
+    if record.upload:
+        try:
+            part, start = await service.reading.nth_part(record, number)
+        except NoSuchPart:
+            raise _no_part(record, number) from None
+        chosen, checksum = Range(start, start + part.size_bytes), part.checksum
+        fields.append((b"x-amz-mp-parts-count", b"%d" % record.part_count))
+        if checksum is not None and record.checksum is not None:
+            checksum = Checksum(checksum.algorithm, checksum.value, record.checksum.type)
+    elif number == 1:
+        chosen, checksum = Range(0, record.size_bytes), record.checksum
+    else:
+        raise _no_part(record, number)
+    if wants_checksum and checksum is not None:
+        fields += checksum_headers(checksum)
+    if record.size_bytes:
+        content = b"bytes %d-%d/%d" % (chosen.start, chosen.stop - 1, record.size_bytes)
+        fields.append((b"Content-Range", content))
+    status = 206 if record.size_bytes else 200
+    return await _respond(service, record, status, fields, chosen.start, chosen.stop, with_body)
+
+
+def _no_part(record: ObjectRecord, number: int) -> S3Error:
+    count = record.part_count or 1
+    return S3Error("InvalidPartNumber", None, (("ActualPartCount", str(count)), ("PartNumberRequested", str(number))))
+
+
+async def get_attributes(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    check_version_id(request)
+    wanted = [name.strip() for name in (request.header(b"x-amz-object-attributes") or "").split(",")]
+    if not any(wanted) or any(name not in _ATTRIBUTES for name in wanted):
+        raise S3Error("InvalidArgument", "Invalid attribute name specified.")
+    record = await service.objects.find(bucket, request.key)
+    conditions = read_conditions(request)
+    if conditions is not None:
+        try:
+            conditions.check(record.etag, record.modified_ms)
+        except NotModified:
+            raise PreconditionFailed("If-None-Match") from None
+    content = ""
+    if "ETag" in wanted:
+        content += element("ETag", record.etag)
+    if "Checksum" in wanted and record.checksum is not None:
+        content += f"<Checksum>{checksum_elements(record.checksum, typed=True)}</Checksum>"
+    if "ObjectParts" in wanted and record.upload:
+        content += await _parts_element(service, request, record)
+    if "StorageClass" in wanted:
+        content += element("StorageClass", record.storage_class)
+    if "ObjectSize" in wanted:
+        content += f"<ObjectSize>{record.size_bytes}</ObjectSize>"
+    modified = next(field for field in object_headers(record, False) if field[0] == b"Last-Modified")
+    return document("GetObjectAttributesResponse", content, headers=[modified])
+
+
+async def _parts_element(service: Service, request: S3Request, record: ObjectRecord) -> str:
+    limit = _header_number(request, b"x-amz-max-parts", _PARTS_PAGE)
+    after = _header_number(request, b"x-amz-part-number-marker", 0)
+    count = f"<PartsCount>{record.part_count}</PartsCount>"
+    if record.checksum is None or record.checksum.type != "COMPOSITE":
+        return f"<ObjectParts>{count}</ObjectParts>"  # as AWS: parts are listed with their own checksums only
+    parts = await service.reading.parts(record, after, limit + 1)
+    shown, more = parts[:limit], len(parts) > limit
+    last = shown[-1].number if shown else 0
+    listed = "".join(_part_element(part) for part in shown)
+    return (
+        f"<ObjectParts>{count}<PartNumberMarker>{after}</PartNumberMarker>"
+        f"<NextPartNumberMarker>{last}</NextPartNumberMarker><MaxParts>{limit}</MaxParts>"
+        f"<IsTruncated>{str(more).lower()}</IsTruncated>{listed}</ObjectParts>"
+    )
+
+
+def _part_element(part: PartRecord) -> str:
+    checksum = checksum_elements(part.checksum) if part.checksum is not None else ""
+    return f"<Part><PartNumber>{part.number}</PartNumber><Size>{part.size_bytes}</Size>{checksum}</Part>"
+
+
+def _header_number(request: S3Request, name: bytes, default: int) -> int:
+    text = request.headers.get(name)
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise S3Error("InvalidArgument", f"{name.decode()} is not a number")
+    return min(int(text), 1000 if name == b"x-amz-max-parts" else 10_000)
+
+
+def checksum_elements(checksum: Checksum, typed: bool = False) -> str:
+    """A checksum as elements, with its type if `typed`."""
+    kind = f"<ChecksumType>{checksum.type}</ChecksumType>" if typed else ""
+    name = f"Checksum{checksum.algorithm}"
+    return f"<{name}>{checksum.value}</{name}>{kind}"
+
+
+async def get_acl(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    check_version_id(request)
+    await service.objects.find(bucket, request.key)
+    return access_control_policy(service)
+
+
+async def get_tagging(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    check_version_id(request)
+    await service.objects.find(bucket, request.key)
+    return document("Tagging", "<TagSet></TagSet>")

@@ -1,0 +1,239 @@
+"""Owns PUT, COPY and DELETE of objects."""
+
+from typing import NamedTuple
+
+from pyrite.aws import uri, xml
+from pyrite.aws.dates import format_iso, parse_http
+from pyrite.aws.xml import element
+from pyrite.core.errors import PyriteError
+from pyrite.http.response import Response
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import NotModified, WriteConditions
+from pyrite.objects.errors import NoSuchKey, PreconditionFailed
+from pyrite.objects.naming import Found
+from pyrite.objects.objects import Copied, Put, StreamSource
+from pyrite.objects.records import Attributes, ObjectRecord
+from pyrite.s3.documents import document, empty, etag_element
+from pyrite.s3.errors import S3Error, translate
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.reads import check_version_id, checksum_elements
+from pyrite.s3.headers import (
+    attributes_of,
+    checksum_headers,
+    read_conditions,
+    refuse_unimplemented,
+    storage_class_of,
+    write_conditions,
+)
+from pyrite.s3.integrity import Integrity, algorithm_named
+from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_document
+from pyrite.s3.request import S3Request, text_of
+from pyrite.s3.service import Service
+
+_DELETE_MAX_KEYS = 1000
+
+
+class CopySource(NamedTuple):
+    """The object that a copy reads."""
+
+    bucket: Bucket
+    key: bytes
+    found: Found
+
+
+async def put_object(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    attributes = attributes_of(request)
+    conditions = write_conditions(request)
+    integrity = Integrity(request)
+    source = open_source(request, integrity)
+    if conditions.if_match is not None or conditions.if_none_match is not None:
+        await _check_early(service, bucket, request.key, conditions)
+    record = await service.objects.put(
+        bucket,
+        request.key,
+        source,
+        Put(
+            attributes,
+            service.owner.canonical_id,
+            integrity.hashers(),
+            integrity.check,
+            integrity.stored.name,
+            conditions,
+        ),
+    )
+    assert record.checksum is not None
+    return empty(200, [(b"ETag", b'"%b"' % record.etag.encode()), *checksum_headers(record.checksum)])
+
+
+async def _check_early(service: Service, bucket: Bucket, key: bytes, conditions: WriteConditions) -> None:
+    """Refuse before the body is read what could not be committed; the commit checks again."""
+    found = await service.naming.current(bucket, key)
+    if found is None:
+        conditions.check(None)
+    else:
+        conditions.check(found.record.etag, found.record.modified_ms, found.record.size_bytes)
+
+
+async def find_source(service: Service, request: S3Request) -> CopySource:
+    """The source that x-amz-copy-source names, its conditions checked. Raises S3Error, NoSuchKey, NoSuchBucket."""
+    raw = request.headers.get(b"x-amz-copy-source", b"")
+    path, _, query = raw.partition(b"?")
+    bucket_name, _, key = uri.decode(path).removeprefix(b"/").partition(b"/")
+    if not bucket_name or not key:
+        raise S3Error(
+            "InvalidArgument",
+            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
+            (("ArgumentName", "x-amz-copy-source"), ("ArgumentValue", text_of(raw))),
+        )
+    version = dict(uri.parse_query(query)).get(b"versionId")
+    bucket = await service.buckets.find(text_of(bucket_name))
+    if version not in (None, b"null"):
+        raise S3Error("NoSuchVersion", None, (("Key", text_of(key)), ("VersionId", text_of(version or b""))))
+    found = await service.naming.current(bucket, key)
+    if found is None:
+        raise NoSuchKey(text_of(key))
+    conditions = read_conditions(request, b"x-amz-copy-source-")
+    if conditions is not None:
+        try:
+            conditions.check(found.record.etag, found.record.modified_ms)
+        except NotModified:
+            raise PreconditionFailed("x-amz-copy-source-If-None-Match") from None
+    return CopySource(bucket, key, found)
+
+
+async def copy_object(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    refuse_unimplemented(request)
+    source = await find_source(service, request)
+    record = source.found.record
+    directive = (request.header(b"x-amz-metadata-directive") or "COPY").upper()
+    if directive not in ("COPY", "REPLACE"):
+        raise S3Error(
+            "InvalidArgument",
+            "Unknown metadata directive.",
+            (("ArgumentName", "x-amz-metadata-directive"), ("ArgumentValue", directive)),
+        )
+    if directive == "REPLACE":
+        attributes = attributes_of(request)
+    else:
+        old = record.attributes
+        attributes = Attributes(old.content_type, old.headers, old.metadata, storage_class_of(request))
+    changed = directive == "REPLACE" or attributes.storage_class != record.storage_class
+    if source.bucket.id == bucket.id and source.key == request.key and not changed:
+        raise S3Error(
+            "InvalidRequest",
+            "This copy request is illegal because it is trying to copy an object to itself without changing the "
+            "object's metadata, storage class, website redirect location or encryption attributes.",
+        )
+    if record.size_bytes > PUT_MAX_BYTES:
+        raise S3Error(
+            "InvalidRequest",
+            f"The specified copy source is larger than the maximum allowable size for a copy source: {PUT_MAX_BYTES}",
+        )
+    copied = await _copy(service, request, bucket, source, attributes)
+    assert copied.checksum is not None
+    content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
+    return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True))
+
+
+async def _copy(
+    service: Service, request: S3Request, bucket: Bucket, source: CopySource, attributes: Attributes
+) -> ObjectRecord:
+    """Share the source's bytes; read and write them anew where another checksum, or a plain ETag, is asked for."""
+    owner = service.owner.canonical_id
+    conditions = write_conditions(request)
+    record = source.found.record
+    algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
+    same = record.checksum is not None and (algorithm is None or algorithm.name == record.checksum.algorithm)
+    if same:
+        return await service.objects.copy(
+            source.bucket, source.key, source.found, bucket, request.key, Copied(attributes, owner, conditions)
+        )
+    integrity = Integrity(request, algorithm)
+    stream = StreamSource(service.reading, record, 0, record.size_bytes)
+    try:
+        put = Put(attributes, owner, integrity.hashers(), _accept, integrity.stored.name, conditions)
+        return await service.objects.put(bucket, request.key, stream, put)
+    finally:
+        await stream.close()
+
+
+def _accept(*_: object) -> None:
+    """The bytes come from the store itself, where every fragment was verified."""
+
+
+async def delete_object(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    check_version_id(request)
+    conditions = WriteConditions(
+        request.header(b"if-match"),
+        None,
+        _time_header(request, b"x-amz-if-match-last-modified-time"),
+        _size_header(request, b"x-amz-if-match-size"),
+    )
+    await service.objects.delete(bucket, request.key, conditions)
+    return empty(204, [])
+
+
+def _time_header(request: S3Request, name: bytes) -> int | None:
+    text = request.header(name)
+    if text is None:
+        return None
+    seconds = parse_http(text)
+    if seconds is None:
+        raise S3Error("InvalidArgument", f"{name.decode()} is not an HTTP date")
+    return seconds
+
+
+def _size_header(request: S3Request, name: bytes) -> int | None:
+    text = request.header(name)
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise S3Error("InvalidArgument", f"{name.decode()} is not a number")
+    return int(text)
+
+
+class _Doomed(NamedTuple):
+    key: bytes
+    version: str | None
+    etag: str | None
+
+
+async def delete_objects(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    doomed, quiet = _parse_delete(await read_document(request))
+    results = []
+    for item in doomed:
+        results.append(await _delete_one(service, bucket, item, quiet))
+    return document("DeleteResult", "".join(results))
+
+
+def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
+    if not body:
+        raise S3Error("MissingRequestBodyError")
+    root = xml.parse(body)
+    items = [child for child in root.children if child.name == "Object"]
+    if root.name != "Delete" or not items or len(items) > _DELETE_MAX_KEYS:
+        raise S3Error("MalformedXML")
+    doomed = []
+    for item in items:
+        key = item.find("Key")
+        if not key:
+            raise S3Error("MalformedXML")
+        doomed.append(_Doomed(key.encode(), item.find("VersionId"), item.find("ETag")))
+    return doomed, (root.find("Quiet") or "").strip().lower() == "true"
+
+
+async def _delete_one(service: Service, bucket: Bucket, item: _Doomed, quiet: bool) -> str:
+    key = element("Key", item.key.decode("utf-8", "replace"))
+    version = element("VersionId", item.version) if item.version else ""
+    try:
+        if item.version not in (None, "", "null"):
+            raise S3Error("NoSuchVersion")
+        await service.objects.delete(bucket, item.key, WriteConditions(item.etag))
+    except PyriteError as error:
+        known = translate(error) or S3Error("InternalError")
+        return f"<Error>{key}{version}{element('Code', known.code)}{element('Message', known.message)}</Error>"
+    return "" if quiet else f"<Deleted>{key}{version}</Deleted>"

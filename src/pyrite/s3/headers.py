@@ -1,0 +1,189 @@
+"""Owns the headers of objects: what a request says of an object, and what a response tells of one."""
+
+from email.header import Header
+from functools import lru_cache
+
+from pyrite.aws.checksums import ALGORITHMS
+from pyrite.aws.dates import parse_http
+from pyrite.http.response import Headers, http_date
+from pyrite.objects.conditions import ReadConditions, WriteConditions
+from pyrite.objects.records import Attributes, Checksum, ObjectRecord
+from pyrite.s3.errors import S3Error
+from pyrite.s3.request import S3Request, text_of
+
+USER_METADATA_MAX_BYTES = 2048
+DEFAULT_CONTENT_TYPE = "binary/octet-stream"
+STORAGE_CLASSES = frozenset("STANDARD REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER_IR".split())
+
+_KEPT = {
+    b"cache-control": "Cache-Control",
+    b"content-disposition": "Content-Disposition",
+    b"content-encoding": "Content-Encoding",
+    b"content-language": "Content-Language",
+    b"expires": "Expires",
+    b"x-amz-website-redirect-location": "x-amz-website-redirect-location",
+}
+_OVERRIDES = {
+    b"response-cache-control": "Cache-Control",
+    b"response-content-disposition": "Content-Disposition",
+    b"response-content-encoding": "Content-Encoding",
+    b"response-content-language": "Content-Language",
+    b"response-content-type": "Content-Type",
+    b"response-expires": "Expires",
+}
+_META = b"x-amz-meta-"
+# Headers that would change what is stored in ways this version cannot: refused, never ignored.
+_NOT_IMPLEMENTED = (
+    b"x-amz-tagging",
+    b"x-amz-server-side-encryption",
+    b"x-amz-server-side-encryption-aws-kms-key-id",
+    b"x-amz-server-side-encryption-customer-algorithm",
+    b"x-amz-server-side-encryption-customer-key",
+    b"x-amz-copy-source-server-side-encryption-customer-algorithm",
+    b"x-amz-object-lock-mode",
+    b"x-amz-object-lock-retain-until-date",
+    b"x-amz-object-lock-legal-hold",
+    b"x-amz-grant-read",
+    b"x-amz-grant-write",
+    b"x-amz-grant-read-acp",
+    b"x-amz-grant-write-acp",
+    b"x-amz-grant-full-control",
+    b"x-amz-write-offset-bytes",
+)
+_ACLS_WITHOUT_EFFECT = ("private", "bucket-owner-full-control")
+
+
+def refuse_unimplemented(request: S3Request) -> None:
+    """Raises S3Error when a header asks for a feature that is not there."""
+    for name in _NOT_IMPLEMENTED:
+        if name in request.headers:
+            raise S3Error(
+                "NotImplemented",
+                "A header you provided implies functionality that is not implemented",
+                (("Header", text_of(name)),),
+            )
+    acl = request.header(b"x-amz-acl")
+    if acl is not None and acl not in _ACLS_WITHOUT_EFFECT:
+        raise S3Error("AccessControlListNotSupported")
+
+
+def attributes_of(request: S3Request) -> Attributes:
+    """What the request says of the object it makes. Raises S3Error."""
+    refuse_unimplemented(request)
+    headers: dict[str, str] = {}
+    metadata: dict[str, str] = {}
+    size = 0
+    for name, value in request.headers.items():
+        kept = _KEPT.get(name)
+        if kept is not None:
+            headers[kept] = text_of(value)
+        elif name.startswith(_META):
+            metadata[text_of(name[len(_META) :])] = text_of(value)
+            size += len(name) - len(_META) + len(value)
+    if size > USER_METADATA_MAX_BYTES:
+        raise S3Error("MetadataTooLarge", None, (("Size", str(size)), ("MaxSizeAllowed", str(USER_METADATA_MAX_BYTES))))
+    if "Content-Encoding" in headers:
+        _strip_aws_chunked(headers)
+    content_type = request.header(b"content-type")
+    return Attributes(
+        DEFAULT_CONTENT_TYPE if content_type is None else content_type, headers, metadata, storage_class_of(request)
+    )
+
+
+def storage_class_of(request: S3Request) -> str:
+    """The storage class asked for. Raises S3Error."""
+    name = request.header(b"x-amz-storage-class") or "STANDARD"
+    if name not in STORAGE_CLASSES:
+        raise S3Error("InvalidStorageClass")
+    return name
+
+
+def _strip_aws_chunked(headers: dict[str, str]) -> None:
+    """`aws-chunked` is a transfer form, not a property of the object."""
+    codings = [coding.strip() for coding in headers["Content-Encoding"].split(",")]
+    kept = [coding for coding in codings if coding and coding != "aws-chunked"]
+    if kept:
+        headers["Content-Encoding"] = ",".join(kept)
+    else:
+        del headers["Content-Encoding"]
+
+
+def read_conditions(request: S3Request, prefix: bytes = b"") -> ReadConditions | None:
+    """The conditions of a read, or with `prefix` those on a copy's source; None when there are none."""
+    headers = request.headers
+    match, none_match = headers.get(prefix + b"if-match"), headers.get(prefix + b"if-none-match")
+    since, before = headers.get(prefix + b"if-modified-since"), headers.get(prefix + b"if-unmodified-since")
+    if match is None and none_match is None and since is None and before is None:
+        return None
+    return ReadConditions(
+        None if match is None else text_of(match),
+        None if none_match is None else text_of(none_match),
+        None if since is None else parse_http(text_of(since)),
+        None if before is None else parse_http(text_of(before)),
+    )
+
+
+def write_conditions(request: S3Request) -> WriteConditions:
+    """The conditions of a write. Raises S3Error for the forms that AWS does not implement."""
+    match, none_match = request.header(b"if-match"), request.header(b"if-none-match")
+    if none_match is not None and none_match.strip() != "*":
+        raise _unaccepted("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
+    if match is not None and none_match is not None:
+        raise _unaccepted("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
+    return WriteConditions(match, none_match)
+
+
+def _unaccepted(header: str, message: str) -> S3Error:
+    return S3Error("NotImplemented", None, (("Header", header), ("additionalMessage", message)))
+
+
+@lru_cache(maxsize=8192)
+def _last_modified(seconds: int) -> bytes:
+    return http_date(seconds)
+
+
+def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
+    """The headers that describe an object, but for those of the range that is sent."""
+    attributes = record.attributes
+    fields: Headers = [
+        (b"Last-Modified", _last_modified(record.modified_ms // 1000)),
+        (b"ETag", b'"%b"' % record.etag.encode()),
+        (b"Accept-Ranges", b"bytes"),
+        (b"Content-Type", attributes.content_type.encode()),
+    ]
+    for name, value in attributes.headers.items():
+        fields.append((name.encode(), value.encode()))
+    for name, value in attributes.metadata.items():
+        fields.append((b"x-amz-meta-" + name.encode(), encode_metadata(value)))
+    if record.storage_class != "STANDARD":
+        fields.append((b"x-amz-storage-class", record.storage_class.encode()))
+    if with_checksum and record.checksum is not None:
+        fields += checksum_headers(record.checksum)
+    return fields
+
+
+def checksum_headers(checksum: Checksum) -> Headers:
+    """The headers that tell a checksum."""
+    name = ALGORITHMS[checksum.algorithm].header
+    return [(name.encode(), checksum.value.encode()), (b"x-amz-checksum-type", checksum.type.encode())]
+
+
+def encode_metadata(value: str) -> bytes:
+    """User metadata on its way out: text beyond ASCII becomes RFC 2047, as AWS sends it."""
+    if value.isascii():
+        return value.encode("ascii")
+    return Header(value, "utf-8", maxlinelen=10_000).encode().encode("ascii")
+
+
+def override(fields: Headers, request: S3Request) -> Headers:
+    """`fields` with what the response-* parameters of a signed request replace. Raises S3Error."""
+    wanted = {_OVERRIDES[name]: value for name, value in request.query.items() if name in _OVERRIDES}
+    if not wanted:
+        return fields
+    if request.identity is None:
+        raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
+    for value in wanted.values():
+        if any(byte < 0x20 or byte == 0x7F for byte in value):
+            raise S3Error("InvalidArgument", "A response header override contains a control character.")
+    kept = [(name, value) for name, value in fields if name.decode() not in wanted]
+    return kept + [(name.encode(), value) for name, value in wanted.items()]

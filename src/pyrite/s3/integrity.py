@@ -1,0 +1,144 @@
+"""Owns the checks a client asks for on a body: Content-MD5, one x-amz-checksum, the signed SHA-256.
+
+Source: AWS, "Checking object integrity in Amazon S3".
+"""
+
+import base64
+from collections.abc import Callable, Mapping
+
+from pyrite.aws import checksums
+from pyrite.aws.checksums import ALGORITHMS, BY_HEADER, CRC64NVME, Algorithm, Hasher
+from pyrite.aws.errors import AuthFault, Fault
+from pyrite.objects.errors import ChecksumMismatch
+from pyrite.s3.errors import S3Error
+from pyrite.s3.request import S3Request
+
+_PREFIX = b"x-amz-checksum-"
+_NOT_VALUES = frozenset((b"x-amz-checksum-algorithm", b"x-amz-checksum-mode", b"x-amz-checksum-type"))
+
+
+class Integrity:
+    """What to compute over one body and what it must come to.
+
+    `algorithm` is the checksum that the client gave or announced; None when it gave none.
+    """
+
+    def __init__(self, request: S3Request, extra: Algorithm | None = None) -> None:
+        self._sha256 = request.payload.sha256
+        self._md5 = _content_md5(request)
+        self.algorithm, self._expected = _given_checksum(request)
+        self._in_trailer = self.algorithm is not None and self._expected is None
+        self.stored = extra or self.algorithm or CRC64NVME
+        self._trailers: Callable[[], Mapping[bytes, bytes]] = dict
+
+    def hashers(self) -> dict[str, Hasher]:
+        """The running sums to keep, by algorithm; MD5 always, for the ETag."""
+        names = {"MD5", self.stored.name}
+        if self.algorithm is not None:
+            names.add(self.algorithm.name)
+        if self._sha256:
+            names.add("SHA256")
+        return {name: ALGORITHMS[name].make() for name in names}
+
+    def expect_trailers(self, trailers: Callable[[], Mapping[bytes, bytes]]) -> None:
+        """Where the trailing fields will be found once the body has ended."""
+        self._trailers = trailers
+
+    def check(self, digests: Mapping[str, bytes], _size: int) -> None:
+        """Compare. Raises ChecksumMismatch, AuthFault or S3Error."""
+        if self._sha256 and digests["SHA256"].hex() != self._sha256:
+            raise AuthFault(
+                Fault.CONTENT_SHA256_MISMATCH,
+                "The provided 'x-amz-content-sha256' header does not match what was computed.",
+                (
+                    ("ClientComputedContentSHA256", self._sha256),
+                    ("S3ComputedContentSHA256", digests["SHA256"].hex()),
+                ),
+            )
+        if self._md5 is not None and digests["MD5"] != self._md5:
+            raise S3Error(
+                "BadDigest",
+                "The Content-MD5 you specified did not match what we received.",
+                (
+                    ("ExpectedDigest", checksums.encode(self._md5)),
+                    ("CalculatedDigest", checksums.encode(digests["MD5"])),
+                ),
+            )
+        if self.algorithm is not None:
+            self._check_checksum(self.algorithm, digests)
+
+    def _check_checksum(self, algorithm: Algorithm, digests: Mapping[str, bytes]) -> None:
+        expected = self._expected
+        if self._in_trailer:
+            trailer = self._trailers().get(algorithm.header.encode())
+            if trailer is None:
+                raise S3Error("MalformedTrailerError")
+            expected = _decode(trailer.decode("latin-1"), algorithm)
+        if digests[algorithm.name] != expected:
+            raise ChecksumMismatch(algorithm.name)
+
+
+def _content_md5(request: S3Request) -> bytes | None:
+    value = request.headers.get(b"content-md5")
+    if value is None:
+        return None
+    try:
+        digest = base64.b64decode(value, validate=True)
+    except ValueError:
+        digest = b""
+    if len(digest) != 16:
+        raise S3Error("InvalidDigest")
+    return digest
+
+
+def _given_checksum(request: S3Request) -> tuple[Algorithm | None, bytes | None]:
+    """The algorithm of the one checksum given or announced, and its value when it came in a header."""
+    headers = request.headers
+    given = [name for name in headers if name.startswith(_PREFIX) and name not in _NOT_VALUES]
+    trailer = headers.get(b"x-amz-trailer")
+    announced = [name.strip().lower() for name in trailer.split(b",")] if trailer else []
+    named = request.header(b"x-amz-sdk-checksum-algorithm")
+    if len(given) + len(announced) > 1:
+        raise S3Error(
+            "InvalidRequest",
+            "Expecting a single x-amz-checksum- header. Multiple checksum Types are not allowed.",
+        )
+    if not given and not announced:
+        if named:
+            raise S3Error(
+                "InvalidRequest",
+                "x-amz-sdk-checksum-algorithm specified, but no corresponding x-amz-checksum-* or x-amz-trailer "
+                "headers were found.",
+            )
+        return None, None
+    name = (given or announced)[0].decode("latin-1")
+    algorithm = BY_HEADER.get(name)
+    if algorithm is None:
+        where = "x-amz-trailer" if announced else "x-amz-checksum-*"
+        raise S3Error("InvalidRequest", f"The algorithm in the {where} header is not supported: {name}")
+    if named and named.upper() != algorithm.name:
+        raise S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
+    if announced:
+        return algorithm, None
+    return algorithm, _decode(request.header(given[0]) or "", algorithm)
+
+
+def _decode(text: str, algorithm: Algorithm) -> bytes:
+    digest = checksums.decode(text, algorithm)
+    if digest is None:
+        raise S3Error("InvalidRequest", f"Value for {algorithm.header} header is invalid.")
+    return digest
+
+
+def algorithm_named(name: str | None) -> Algorithm | None:
+    """The algorithm of a request header's value, or None without one. Raises S3Error when it is unknown."""
+    if name is None:
+        return None
+    algorithm = ALGORITHMS.get(name.upper())
+    if algorithm is None:
+        raise S3Error(
+            "InvalidRequest",
+            "Checksum algorithm provided is unsupported. Please try again with any of the valid types: "
+            f"[{', '.join(ALGORITHMS)}]",
+        )
+    return algorithm

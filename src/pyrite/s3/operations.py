@@ -1,0 +1,81 @@
+"""Owns the table of operations: pure data from which routing, authorization, metrics and documents derive."""
+
+from typing import Literal, NamedTuple
+
+Scope = Literal["service", "bucket", "object"]
+
+
+class Operation(NamedTuple):
+    """An S3 operation: what selects it and the IAM action that it needs.
+
+    `marker` is the query parameter that names it, "" for the plain form; `header` a header that tells it apart
+    from the operation without it.
+    """
+
+    name: str
+    method: str
+    scope: Scope
+    marker: str
+    action: str
+    header: str = ""
+
+
+OPERATIONS = (
+    Operation("ListBuckets", "GET", "service", "", "s3:ListAllMyBuckets"),
+    Operation("CreateBucket", "PUT", "bucket", "", "s3:CreateBucket"),
+    Operation("HeadBucket", "HEAD", "bucket", "", "s3:ListBucket"),
+    Operation("DeleteBucket", "DELETE", "bucket", "", "s3:DeleteBucket"),
+    Operation("GetBucketLocation", "GET", "bucket", "location", "s3:GetBucketLocation"),
+    Operation("ListObjects", "GET", "bucket", "", "s3:ListBucket"),
+    Operation("ListObjectsV2", "GET", "bucket", "list-type", "s3:ListBucket"),
+    Operation("ListMultipartUploads", "GET", "bucket", "uploads", "s3:ListBucketMultipartUploads"),
+    Operation("DeleteObjects", "POST", "bucket", "delete", "s3:DeleteObject"),
+    Operation("PutObject", "PUT", "object", "", "s3:PutObject"),
+    Operation("CopyObject", "PUT", "object", "", "s3:PutObject", "x-amz-copy-source"),
+    Operation("GetObject", "GET", "object", "", "s3:GetObject"),
+    Operation("HeadObject", "HEAD", "object", "", "s3:GetObject"),
+    Operation("DeleteObject", "DELETE", "object", "", "s3:DeleteObject"),
+    Operation("GetObjectAttributes", "GET", "object", "attributes", "s3:GetObjectAttributes"),
+    Operation("CreateMultipartUpload", "POST", "object", "uploads", "s3:PutObject"),
+    Operation("UploadPart", "PUT", "object", "uploadId", "s3:PutObject"),
+    Operation("UploadPartCopy", "PUT", "object", "uploadId", "s3:PutObject", "x-amz-copy-source"),
+    Operation("CompleteMultipartUpload", "POST", "object", "uploadId", "s3:PutObject"),
+    Operation("AbortMultipartUpload", "DELETE", "object", "uploadId", "s3:AbortMultipartUpload"),
+    Operation("ListParts", "GET", "object", "uploadId", "s3:ListMultipartUploadParts"),
+    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
+    Operation("GetBucketAcl", "GET", "bucket", "acl", "s3:GetBucketAcl"),
+    Operation("GetBucketVersioning", "GET", "bucket", "versioning", "s3:GetBucketVersioning"),
+    Operation("GetBucketPolicy", "GET", "bucket", "policy", "s3:GetBucketPolicy"),
+    Operation("GetBucketCors", "GET", "bucket", "cors", "s3:GetBucketCORS"),
+    Operation("GetBucketTagging", "GET", "bucket", "tagging", "s3:GetBucketTagging"),
+    Operation("GetBucketLifecycleConfiguration", "GET", "bucket", "lifecycle", "s3:GetLifecycleConfiguration"),
+    Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
+    Operation("GetBucketEncryption", "GET", "bucket", "encryption", "s3:GetEncryptionConfiguration"),
+    Operation("GetObjectLockConfiguration", "GET", "bucket", "object-lock", "s3:GetBucketObjectLockConfiguration"),
+    Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
+    Operation("GetBucketOwnershipControls", "GET", "bucket", "ownershipControls", "s3:GetBucketOwnershipControls"),
+    Operation("GetBucketLogging", "GET", "bucket", "logging", "s3:GetBucketLogging"),
+    Operation("GetBucketNotificationConfiguration", "GET", "bucket", "notification", "s3:GetBucketNotification"),
+    Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
+    Operation("GetBucketAccelerateConfiguration", "GET", "bucket", "accelerate", "s3:GetAccelerateConfiguration"),
+    Operation("GetObjectAcl", "GET", "object", "acl", "s3:GetObjectAcl"),
+    Operation("GetObjectTagging", "GET", "object", "tagging", "s3:GetObjectTagging"),
+)
+
+MARKERS = frozenset(
+    "abac accelerate acl analytics annotation annotations append attributes cors delete encryption inventory "
+    "intelligent-tiering legal-hold lifecycle list-type location logging metadataAnnotationTable "
+    "metadataConfiguration metadataInventoryTable metadataJournalTable metadataTable metrics notification "
+    "object-lock ownershipControls policy policyStatus publicAccessBlock renameObject replication requestPayment "
+    "restore retention select session tagging torrent uploadId uploads versioning versions website".split()
+)
+"""Every query parameter that selects an operation of the S3 model, implemented here or not."""
+
+PARAMETERS = frozenset(
+    "bucket-region continuation-token delimiter encoding-type fetch-owner key-marker marker max-buckets max-keys "
+    "max-parts max-uploads part-number-marker partNumber prefix response-cache-control "
+    "response-content-disposition response-content-encoding response-content-language response-content-type "
+    "response-expires start-after upload-id-marker version-id-marker versionId x-id AWSAccessKeyId Expires "
+    "Signature select-type allow-unordered".split()
+)
+"""Query parameters that qualify an operation. They may be empty; any other empty one is an unknown sub-resource."""

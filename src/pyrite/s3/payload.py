@@ -1,0 +1,156 @@
+"""Owns a request's body as a source of payload bytes: plain, or decoded from aws-chunked."""
+
+import hashlib
+from collections import deque
+from collections.abc import Mapping
+
+from pyrite.aws.payload import STREAMING, PayloadDecoder
+from pyrite.core.units import GIB, MIB
+from pyrite.http.body import RequestBody
+from pyrite.s3.errors import S3Error
+from pyrite.s3.integrity import Integrity
+from pyrite.s3.request import S3Request
+
+PUT_MAX_BYTES = 5 * GIB
+DOCUMENT_MAX_BYTES = 2 * MIB
+
+
+class PlainSource:
+    """A body as it is."""
+
+    def __init__(self, body: RequestBody) -> None:
+        self._body = body
+        self.length = body.length
+        self._size = 0
+
+    def take_all(self) -> bytes | None:
+        return self._body.take_all()
+
+    async def read_into(self, target: memoryview) -> int:
+        count = await self._body.read_into(target)
+        self._size += count
+        if self._size > PUT_MAX_BYTES:
+            raise S3Error("EntityTooLarge")
+        return count
+
+
+class ChunkedSource:
+    """An aws-chunked body, decoded and checked."""
+
+    def __init__(self, body: RequestBody, decoder: PayloadDecoder, length: int) -> None:
+        self._body = body
+        self._decoder = decoder
+        self._views: deque[memoryview] = deque()
+        self._finished = False
+        self.length: int | None = length
+
+    @property
+    def trailers(self) -> Mapping[bytes, bytes]:
+        """The trailing fields, once the payload has ended."""
+        return self._decoder.trailers
+
+    def take_all(self) -> memoryview | None:
+        """All of it when the whole body is here."""
+        raw = self._body.take_all()
+        if raw is None:
+            return None
+        views = list(self._decoder.feed(raw))
+        self._decoder.finish()
+        self._finished = True
+        return views[0] if len(views) == 1 else memoryview(b"".join(views))
+
+    async def read_into(self, target: memoryview) -> int:
+        filled = 0
+        while filled < len(target):
+            if not self._views and not await self._more():
+                break
+            view = self._views[0][: len(target) - filled]
+            target[filled : filled + len(view)] = view
+            filled += len(view)
+            if len(view) == len(self._views[0]):
+                self._views.popleft()
+            else:
+                self._views[0] = self._views[0][len(view) :]
+        return filled
+
+    async def _more(self) -> bool:
+        """Decode until there is payload; False at the end, once everything has been checked."""
+        while not self._views and not self._finished:
+            raw = await self._body.read()
+            if raw:
+                self._views.extend(self._decoder.feed(raw))
+            else:
+                self._decoder.finish()
+                self._finished = True
+        return bool(self._views)
+
+
+Source = PlainSource | ChunkedSource
+
+
+def open_source(request: S3Request, integrity: Integrity) -> Source:
+    """The payload of `request`. Raises S3Error when its length is missing or too large."""
+    if request.payload.mode in STREAMING:
+        return _open_chunked(request, integrity)
+    if request.body.length == 0 and b"content-length" not in request.headers:
+        raise S3Error("MissingContentLength")
+    if (request.body.length or 0) > PUT_MAX_BYTES:
+        raise too_large(request.body.length or 0)
+    return PlainSource(request.body)
+
+
+def _open_chunked(request: S3Request, integrity: Integrity | None) -> ChunkedSource:
+    text = request.headers.get(b"x-amz-decoded-content-length")
+    if text is None:
+        raise S3Error("MissingContentLength")
+    if not text.isdigit() or len(text) > 18:
+        raise S3Error("InvalidArgument", "x-amz-decoded-content-length is not a number")
+    length = int(text)
+    if length > PUT_MAX_BYTES:
+        raise too_large(length)
+    trailer = request.headers.get(b"x-amz-trailer")
+    announced = tuple(name.strip().lower() for name in trailer.split(b",")) if trailer else ()
+    decoder = PayloadDecoder(request.payload.signer, announced, length)
+    source = ChunkedSource(request.body, decoder, length)
+    if integrity is not None:
+        integrity.expect_trailers(lambda: source.trailers)
+    return source
+
+
+def too_large(size: int) -> S3Error:
+    """The refusal of a body of `size` bytes."""
+    return S3Error("EntityTooLarge", None, (("ProposedSize", str(size)), ("MaxSizeAllowed", str(PUT_MAX_BYTES))))
+
+
+async def read_document(request: S3Request, limit_bytes: int = DOCUMENT_MAX_BYTES) -> bytes:
+    """A small body read whole and checked, in any payload form. Raises S3Error."""
+    integrity = Integrity(request)
+    document = await _read_whole(request, integrity, limit_bytes)
+    _check_whole(integrity, document)
+    return document
+
+
+async def read_plain(request: S3Request, limit_bytes: int) -> bytes:
+    """As `read_document`, where the checksum headers speak of something else than the body."""
+    document = await _read_whole(request, None, limit_bytes)
+    expected = request.payload.sha256
+    if expected and hashlib.sha256(document).hexdigest() != expected:
+        raise S3Error("XAmzContentSHA256Mismatch")
+    return document
+
+
+async def _read_whole(request: S3Request, integrity: Integrity | None, limit_bytes: int) -> bytes:
+    if request.payload.mode not in STREAMING:
+        return await request.body.read_all(limit_bytes)
+    source = _open_chunked(request, integrity)
+    if (source.length or 0) > limit_bytes:
+        raise S3Error("MaxMessageLengthExceeded")
+    buffer = memoryview(bytearray((source.length or 0) + 1))
+    return bytes(buffer[: await source.read_into(buffer)])
+
+
+def _check_whole(integrity: Integrity, document: bytes) -> None:
+    hashers = integrity.hashers()
+    for hasher in hashers.values():
+        hasher.update(document)
+    integrity.check({name: hasher.digest() for name, hasher in hashers.items()}, len(document))

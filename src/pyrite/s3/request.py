@@ -1,0 +1,125 @@
+"""Owns the S3 view of an HTTP request: bucket, key, query, headers, who sent it."""
+
+import ipaddress
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from pyrite.aws.payload import ChunkSigner
+from pyrite.aws.uri import Target, decode, split_target
+from pyrite.http.connection import Request
+from pyrite.s3.errors import S3Error
+from pyrite.s3.operations import Operation
+
+
+class Identity(NamedTuple):
+    """Who a request comes from."""
+
+    access_key: str
+    account: str
+
+
+class PayloadRule(NamedTuple):
+    """How the body is protected: by its SHA-256 in hex, by chunk signatures (`signer`), or not at all."""
+
+    mode: bytes
+    sha256: str = ""
+    signer: ChunkSigner | None = None
+
+
+class S3Request:
+    """One request on its way through the layer; `identity` and `payload` are set by authentication."""
+
+    __slots__ = (
+        "body",
+        "bucket_name",
+        "headers",
+        "http",
+        "id",
+        "identity",
+        "key",
+        "method",
+        "operation",
+        "payload",
+        "query",
+        "resource_path",
+        "target",
+    )
+
+    def __init__(self, http: Request, request_id: str, domains: tuple[bytes, ...]) -> None:
+        head = http.head
+        self.http = http
+        self.id = request_id
+        self.method = head.method.decode("ascii")
+        self.headers: Mapping[bytes, bytes] = head.fields
+        self.body = http.body
+        self.target: Target = split_target(head.target)
+        self.query: dict[bytes, bytes] = {}
+        for name, value in self.target.query:
+            self.query.setdefault(name, value)
+        self.operation: Operation | None = None
+        self.identity: Identity | None = None
+        self.payload = PayloadRule(b"UNSIGNED-PAYLOAD")
+        self._address(domains)
+
+    def _address(self, domains: tuple[bytes, ...]) -> None:
+        """Find bucket and key: virtual-host style below a configured domain, else path style."""
+        path = self.target.path
+        if not path.startswith(b"/"):
+            raise S3Error("InvalidURI")
+        bucket = _bucket_of_host(self.headers.get(b"host", b""), domains) if domains else b""
+        self.resource_path = b"/" + bucket + path if bucket else path
+        if bucket:
+            key = path[1:]
+        else:
+            bucket, _, key = path[1:].partition(b"/")
+        try:
+            self.bucket_name = decode(bucket).decode("utf-8")
+        except UnicodeDecodeError:
+            raise S3Error("InvalidBucketName") from None
+        self.key = decode(key)
+
+    def header(self, name: bytes) -> str | None:
+        """A header as text, or None. Bytes that are not UTF-8 read as Latin-1."""
+        value = self.headers.get(name)
+        return None if value is None else text_of(value)
+
+    def parameter(self, name: bytes) -> str | None:
+        """A query parameter as text, or None."""
+        value = self.query.get(name)
+        return None if value is None else text_of(value)
+
+    @property
+    def key_text(self) -> str:
+        """The key for documents and messages."""
+        return self.key.decode("utf-8", "replace")
+
+    @property
+    def resource(self) -> str:
+        """The resource for error documents."""
+        if not self.bucket_name:
+            return "/"
+        return f"/{self.bucket_name}/{self.key_text}" if self.key else f"/{self.bucket_name}"
+
+
+def text_of(value: bytes) -> str:
+    """Header or query bytes as text."""
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
+
+
+def _bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes:
+    name = host.lower().rpartition(b":")[0] if b":" in host and not host.endswith(b"]") else host.lower()
+    for domain in domains:
+        if name.endswith(b"." + domain) and not _is_address(name):
+            return name[: -len(domain) - 1]
+    return b""
+
+
+def _is_address(name: bytes) -> bool:
+    try:
+        ipaddress.ip_address(name.decode("latin-1").strip("[]"))
+    except ValueError:
+        return False
+    return True

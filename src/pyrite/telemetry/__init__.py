@@ -1,0 +1,1 @@
+"""Logs, metrics, the access log. Never sees a secret."""

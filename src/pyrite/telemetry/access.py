@@ -1,0 +1,57 @@
+"""Owns the access log: one JSON object for each request, buffered, appended to a file that may be rotated."""
+
+import os
+from pathlib import Path
+
+import msgspec
+
+_FLUSH_BYTES = 64 * 1024
+
+
+class AccessRecord(msgspec.Struct):
+    """One request. Times in ISO 8601 and ms; sizes in bytes. There is never a secret in it."""
+
+    time: str
+    request_id: str
+    remote: str
+    operation: str
+    bucket: str
+    key: str
+    status: int
+    error: str
+    received_bytes: int
+    sent_bytes: int
+    duration_ms: float
+    access_key: str
+    user_agent: str
+
+
+class AccessLog:
+    """Appends records to `path`; several processes may share it, each line is written whole."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._encoder = msgspec.json.Encoder()
+        self._lines: list[bytes] = []
+        self._size = 0
+
+    def write(self, record: AccessRecord) -> None:
+        """Add a line; it reaches the file with the next flush."""
+        line = self._encoder.encode(record) + b"\n"
+        self._lines.append(line)
+        self._size += len(line)
+        if self._size >= _FLUSH_BYTES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered; the file is opened anew, so that rotation needs no signal."""
+        if not self._lines:
+            return
+        block = b"".join(self._lines)
+        self._lines.clear()
+        self._size = 0
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+        try:
+            os.write(descriptor, block)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,54 @@
+"""Owns what a process tells the others of itself: a small file per slot, replaced once a second."""
+
+import contextlib
+import os
+from pathlib import Path
+
+import msgspec
+
+from pyrite.telemetry.requests import OperationStats
+
+
+class ProcessStatus(msgspec.Struct, array_like=True):
+    """One process at one moment. `oldest_read_ms` is when its oldest read under way began."""
+
+    slot: str
+    pid: int
+    written_ms: int
+    oldest_read_ms: int
+    connections: int
+    operations: dict[str, OperationStats]
+    drives: dict[str, str]
+    damaged_fragments: int
+    garbage_freed: int = 0
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(ProcessStatus).decode
+_SUFFIX = ".status"
+
+
+class StatusBoard:
+    """The status files of all processes of one server, in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def publish(self, status: ProcessStatus) -> None:
+        """Replace the status of a slot."""
+        path = self._folder / (status.slot + _SUFFIX)
+        staging = path.with_suffix(".new")
+        staging.write_bytes(_encode(status))
+        os.replace(staging, path)
+
+    def read(self) -> list[ProcessStatus]:
+        """The last status of every slot."""
+        found = []
+        for path in sorted(self._folder.glob("*" + _SUFFIX)):
+            with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
+                found.append(_decode(path.read_bytes()))
+        return found
+
+    def slot(self, slot: str) -> ProcessStatus | None:
+        """The last status of one slot: counters go on from it when a process is restarted."""
+        return next((status for status in self.read() if status.slot == slot), None)
