@@ -47,6 +47,8 @@ class LocalDrive:
         self.path = path
         self._volumes = path / VOLUMES
         self._volumes.mkdir(exist_ok=True)
+        status = os.stat(self._volumes)
+        self._place = (status.st_dev, status.st_ino)
         self._files: LruMap[str, _ShardFile] = LruMap(OPEN_FILES_MAX)
         self._state = DriveState.ONLINE
         self.reason = ""
@@ -126,6 +128,18 @@ class LocalDrive:
             free = status.f_bavail * status.f_frsize - reserve_of(total)
             return Space(total, max(0, free))
         raise AssertionError("the guard raises or the space returns")
+
+    def probe(self) -> bool:
+        """Whether the directory is still the one that was opened; a drive that is gone is fenced."""
+        try:
+            status = os.stat(self._volumes)
+        except OSError as error:
+            self.fence(f"the drive is gone: {error}")
+            return False
+        if (status.st_dev, status.st_ino) != self._place:
+            self.fence("another directory stands where the drive was")
+            return False
+        return self._state is DriveState.ONLINE
 
     def close(self) -> None:
         self._files = LruMap(OPEN_FILES_MAX)

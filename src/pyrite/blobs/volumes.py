@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from pyrite.blobs.drive import Drive, DriveError, DriveState
-from pyrite.blobs.layout import Extent, Layout
+from pyrite.blobs.layout import Extent, Layout, default_parity
 from pyrite.blobs.openvolume import OpenVolume
 from pyrite.blobs.placement import Candidate, choose
 from pyrite.blobs.volume import Purpose, VolumeCatalog, VolumeRecord, shard_name
@@ -54,6 +54,12 @@ class Volumes:
         self._opening = asyncio.Lock()
         self._threads = ThreadPoolExecutor(max(4, len(drives)), thread_name_prefix="shard")
         self._read: LruMap[int, ReadVolume] = LruMap(RECORDS_KEPT)
+
+    @property
+    def drives_needed(self) -> int:
+        """The fewest drives that must be online for new volumes to keep their parity."""
+        parity = default_parity(len(self._drives)) if self._parity is None else self._parity
+        return parity + 1
 
     # ---- writing
 

@@ -4,6 +4,7 @@ Keys are bytes ordered byte by byte, at most MAX_KEY_BYTES long; values are byte
 version, a number that changes with every write of its key and is never used for that key again.
 """
 
+from collections.abc import Awaitable
 from typing import NamedTuple, Protocol
 
 from pyrite.core.errors import Corrupt, PyriteError
@@ -83,7 +84,7 @@ class Engine(Protocol):
         """At most `limit` rows with start <= key < end, ascending (descending with `reverse`)."""
         ...
 
-    async def commit(self, batch: Batch) -> None:
+    def commit(self, batch: Batch) -> Awaitable[None]:
         """Apply `batch` durably. Raises Conflict when an expectation fails, Unavailable when it cannot."""
         ...
 

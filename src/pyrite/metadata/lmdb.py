@@ -29,6 +29,10 @@ class LmdbEngine:
         """The drives that hold the metadata now, the one that is read first."""
         return tuple(mirror.name for mirror in self._committer.mirrors)
 
+    def condemn(self, drive: str) -> None:
+        """The drive called `drive` is gone: go on without the mirror on it, if there is another."""
+        self._committer.condemn(drive)
+
     async def get(self, key: bytes) -> Entry | None:
         try:
             return self._committer.mirrors[0].environment.get(key)

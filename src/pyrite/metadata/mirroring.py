@@ -29,6 +29,11 @@ class MirroredCommitter:
         self._epoch = epoch
         self._announce = announce
         self._failed: str | None = None
+        self._condemned: set[str] = set()
+
+    def condemn(self, name: str) -> None:
+        """Drop the mirror called `name` with the next commit: its drive is gone. The last one is never dropped."""
+        self._condemned.add(name)
 
     def flush(self, batches: list[Batch]) -> Outcomes:
         """One outcome for each batch: None, or the Conflict, OutOfSpace or Unavailable that stopped it."""
@@ -36,6 +41,7 @@ class MirroredCommitter:
             if self._failed is not None:
                 break
             try:
+                self._drop_condemned()
                 return self._commit_group(batches)
             except MirrorBehind:
                 self._reconcile()
@@ -105,6 +111,11 @@ class MirroredCommitter:
             self.mirrors[:] = kept
             raise MirrorBehind
         self.mirrors[:] = kept
+
+    def _drop_condemned(self) -> None:
+        lost = [mirror for mirror in self.mirrors if mirror.name in self._condemned]
+        if lost and len(lost) < len(self.mirrors):
+            self._drop(lost)
 
     def _drop(self, lost: list[Mirror]) -> None:
         self._epoch += 1

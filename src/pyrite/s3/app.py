@@ -11,7 +11,7 @@ from pyrite.http.response import Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.errors import S3Error, translate
 from pyrite.s3.handlers import buckets, lists, multipart, reads, writes
-from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation
+from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
 
@@ -54,7 +54,7 @@ _METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 def route(request: S3Request) -> tuple[Operation, HandlerOf]:
     """The operation that a request names. Raises S3Error; an unknown sub-resource never falls through."""
-    scope = "object" if request.key else "bucket" if request.bucket_name else "service"
+    scope: Scope = "object" if request.key else "bucket" if request.bucket_name else "service"
     marker = _marker(request) if request.query else ""
     copies = request.method == "PUT" and b"x-amz-copy-source" in request.headers
     found = _ROUTES.get((request.method, scope, marker, copies)) or _ROUTES.get((request.method, scope, marker, False))
@@ -205,6 +205,9 @@ class S3App:
         return Response(error.status, headers, body, close=True)
 
 
+_ABOUT_BUCKETS = frozenset(
+    "BucketAlreadyExists BucketAlreadyOwnedByYou BucketNotEmpty InvalidBucketName NoSuchBucket".split()
+)
 _HTTP_CODES = {
     408: "RequestTimeout",
     414: "InvalidURI",

@@ -1,0 +1,319 @@
+"""Owns `pyrite check`: verifies a store that is not running, and says exactly what is wrong with it.
+
+Every stored value verifies; every name has its bytes; every fragment of every shard has its checksum; nothing is
+named twice without being counted; usage counters equal what is there; mirrors agree.
+"""
+
+import itertools
+from collections import Counter, defaultdict
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from pyrite.blobs.drive import Drive, DriveError, DriveState
+from pyrite.blobs.fragment import KIND_DATA, verify
+from pyrite.blobs.layout import HEADER_BYTES, Extent, Stripe
+from pyrite.blobs.volume import VolumeRecord, shard_name
+from pyrite.metadata.environment import LmdbEnvironment
+from pyrite.metadata.keyspaces import BUCKETS, GARBAGE, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, USAGE, VOLUMES
+from pyrite.metadata.kv import MetadataCorrupt, Row, after_prefix, decode_counter
+from pyrite.node.drives import METADATA, DriveLocks
+from pyrite.node.offline import OfflineStore, with_store
+from pyrite.objects import keys, records
+from pyrite.objects.naming import blob_id, garbage_of
+from pyrite.objects.volumecatalog import decode_volume
+
+_PAGE_ROWS = 1000
+_FINDINGS_MAX = 200
+
+
+class Report(msgspec.Struct):
+    """What a check found. `errors` are losses or contradictions, `notes` are worth knowing."""
+
+    buckets: int = 0
+    objects: int = 0
+    object_bytes: int = 0
+    uploads: int = 0
+    volumes: int = 0
+    fragments: int = 0
+    damaged_fragments: int = 0
+    missing_fragments: int = 0
+    unreadable_stripes: int = 0
+    garbage: int = 0
+    errors: list[str] = []
+    notes: list[str] = []
+
+    @property
+    def clean(self) -> bool:
+        """Whether nothing is wrong."""
+        return not self.errors
+
+    def error(self, text: str) -> None:
+        """Note something wrong; beyond a limit only that there is more."""
+        if len(self.errors) < _FINDINGS_MAX:
+            self.errors.append(text)
+        elif len(self.errors) == _FINDINGS_MAX:
+            self.errors.append("and more")
+
+
+def check_store(paths: tuple[Path, ...]) -> Report:
+    """Check the store on `paths`, which must not be running. Raises ConfigError when it is, or is none."""
+
+    async def body(store: OfflineStore) -> Report:
+        locks = DriveLocks(list(store.places.values()))
+        try:
+            return await Checker(store).run()
+        finally:
+            locks.release()
+
+    return with_store(paths, body)
+
+
+class Checker:
+    """One check of one store."""
+
+    def __init__(self, store: OfflineStore) -> None:
+        self._store = store
+        self.report = Report()
+        self._volumes: dict[int, VolumeRecord] = {}
+        self._bucket_ids: set[int] = set()
+        self._references: Counter[bytes] = Counter()
+        self._uploads: set[bytes] = set()
+        self._pages_of: dict[bytes, int] = {}
+        self._verified: set[Extent] = set()
+        self._ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
+        self._counted: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+
+    async def run(self) -> Report:
+        """All of it."""
+        self._check_drives()
+        for space, step in self._steps():
+            async for row in self._rows(space):
+                try:
+                    await step(row)
+                except (msgspec.MsgspecError, ValueError, IndexError) as error:
+                    self.report.error(f"the record at {row.key!r} cannot be read: {error}")
+        await self._check_references()
+        await self._check_usage()
+        self._check_overlaps()
+        self._check_mirrors()
+        return self.report
+
+    def _steps(self) -> list[tuple[bytes, Callable[[Row], Any]]]:
+        return [
+            (VOLUMES, self._on_volume),
+            (BUCKETS, self._on_bucket),
+            (OBJECTS, self._on_object),
+            (UPLOADS, self._on_upload),
+            (GARBAGE, self._on_garbage),
+            (PARTS, self._on_part),
+            (PAGES, self._on_page),
+        ]
+
+    async def _rows(self, space: bytes) -> AsyncIterator[Row]:
+        start, end = space, after_prefix(space)
+        while True:
+            try:
+                rows = await self._store.engine.scan(start, end, _PAGE_ROWS)
+            except MetadataCorrupt as error:
+                self.report.error(f"metadata is damaged: {error}")
+                return
+            for row in rows:
+                yield row
+            if len(rows) < _PAGE_ROWS:
+                return
+            start = rows[-1].key + b"\0"
+
+    # ---- one record each
+
+    def _check_drives(self) -> None:
+        for drive in self._store.drives.values():
+            if drive.state is not DriveState.ONLINE:
+                self.report.notes.append(f"drive {drive.id} is {drive.state.value}")
+
+    async def _on_volume(self, row: Row) -> None:
+        record = decode_volume(row.value)
+        self._volumes[record.id] = record
+        self.report.volumes += 1
+        if record.degraded:
+            self.report.notes.append(f"volume {record.id:016x} waits for repair of shards {list(record.degraded)}")
+
+    async def _on_bucket(self, row: Row) -> None:
+        self._bucket_ids.add(records.decode_bucket(row.value).id)
+        self.report.buckets += 1
+
+    async def _on_object(self, row: Row) -> None:
+        record = records.decode_object(row.value)
+        bucket = int.from_bytes(row.key[1:9], "big")
+        name = row.key[9:].decode("utf-8", "replace")
+        if bucket not in self._bucket_ids:
+            self.report.error(f"object {name!r} belongs to no bucket")
+        self.report.objects += 1
+        self.report.object_bytes += record.size_bytes
+        self._counted[bucket][0] += 1
+        self._counted[bucket][1] += record.size_bytes
+        held = garbage_of(record)
+        if held is not None:
+            self._references[blob_id(held)] += 1
+        if record.upload:
+            self._pages_of[record.upload] = len(record.pages)
+            await self._check_pages(name, record)
+        elif sum(extent.length for extent in record.extents) != record.size_bytes:
+            self.report.error(f"object {name!r} has another size than its bytes")
+        self._check_extents(f"object {name!r}", record.extents)
+
+    async def _check_pages(self, name: str, record: records.ObjectRecord) -> None:
+        size = count = 0
+        for index in range(len(record.pages)):
+            entry = await self._store.engine.get(keys.page(record.upload, index))
+            if entry is None:
+                self.report.error(f"object {name!r} misses page {index} of its parts")
+                continue
+            for part in records.decode_page(entry.value).parts:
+                size += part.size_bytes
+                count += 1
+                self._check_extents(f"object {name!r} part {part.number}", part.extents)
+        if size != record.size_bytes or count != record.part_count:
+            self.report.error(f"object {name!r} has other parts than it should")
+
+    async def _on_upload(self, row: Row) -> None:
+        records.decode_upload(row.value)
+        self._uploads.add(keys.split_upload(row.key)[1])
+        self.report.uploads += 1
+
+    async def _on_garbage(self, row: Row) -> None:
+        garbage = records.decode_garbage(row.value)
+        self.report.garbage += 1
+        if garbage.upload and not garbage.page_count:
+            self._uploads.add(garbage.upload)
+        elif garbage.upload or garbage.extents:
+            self._references[blob_id(garbage)] += 1
+            if garbage.upload:
+                self._pages_of.setdefault(garbage.upload, garbage.page_count)
+
+    async def _on_part(self, row: Row) -> None:
+        part = records.decode_part(row.value)
+        if row.key[1 : 1 + keys.UPLOAD_ID_BYTES] not in self._uploads:
+            self.report.error(f"part {part.number} belongs to no upload")
+        self._check_extents(f"part {part.number} of an upload", part.extents)
+
+    async def _on_page(self, row: Row) -> None:
+        upload, index = row.key[1:-4], int.from_bytes(row.key[-4:], "big")
+        if index >= self._pages_of.get(upload, 0):
+            self.report.error(f"page {index} of upload {upload.hex()} belongs to no object")
+
+    # ---- bytes
+
+    def _check_extents(self, owner: str, extents: tuple[Extent, ...]) -> None:
+        for extent in extents:
+            if extent in self._verified:
+                continue
+            self._verified.add(extent)
+            volume = self._volumes.get(extent.volume)
+            if volume is None:
+                self.report.error(f"{owner} refers to volume {extent.volume:016x}, which does not exist")
+                continue
+            span = volume.layout.span(extent.length)
+            self._ranges[volume.id].append((extent.offset, extent.offset + span))
+            for stripe in volume.layout.stripes(extent, 0, extent.length):
+                self._check_stripe(owner, volume, stripe)
+
+    def _check_stripe(self, owner: str, volume: VolumeRecord, stripe: Stripe) -> None:
+        good = 0
+        for shard, drive_id in enumerate(volume.drives):
+            self.report.fragments += 1
+            drive = self._store.drives.get(drive_id)
+            if drive is None or drive.state is not DriveState.ONLINE or shard in volume.degraded:
+                self.report.missing_fragments += 1
+                if drive is None or drive.state is not DriveState.ONLINE:
+                    continue
+            if _fragment_is_good(drive, volume, shard, stripe):
+                good += 1
+            elif shard not in volume.degraded:
+                self.report.damaged_fragments += 1
+                self.report.error(
+                    f"{owner}: volume {volume.id:016x} shard {shard} at {stripe.shard_offset} on drive {drive_id} "
+                    "does not verify"
+                )
+        if good < volume.layout.data:
+            self.report.unreadable_stripes += 1
+            self.report.error(
+                f"{owner} is unreadable: volume {volume.id:016x} at {stripe.shard_offset} has {good} of "
+                f"{volume.layout.data} fragments needed"
+            )
+
+    # ---- the whole
+
+    async def _check_references(self) -> None:
+        counted = {row.key[1:]: decode_counter(row.value) async for row in self._rows(REFERENCES)}
+        for blob in self._references.keys() | counted.keys():
+            expected, found = max(self._references[blob] - 1, 0), counted.get(blob, 0)
+            if expected != found:
+                self.report.error(f"blob {blob.hex()} has {found} further references counted, {expected} are there")
+
+    async def _check_usage(self) -> None:
+        counted: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        async for row in self._rows(USAGE):
+            kind = 0 if row.key.endswith(b"o") else 1
+            counted[int.from_bytes(row.key[1:9], "big")][kind] = decode_counter(row.value)
+        for bucket in self._counted.keys() | counted.keys():
+            if counted[bucket] != self._counted[bucket]:
+                there = self._counted[bucket]
+                self.report.error(f"bucket {bucket:016x} counts {counted[bucket]} objects and bytes, {there} are there")
+
+    def _check_overlaps(self) -> None:
+        for volume, ranges in self._ranges.items():
+            ranges.sort()
+            for (_, end), (start, _) in itertools.pairwise(ranges):
+                if start < end:
+                    self.report.error(f"two blobs overlap in volume {volume:016x} at {start}")
+
+    def _check_mirrors(self) -> None:
+        """Every mirror holds the same rows; one that is behind is brought up at the next start."""
+        truth = _fingerprint(self._store.places[self._store.source] / METADATA, self.report)
+        for name in self._store.announced.members:
+            if name == self._store.source:
+                continue
+            if name not in self._store.places:
+                self.report.notes.append(f"the metadata mirror on drive {name} is missing")
+                continue
+            other = _fingerprint(self._store.places[name] / METADATA, self.report)
+            if other[0] != truth[0]:
+                self.report.notes.append(f"the metadata mirror on drive {name} is behind and will be brought up")
+            elif other != truth:
+                self.report.error(f"the metadata mirror on drive {name} differs from the others")
+
+
+def _fragment_is_good(drive: Drive, volume: VolumeRecord, shard: int, stripe: Stripe) -> bool:
+    target = memoryview(bytearray(HEADER_BYTES + stripe.payload))
+    try:
+        count = drive.read_into(shard_name(volume.id, shard), stripe.shard_offset, target, wait=True)
+    except DriveError:
+        return False
+    index = volume.layout.index_of(shard)
+    return count == len(target) and verify(target, KIND_DATA, volume.id, index, stripe.shard_offset)
+
+
+def _fingerprint(path: Path, report: Report) -> tuple[int, int, int]:
+    """The sequence number of a mirror, how many rows it has, and a hash over all of them."""
+    environment = LmdbEnvironment(path)
+    try:
+        sequence = environment.read_state()[0]
+        count = digest = 0
+        start = b"\0"
+        while True:
+            try:
+                rows = environment.scan(start, b"\xff" * 8, _PAGE_ROWS, False)
+            except MetadataCorrupt as error:
+                report.error(f"the metadata mirror at {path} is damaged: {error}")
+                return sequence, count, digest
+            for row in rows:
+                digest = hash((digest, row.key, row.value, row.version))
+            count += len(rows)
+            if len(rows) < _PAGE_ROWS:
+                return sequence, count, digest
+            start = rows[-1].key + b"\0"
+    finally:
+        environment.close()

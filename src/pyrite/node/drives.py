@@ -1,0 +1,184 @@
+"""Owns telling drives apart: identity files, who belongs to which store, what a directory is taken for.
+
+A drive is never written to unless its identity says that it belongs here, or the whole store is new.
+"""
+
+import contextlib
+import fcntl
+import os
+from collections import Counter
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pyrite.blobs.drive import DriveState
+from pyrite.core.entropy import Entropy
+from pyrite.core.errors import ConfigError
+from pyrite.metadata.environment import MirrorSet
+
+IDENTITY = "pyrite.json"
+MIRRORS = "mirrors.json"
+METADATA = "metadata"
+CREDENTIALS = "root-credentials.json"
+_IGNORED = frozenset(("lost+found",))
+_FORMAT = 1
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What a drive's identity file says."""
+
+    format: int
+    store: str
+    drive: str
+
+
+class RootCredentials(msgspec.Struct, frozen=True):
+    """The generated root credential, kept on every drive, readable by its owner alone."""
+
+    access_key: str
+    secret_key: str
+
+
+class FoundDrive(NamedTuple):
+    """A directory that was named, and what it is."""
+
+    path: Path
+    state: DriveState
+    identity: Identity | None
+
+
+def inspect(paths: tuple[Path, ...]) -> list[FoundDrive]:
+    """What each directory is. Raises ConfigError when a directory holds something else, or two stores mix evenly."""
+    found = [_inspect(path) for path in paths]
+    stores = Counter(drive.identity.store for drive in found if drive.identity is not None)
+    if not stores:
+        return found
+    ranked = stores.most_common(2)
+    if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
+        raise ConfigError("the drives belong to different stores; name the drives of one store")
+    seen: set[str] = set()
+    judged = []
+    for drive in found:
+        state = drive.state
+        if drive.identity is not None and (drive.identity.store != ranked[0][0] or drive.identity.drive in seen):
+            state = DriveState.FOREIGN  # of another store, or a copy of a drive that is here already
+        elif drive.identity is not None:
+            seen.add(drive.identity.drive)
+        judged.append(FoundDrive(drive.path, state, drive.identity))
+    return judged
+
+
+def _inspect(path: Path) -> FoundDrive:
+    try:
+        content = (path / IDENTITY).read_bytes()
+    except FileNotFoundError:
+        if not path.exists():
+            return FoundDrive(path, DriveState.MISSING, None)
+        return _inspect_without_identity(path)
+    except OSError:
+        return FoundDrive(path, DriveState.MISSING, None)
+    try:
+        identity = msgspec.json.decode(content, type=Identity)
+    except msgspec.DecodeError as error:
+        raise ConfigError(f"{path / IDENTITY} cannot be read: {error}") from error
+    if identity.format > _FORMAT:
+        raise ConfigError(f"{path} was written by a newer version of Pyrite (format {identity.format})")
+    return FoundDrive(path, DriveState.ONLINE, identity)
+
+
+def _inspect_without_identity(path: Path) -> FoundDrive:
+    try:
+        entries = [name for name in os.listdir(path) if name not in _IGNORED]
+    except OSError:
+        return FoundDrive(path, DriveState.MISSING, None)
+    if entries:
+        raise ConfigError(f"{path} is neither empty nor a Pyrite drive; name an empty directory")
+    return FoundDrive(path, DriveState.BLANK, None)
+
+
+def format_drive(path: Path, store: str, entropy: Entropy) -> Identity:
+    """Make a directory a drive of `store`. The identity file is the last thing written."""
+    path.mkdir(parents=True, exist_ok=True)
+    identity = Identity(_FORMAT, store, entropy.bytes(8).hex())
+    (path / "volumes").mkdir(exist_ok=True)
+    write_durably(path / IDENTITY, msgspec.json.encode(identity))
+    return identity
+
+
+def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
+    """Replace a small file so that after a crash there is the old or the new content."""
+    staging = path.with_name(path.name + ".new")
+    descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
+    try:
+        os.fchmod(descriptor, mode)
+        os.write(descriptor, content)
+        os.fsync(descriptor)  # noqa: TID251 - identity files are this layer's own
+    finally:
+        os.close(descriptor)
+    os.replace(staging, path)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(directory)  # noqa: TID251 - identity files are this layer's own
+    finally:
+        os.close(directory)
+
+
+class DriveLocks:
+    """Holds every drive for this server: two servers never write to one drive. Freed when all processes end."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        self._descriptors: list[int] = []
+        for path in paths:
+            descriptor = os.open(path / IDENTITY, os.O_RDONLY | os.O_CLOEXEC)
+            self._descriptors.append(descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                self.release()
+                raise ConfigError(f"{path} is in use by another Pyrite process") from error
+
+    def release(self) -> None:
+        """Let go."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+
+def read_announced(paths: list[Path]) -> MirrorSet | None:
+    """The newest mirror set that any drive knows of."""
+    newest: MirrorSet | None = None
+    for path in paths:
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            known = msgspec.json.decode((path / MIRRORS).read_bytes(), type=MirrorSet)
+            if newest is None or known.epoch > newest.epoch:
+                newest = known
+    return newest
+
+
+def announce_on(paths: list[Path], mirrors: MirrorSet) -> None:
+    """Record a mirror set on every drive that takes it. Raises ConfigError when none does."""
+    content = msgspec.json.encode(mirrors)
+    done = 0
+    for path in paths:
+        with contextlib.suppress(OSError):
+            write_durably(path / MIRRORS, content)
+            done += 1
+    if not done:
+        raise ConfigError("no drive takes the list of metadata mirrors")
+
+
+def load_credentials(paths: list[Path]) -> RootCredentials | None:
+    """The generated root credential, from the first drive that has it."""
+    for path in paths:
+        with contextlib.suppress(OSError, msgspec.DecodeError):
+            return msgspec.json.decode((path / CREDENTIALS).read_bytes(), type=RootCredentials)
+    return None
+
+
+def generate_credentials(paths: list[Path], entropy: Entropy) -> RootCredentials:
+    """Make a random root credential and keep it on every drive, readable by its owner alone."""
+    made = RootCredentials("PYRITE" + entropy.bytes(7).hex().upper(), entropy.bytes(20).hex())
+    for path in paths:
+        write_durably(path / CREDENTIALS, msgspec.json.encode(made), 0o600)
+    return made

@@ -1,0 +1,156 @@
+"""Owns what a worker tells of itself: health, metrics, the access log, reports of defects."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import structlog
+
+from pyrite.blobs.drive import DriveError, DriveState
+from pyrite.core.errors import PyriteError
+from pyrite.http.connection import Request
+from pyrite.http.response import Response
+from pyrite.s3.app import Observer, S3App
+from pyrite.s3.request import S3Request
+from pyrite.telemetry.access import AccessLog, AccessRecord
+from pyrite.telemetry.metrics import CONTENT_TYPE, StoreGauges, expose
+from pyrite.telemetry.requests import RequestCounter
+from pyrite.telemetry.status import ProcessStatus, StatusBoard
+
+if TYPE_CHECKING:
+    from pyrite.node.worker import StoreProcess
+
+LIVE = frozenset((b"/health", b"/health/live", b"/minio/health/live"))
+READY = frozenset((b"/health/ready", b"/minio/health/ready", b"/minio/health/cluster", b"/minio/health/cluster/read"))
+METRICS = frozenset((b"/metrics", b"/minio/v2/metrics/cluster"))
+_OWN = LIVE | READY | METRICS
+
+
+class Monitor(Observer):
+    """Answers the unauthenticated paths, hands the rest to the app, and keeps account of it all."""
+
+    app: S3App
+
+    def __init__(self, store: StoreProcess, board: StatusBoard, access_log: Path | None) -> None:
+        self._store = store
+        self._board = board
+        before = board.slot(store.slot)
+        self._counter = RequestCounter(before.operations if before is not None else None)
+        self._damaged_before = before.damaged_fragments if before is not None else 0
+        self._access = AccessLog(access_log) if access_log is not None else None
+        self._log = structlog.get_logger(component="request", slot=store.slot)
+        self.connections: Callable[[], int] = lambda: 0
+
+    async def handle(self, request: Request) -> Response:
+        """The HTTP handler: health and metrics without a signature, everything else is S3."""
+        head = request.head
+        path = head.target
+        if path in _OWN or (b"?" in path and path.partition(b"?")[0] in _OWN):
+            response = await self._own(request, path.partition(b"?")[0])
+            if response is not None:
+                return response
+        return await self.app.handle(request)
+
+    async def _own(self, request: Request, path: bytes) -> Response | None:
+        head = request.head
+        if head.method not in (b"GET", b"HEAD") or b"authorization" in head.fields or b"ignature" in head.target:
+            return None
+        if path in LIVE:
+            return Response(200, [(b"Content-Type", b"text/plain")], b"ok\n")
+        if path in READY:
+            problems = self._problems()
+            text = "\n".join(problems) or "ready"
+            return Response(503 if problems else 200, [(b"Content-Type", b"text/plain")], text.encode() + b"\n")
+        self.publish()
+        page = expose(self._board.read(), StoreGauges(await self._gauges()))
+        return Response(200, [(b"Content-Type", CONTENT_TYPE.encode())], page)
+
+    def _problems(self) -> list[str]:
+        """Why requests cannot be served in full; empty when they can."""
+        problems = []
+        if not self._store.may_write():
+            problems.append("too few drives are online for writes")
+        return problems
+
+    async def _gauges(self) -> list[tuple[str, str, dict[str, str], float]]:
+        rows: list[tuple[str, str, dict[str, str], float]] = []
+        for drive in self._store.drives.values():
+            labels = {"drive": drive.id}
+            online = drive.state is DriveState.ONLINE
+            rows.append(("pyrite_drive_online", "1 when the drive is used", labels, float(online)))
+            try:
+                space = drive.space()
+            except DriveError:
+                continue
+            rows.append(("pyrite_drive_total_bytes", "Size of the drive", labels, space.total_bytes))
+            rows.append(("pyrite_drive_free_bytes", "Bytes that may still be written", labels, space.free_bytes))
+        for bucket in await self._store.buckets.list("", "", 1000):
+            usage = await self._store.buckets.usage(bucket.id)
+            labels = {"bucket": bucket.name}
+            rows.append(("pyrite_bucket_objects", "Objects in the bucket", labels, usage.objects))
+            rows.append(("pyrite_bucket_bytes", "Bytes of the bucket's objects", labels, usage.size_bytes))
+        return rows
+
+    # ---- what the app tells
+
+    def on_request(
+        self, request: S3Request | None, http: Request, response: Response, error: str, started_s: float
+    ) -> None:
+        name = request.operation.name if request is not None and request.operation is not None else "Unknown"
+        seconds = self._store.clock.monotonic_s() - started_s
+        received, sent = http.head.length or 0, response.length or 0
+        self._counter.observe(name, response.status, seconds, received, sent)
+        if self._access is not None:
+            identity = request.identity if request is not None else None
+            record = AccessRecord(
+                datetime.now(UTC).isoformat(timespec="milliseconds"),
+                request.id if request is not None else "",
+                http.peer,
+                name,
+                request.bucket_name if request is not None else "",
+                request.key_text if request is not None else "",
+                response.status,
+                error,
+                received,
+                sent,
+                round(seconds * 1000, 3),
+                identity.access_key if identity is not None else "",
+                http.head.fields.get(b"user-agent", b"").decode("latin-1"),
+            )
+            self._access.write(record)
+
+    def on_defect(self, request_id: str, error: BaseException) -> None:
+        expected = isinstance(error, PyriteError)
+        self._log.error(
+            "request_failed", request_id=request_id, reason=str(error), exc_info=None if expected else error
+        )
+
+    def on_crash(self, error: BaseException) -> None:
+        """A connection broke off for a reason of ours."""
+        trace = None if isinstance(error, PyriteError) else error
+        self._log.error("connection_broken_off", reason=str(error), exc_info=trace)
+
+    def on_reap_error(self, error: PyriteError) -> None:
+        """Garbage that could not be freed now; it is tried again."""
+        self._log.warning("garbage_not_freed", reason=str(error))
+
+    def publish(self) -> None:
+        """Tell the other processes how things stand."""
+        if self._access is not None:
+            self._access.flush()
+        store = self._store
+        self._board.publish(
+            ProcessStatus(
+                store.slot,
+                store.opened_pid,
+                store.clock.now_ms(),
+                store.readers.oldest_ms(),
+                self.connections(),
+                self._counter.operations,
+                {drive.id: drive.state.value for drive in store.drives.values()},
+                self._damaged_before + store.damaged_fragments,
+            )
+        )

@@ -1,0 +1,93 @@
+"""Owns looking at a store from outside: its drives found, its newest metadata opened, nothing changed."""
+
+import asyncio
+import shutil
+import tempfile
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import lmdb
+
+from pyrite.blobs.drive import Drive, DriveState
+from pyrite.core.errors import ConfigError, Unavailable
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
+from pyrite.metadata.kv import Engine
+from pyrite.metadata.lmdb import LmdbEngine
+from pyrite.metadata.mirror import Mirror
+from pyrite.metadata.opening import choose_source
+from pyrite.node import drives as identities
+from pyrite.node.drives import METADATA, FoundDrive
+from pyrite.node.opening import OpenDrive, make_drives
+from pyrite.node.registry import StoreRecord, load_drives, load_store
+
+T = TypeVar("T")
+
+
+class OfflineStore(NamedTuple):
+    """A store opened for looking."""
+
+    record: StoreRecord
+    engine: Engine
+    drives: dict[str, Drive]
+    places: dict[str, Path]
+    announced: MirrorSet
+    source: str
+    found: list[FoundDrive]
+
+
+def with_store(paths: tuple[Path, ...], body: Callable[[OfflineStore], Awaitable[T]]) -> T:
+    """What `body` returns of the store on `paths`. Raises ConfigError when there is none.
+
+    The metadata is read from a snapshot, so that a running server is not held up and nothing is written.
+    """
+    found = identities.inspect(paths)
+    usable = [drive for drive in found if drive.state is DriveState.ONLINE and drive.identity is not None]
+    announced = identities.read_announced([drive.path for drive in usable])
+    if not usable or announced is None:
+        raise ConfigError("there is no store on these drives")
+    places = {drive.identity.drive: drive.path for drive in usable if drive.identity is not None}
+    source = choose_source({name: path / METADATA for name, path in places.items()}, announced)
+    folder = Path(tempfile.mkdtemp(prefix="pyrite-look-"))
+    try:
+        snapshot(places[source] / METADATA, folder)
+        return asyncio.run(_run(folder, places, announced, source, found, body))
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def snapshot(metadata: Path, folder: Path) -> None:
+    """Copy the metadata at `metadata` into the empty `folder`, consistently. Raises Unavailable."""
+    try:
+        environment = LmdbEnvironment(metadata)
+    except lmdb.Error as error:
+        raise Unavailable(f"the metadata at {metadata} cannot be opened: {error}") from error
+    try:
+        environment.copy_to(folder)
+    except lmdb.Error as error:
+        raise Unavailable(f"the metadata at {metadata} cannot be read: {error}") from error
+    finally:
+        environment.close()
+
+
+async def _run(
+    folder: Path,
+    places: dict[str, Path],
+    announced: MirrorSet,
+    source: str,
+    found: list[FoundDrive],
+    body: Callable[[OfflineStore], Awaitable[T]],
+) -> T:
+    engine = LmdbEngine([Mirror(source, LmdbEnvironment(folder))], announced.epoch, lambda _: None)
+    try:
+        record = await load_store(engine)
+        if record is None:
+            raise ConfigError("the store was never completed; start it once with pyrite serve")
+        known = []
+        for drive in await load_drives(engine):
+            path = places.get(drive.id)
+            known.append(OpenDrive(drive.id, path, DriveState.ONLINE if path else DriveState.MISSING))
+        drives = make_drives(tuple(known))
+        return await body(OfflineStore(record, engine, drives, places, announced, source, found))
+    finally:
+        await engine.close()

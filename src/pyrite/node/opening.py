@@ -1,0 +1,181 @@
+"""Owns bringing a store up before any worker runs: formatting, locking, mirrors, sealing what a crash left open."""
+
+import asyncio
+from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
+
+from pyrite.blobs.drive import AbsentDrive, Drive, DriveState
+from pyrite.blobs.local import LocalDrive
+from pyrite.blobs.volume import VolumeRecord, shard_name
+from pyrite.core.clock import SystemClock
+from pyrite.core.entropy import Entropy, SystemEntropy
+from pyrite.core.errors import ConfigError, Unavailable
+from pyrite.metadata import opening as mirrors
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
+from pyrite.metadata.kv import Engine
+from pyrite.metadata.lmdb import LmdbEngine
+from pyrite.metadata.mirror import Mirror
+from pyrite.node import drives as identities
+from pyrite.node.config import Config
+from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
+from pyrite.node.registry import StoreRecord, create_store, load_drives, load_store
+from pyrite.objects.volumecatalog import MetadataCatalog
+
+
+class OpenDrive(NamedTuple):
+    """A drive of the store: where it is if it is here, and in which state."""
+
+    id: str
+    path: Path | None
+    state: DriveState
+
+
+class Opened(NamedTuple):
+    """What a worker needs to know to open the store for itself; all of it is plain data."""
+
+    store: StoreRecord
+    drives: tuple[OpenDrive, ...]
+    mirrors: MirrorSet
+    credentials: RootCredentials
+    generated: bool
+    notes: tuple[str, ...]
+
+    @property
+    def online(self) -> list[Path]:
+        """Where the drives are that can be used."""
+        return [drive.path for drive in self.drives if drive.path is not None and drive.state is DriveState.ONLINE]
+
+
+def open_store(config: Config) -> tuple[Opened, DriveLocks]:
+    """Bring the store on the drives of `config` up; a store that does not exist is made.
+
+    Raises ConfigError or Unavailable with what to do about it.
+    """
+    found = identities.inspect(config.drives)
+    entropy = SystemEntropy()
+    if identities.read_announced([drive.path for drive in found]) is None:
+        found = _format(config, found, entropy)  # new, or its making was cut short before anything was stored
+    usable = [drive for drive in found if drive.state is DriveState.ONLINE and drive.identity is not None]
+    if not usable:
+        raise ConfigError("none of the drives can be used")
+    locks = DriveLocks([drive.path for drive in usable])
+    try:
+        return _bring_up(config, found, usable), locks
+    except BaseException:
+        locks.release()
+        raise
+
+
+def _format(config: Config, found: list[FoundDrive], entropy: Entropy) -> list[FoundDrive]:
+    """Make drives of all directories that are not drives yet."""
+    known = [drive.identity.store for drive in found if drive.identity is not None]
+    store = known[0] if known else entropy.bytes(16).hex()
+    for drive in found:
+        if drive.identity is None:
+            identities.format_drive(drive.path, store, entropy)
+    return identities.inspect(config.drives)
+
+
+def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive]) -> Opened:
+    paths = [drive.path for drive in usable]
+    mirror_set = _arrange(usable, paths)
+    engine = open_engine(mirror_set, {_id(drive): drive.path for drive in usable}, paths)
+    try:
+        store, drives = asyncio.run(_load(engine, usable))
+    finally:
+        asyncio.run(engine.close())
+    credentials = RootCredentials(config.access_key, config.secret_key)
+    generated = not config.access_key
+    if generated:
+        credentials = identities.load_credentials(paths) or identities.generate_credentials(paths, SystemEntropy())
+    return Opened(store, tuple(drives), mirror_set, credentials, generated, tuple(_notes(found, drives)))
+
+
+def _arrange(usable: list[FoundDrive], paths: list[Path]) -> MirrorSet:
+    places = {_id(drive): drive.path / METADATA for drive in usable}
+
+    def announce(mirror_set: MirrorSet) -> None:
+        identities.announce_on(paths, mirror_set)
+
+    announced = identities.read_announced(paths)
+    if announced is None:
+        return mirrors.create_first(places, announce)
+    return mirrors.arrange_mirrors(places, announced, announce)
+
+
+async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, list[OpenDrive]]:
+    store = await load_store(engine)
+    if store is None:
+        identity = usable[0].identity
+        assert identity is not None
+        joined = {_id(drive): str(drive.path) for drive in usable}
+        store = await create_store(engine, identity.store, joined, SystemClock(), SystemEntropy())
+    here = {_id(drive): drive.path for drive in usable}
+    drives = []
+    for record in await load_drives(engine):
+        path = here.get(record.id)
+        drives.append(OpenDrive(record.id, path, DriveState.ONLINE if path else DriveState.MISSING))
+    opened = make_drives(tuple(drives))
+    await seal_left_open(MetadataCatalog(engine), opened, None)
+    return store, drives
+
+
+def _id(drive: FoundDrive) -> str:
+    assert drive.identity is not None
+    return drive.identity.drive
+
+
+def _notes(found: list[FoundDrive], drives: list[OpenDrive]) -> list[str]:
+    """What the operator should know."""
+    notes = []
+    for drive in found:
+        if drive.state is DriveState.FOREIGN:
+            notes.append(f"{drive.path} belongs to another store or is a copy of another drive; it is not used")
+        elif drive.state is DriveState.BLANK:
+            notes.append(f"{drive.path} is empty and does not belong to the store; it is not used")
+        elif drive.state is DriveState.MISSING:
+            notes.append(f"{drive.path} is missing")
+    missing = [drive.id for drive in drives if drive.state is DriveState.MISSING]
+    if missing:
+        notes.append(f"{len(missing)} of {len(drives)} drives are missing: {', '.join(missing)}")
+    return notes
+
+
+def open_engine(mirror_set: MirrorSet, places: dict[str, Path], online: list[Path]) -> LmdbEngine:
+    """The metadata engine on the mirrors of `mirror_set`."""
+    opened = [Mirror(name, LmdbEnvironment(places[name] / METADATA)) for name in mirror_set.members if name in places]
+    if not opened:
+        raise Unavailable("no drive with metadata is present")
+    return LmdbEngine(opened, mirror_set.epoch, lambda changed: identities.announce_on(online, changed))
+
+
+def make_drives(drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
+    """The drives of the store by id, for this process."""
+    made: dict[str, Drive] = {}
+    for drive in drives:
+        if drive.path is not None and drive.state is DriveState.ONLINE:
+            made[drive.id] = LocalDrive(drive.id, drive.path)
+        else:
+            made[drive.id] = AbsentDrive(drive.id, drive.state)
+    return made
+
+
+async def seal_left_open(catalog: MetadataCatalog, drives: dict[str, Drive], owner: str | None) -> int:
+    """Seal the volumes that `owner` (None: anybody) left open when it died; how many there were."""
+    sealed = 0
+    for record in await catalog.all():
+        if record.state == "open" and owner in (None, record.owner):
+            length = max((_shard_size(drives, record, index) for index in range(record.layout.width)), default=0)
+            changed = msgspec.structs.replace(record, state="sealed", length=length, generation=record.generation + 1)
+            await catalog.update(changed)
+            sealed += 1
+    return sealed
+
+
+def _shard_size(drives: dict[str, Drive], record: VolumeRecord, index: int) -> int:
+    drive = drives.get(record.drives[index])
+    if drive is None or drive.state is not DriveState.ONLINE:
+        return 0
+    return drive.size(shard_name(record.id, index)) or 0

@@ -1,0 +1,213 @@
+"""Owns the processes of a server: starts workers and the housekeeper, restarts those that die, ends them all."""
+
+import ctypes
+import gc
+import os
+import shutil
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Any, NoReturn
+
+import msgspec
+import structlog
+import uvloop
+
+from pyrite.core.errors import ConfigError, PyriteError
+from pyrite.node.config import Config
+from pyrite.node.opening import Opened, open_store
+from pyrite.node.worker import Worker, housekeep
+from pyrite.telemetry.status import StatusBoard
+
+_PR_SET_PDEATHSIG = 1
+_M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
+_KEEP_MAPPED_BYTES = 64 << 20
+_RESTART_PAUSE_S = 0.2
+_HOUSEKEEPER = "housekeeper"
+_libc = ctypes.CDLL(None, use_errno=True)
+
+Announce = Callable[[Config, Opened], None]
+
+
+def serve(config: Config, announce: Announce) -> int:
+    """Run a server until SIGTERM or SIGINT; the exit code. `announce` is told once it is up.
+
+    Raises ConfigError or Unavailable when the store cannot be opened.
+    """
+    listener = bind(config)
+    config = _with_port(config, listener)
+    opened, locks = open_store(config)
+    folder = Path(tempfile.mkdtemp(prefix="pyrite-"))
+    try:
+        keep_memory_mapped()
+        if config.workers == 0:
+            return _serve_alone(config, opened, StatusBoard(folder), listener, announce)
+        return _Supervisor(config, opened, StatusBoard(folder), announce).run()
+    finally:
+        listener.close()
+        locks.release()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def bind(config: Config) -> socket.socket:
+    """A bound socket that shares its port with those of the other workers. Raises ConfigError."""
+    try:
+        family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if not config.port:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+            listener.bind((config.host, 0))
+            return listener
+        _refuse_taken_port(family, config)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        listener.bind((config.host, config.port))
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {config.host}:{config.port}: {error.strerror}") from error
+    return listener
+
+
+def _refuse_taken_port(family: socket.AddressFamily, config: Config) -> None:
+    """Sharing a port with workers must not mean sharing it with another server."""
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind((config.host, config.port))
+
+
+def _with_port(config: Config, listener: socket.socket) -> Config:
+    return msgspec.structs.replace(config, port=listener.getsockname()[1])
+
+
+def keep_memory_mapped() -> None:
+    """Have malloc keep large blocks: fresh ones cost a page fault for every 4 KiB."""
+    if hasattr(_libc, "mallopt"):
+        _libc.mallopt(_M_MMAP_THRESHOLD, _KEEP_MAPPED_BYTES)
+        _libc.mallopt(_M_TRIM_THRESHOLD, 2 * _KEEP_MAPPED_BYTES)
+
+
+def _serve_alone(
+    config: Config, opened: Opened, board: StatusBoard, listener: socket.socket, announce: Announce
+) -> int:
+    async def main() -> None:
+        worker = Worker(config, opened, "worker-0", board, reaps=True)
+        await worker.run(listener, lambda: announce(config, opened))
+
+    uvloop.run(main())
+    return 0
+
+
+class _Supervisor:
+    def __init__(self, config: Config, opened: Opened, board: StatusBoard, announce: Announce) -> None:
+        self._config = config
+        self._opened = opened
+        self._board = board
+        self._announce = announce
+        self._children: dict[int, str] = {}
+        self._stopping = False
+        self._log = structlog.get_logger(component="supervisor")
+
+    def run(self) -> int:
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, self._on_signal)
+        gc.collect()
+        gc.freeze()  # so that children share what was imported
+        ready_read, ready_write = os.pipe()
+        slots = [f"worker-{number}" for number in range(self._config.workers)]
+        for slot in (*slots, _HOUSEKEEPER):
+            self._start(slot, ready_write)
+        os.close(ready_write)
+        if self._await_ready(ready_read, len(slots)):
+            self._announce(self._config, self._opened)
+        os.close(ready_read)
+        self._watch()
+        return 0
+
+    def _await_ready(self, ready: int, count: int) -> bool:
+        seen = 0
+        while seen < count and not self._stopping:
+            try:
+                block = os.read(ready, 64)
+            except InterruptedError:
+                continue
+            if not block:
+                return False  # a worker could not start; it has said why
+            seen += len(block)
+        return not self._stopping
+
+    def _watch(self) -> None:
+        """Restart what dies, until told to stop; then wait for all."""
+        while self._children:
+            try:
+                pid, status = os.wait()
+            except InterruptedError:
+                continue
+            except ChildProcessError:
+                return
+            slot = self._children.pop(pid, None)
+            if slot is None or self._stopping:
+                continue
+            self._log.error("process_died", slot=slot, pid=pid, status=os.waitstatus_to_exitcode(status))
+            time.sleep(_RESTART_PAUSE_S)
+            if not self._stopping:
+                self._start(slot, None)
+
+    def _on_signal(self, number: int, _: object) -> None:
+        self._stopping = True
+        for pid in list(self._children):
+            try:
+                os.kill(pid, signal.SIGTERM)
+            except ProcessLookupError:
+                continue
+
+    def _start(self, slot: str, ready: int | None) -> None:
+        parent = os.getpid()
+        pid = os.fork()
+        if pid:
+            self._children[pid] = slot
+            return
+        self._run_child(slot, ready, parent)
+
+    def _run_child(self, slot: str, ready: int | None, parent: int) -> NoReturn:
+        code = 1
+        try:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:
+                os._exit(1)
+            uvloop.run(self._main(slot, ready))
+            code = 0
+        except PyriteError as error:
+            self._log.error("process_failed", slot=slot, reason=str(error))
+        except BaseException as error:  # noqa: BLE001 - the last frame of the process
+            self._log.error("process_failed", slot=slot, exc_info=error)
+        finally:
+            sys.stderr.flush()
+            os._exit(code)
+
+    def _main(self, slot: str, ready: int | None) -> Coroutine[Any, Any, None]:
+        if slot == _HOUSEKEEPER:
+            return housekeep(self._config, self._opened, self._board)
+        return self._serve(slot, ready)
+
+    async def _serve(self, slot: str, ready: int | None) -> None:
+        def report() -> None:
+            if ready is not None:
+                os.write(ready, b".")
+                os.close(ready)
+
+        await Worker(self._config, self._opened, slot, self._board).run(bind_again(self._config), report)
+
+
+def bind_again(config: Config) -> socket.socket:
+    """One more socket on the server's port."""
+    family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    listener.bind((config.host, config.port))
+    return listener
