@@ -87,7 +87,12 @@ class LocalDrive:
             raise DriveError(f"drive {self._id} is {self._state.value}")
         try:
             file = self._files.get(name) or self._open(name)
-            return os.preadv(file.descriptor, [target], offset, 0 if wait else os.RWF_NOWAIT)
+            count = os.preadv(file.descriptor, [target], offset, 0 if wait else os.RWF_NOWAIT)
+            if count < len(target):
+                if not wait:
+                    raise WouldBlock  # the rest is not in memory, or not there at all
+                count = _read_rest(file.descriptor, offset, target, count)
+            return count
         except BlockingIOError as error:
             raise WouldBlock from error
         except OSError as error:
@@ -164,6 +169,16 @@ class LocalDrive:
             if verb in ("write", "sync", "create"):
                 self.fence(f"{verb} of {name} failed: {error}")
             raise DriveError(f"cannot {verb} {name} of drive {self._id}: {error}") from error
+
+
+def _read_rest(descriptor: int, offset: int, target: memoryview, count: int) -> int:
+    """Go on after a short read until `target` is full or the file ends; how many bytes there were."""
+    while count < len(target):
+        more = os.preadv(descriptor, [target[count:]], offset + count)
+        if not more:
+            break
+        count += more
+    return count
 
 
 def _write_all(descriptor: int, offset: int, buffers: Sequence[Buffer]) -> int:

@@ -83,10 +83,11 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
-        transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if peer else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
+        if not self._secure:  # TLS copies what it sends; a plain socket refers to it until nothing is buffered
+            transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
         self._waiting_since = self._host.now_s
         if not self._host.opened(self):
             self._refuse(HttpError(503, "too many connections"))

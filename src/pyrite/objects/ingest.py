@@ -6,6 +6,7 @@ from typing import NamedTuple, Protocol
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import SMALL_MAX_BYTES, BlobStore
 from pyrite.blobs.writer import BlobWriter, Tap
+from pyrite.objects.errors import SizeMismatch
 
 
 class Hasher(Protocol):
@@ -58,8 +59,8 @@ async def ingest(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher]
         data = buffer[:count]
         if count > SMALL_MAX_BYTES:
             return await _ingest_large(blobs, source, data, hashers, check)
-        if length is None or count < length:
-            await source.read_into(memoryview(bytearray(1)))  # sees the end: a broken body raises here
+        if await source.read_into(memoryview(bytearray(1))):  # sees the end: a broken body raises here
+            raise SizeMismatch("the body is longer than announced")
     return await _ingest_small(blobs, data, hashers, check)
 
 
