@@ -485,6 +485,9 @@ def test_streams_of_unknown_length(server: Server, bucket: str) -> None:
         def __init__(self, total: int) -> None:
             self.left = total
 
+        def readable(self) -> bool:
+            return True
+
         def read(self, size: int = -1) -> bytes:
             count = min(self.left, 65536 if size is None or size < 0 else size)
             self.left -= count
