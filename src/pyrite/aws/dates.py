@@ -9,6 +9,7 @@ from functools import lru_cache
 _BASIC = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z\Z")
 
 
+@lru_cache(maxsize=1024)
 def parse_basic(text: str) -> int | None:
     """Seconds of `20130524T000000Z`, or None."""
     match = _BASIC.match(text)

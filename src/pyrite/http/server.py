@@ -7,8 +7,9 @@ from collections.abc import Callable
 
 from pyrite.core.clock import Clock
 from pyrite.core.units import KIB
-from pyrite.http.connection import Connection, Handler
+from pyrite.http.connection import Connection
 from pyrite.http.errors import HttpError
+from pyrite.http.hosting import Handler, Hosted
 from pyrite.http.limits import Limits
 from pyrite.http.response import Response, http_date
 
@@ -35,7 +36,7 @@ class HttpServer:
         self.draining = False
         self.now_s = clock.monotonic_s()
         self._clock = clock
-        self._connections: set[Connection] = set()
+        self._connections: set[Hosted] = set()
         self._servers: list[asyncio.Server] = []
         self._ticker: asyncio.TimerHandle | None = None
         self._date_second = -1
@@ -82,11 +83,11 @@ class HttpServer:
             self._date_second, self._date = second, http_date(second)
         return self._date
 
-    def opened(self, connection: Connection) -> bool:
+    def opened(self, connection: Hosted) -> bool:
         self._connections.add(connection)
         return len(self._connections) <= self.limits.connections
 
-    def closed(self, connection: Connection) -> None:
+    def closed(self, connection: Hosted) -> None:
         self._connections.discard(connection)
 
     def _tick(self) -> None:

@@ -1,4 +1,8 @@
-"""Owns turning batches into physical changes inside one LMDB write transaction."""
+"""Owns turning a group of batches into the physical changes of one LMDB write transaction.
+
+Values are kept in memory until `finish`: each key is read at most once and written at most once however many
+batches of the group touch it. Every call into LMDB gives up the interpreter lock, so calls are what costs.
+"""
 
 from pyrite.metadata.envelope import seal, unseal
 from pyrite.metadata.environment import Changes, WriteTransaction
@@ -12,30 +16,49 @@ class Applier:
     def __init__(self, txn: WriteTransaction, sequence: int) -> None:
         self._txn = txn
         self._sequence = sequence
+        self._versions: dict[bytes, int] = {}
+        self._writes: dict[bytes, bytes | None] = {}
+        self._increments: dict[bytes, int] = {}
         self.changes: Changes = {}
 
     def apply(self, batch: Batch) -> Conflict | None:
-        """Apply `batch` whole, or return the Conflict that stopped it before its first change."""
+        """Take `batch` in whole, or return the Conflict that stopped it before its first change."""
         for key, version in batch.expectations.items():
             if self._version(key) != version:
                 return Conflict(key)
         for key, value in batch.writes.items():
+            self._writes[key] = value
+            self._versions[key] = ABSENT if value is None else self._sequence
+            self._increments.pop(key, None)
+        for key, delta in batch.increments.items():
+            self._add(key, delta)
+        return None
+
+    def finish(self) -> None:
+        """Write everything; `changes` is complete afterwards."""
+        for key, delta in self._increments.items():
+            stored = self._txn.stored(_place(key))
+            current = decode_counter(unseal(key, stored).value) if stored is not None else 0
+            self._store(key, seal(key, encode_counter(current + delta), self._sequence))
+        for key, value in self._writes.items():
             if value is None:
                 self._remove(key)
             else:
                 self._store(key, seal(key, value, self._sequence))
-        for key, delta in batch.increments.items():
-            stored = self._txn.stored(self._place(key))
-            current = decode_counter(unseal(key, stored).value) if stored is not None else 0
-            self._store(key, seal(key, encode_counter(current + delta), self._sequence))
-        return None
-
-    def _place(self, key: bytes) -> Place:
-        return Place(DATA, key) if len(key) < SEGMENT_BYTES else locate(key)[1]
 
     def _version(self, key: bytes) -> int:
-        stored = self._txn.stored(self._place(key))
-        return ABSENT if stored is None else unseal(key, stored).version
+        version = self._versions.get(key)
+        if version is None:
+            stored = self._txn.stored(_place(key))
+            version = self._versions[key] = ABSENT if stored is None else unseal(key, stored).version
+        return version
+
+    def _add(self, key: bytes, delta: int) -> None:
+        self._versions[key] = self._sequence
+        if key in self._writes:  # put or deleted by an earlier batch of the group
+            self._writes[key] = encode_counter(decode_counter(self._writes[key]) + delta)
+        else:
+            self._increments[key] = self._increments.get(key, 0) + delta
 
     def _store(self, key: bytes, stored: bytes) -> None:
         if len(key) < SEGMENT_BYTES:
@@ -63,3 +86,7 @@ class Applier:
     def _write(self, place: Place, stored: bytes | None) -> None:
         self._txn.write(place, stored)
         self.changes[place] = stored
+
+
+def _place(key: bytes) -> Place:
+    return Place(DATA, key) if len(key) < SEGMENT_BYTES else locate(key)[1]

@@ -59,6 +59,7 @@ class MirroredCommitter:
             sequence = txn.sequence + 1
             applier = Applier(txn, sequence)
             outcomes: Outcomes = [applier.apply(batch) for batch in batches]
+            applier.finish()
             if not applier.changes:
                 return outcomes
             if len(self.mirrors) == 1 and txn.mirrors == self._mirror_set():

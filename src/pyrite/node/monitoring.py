@@ -11,7 +11,7 @@ import structlog
 
 from pyrite.blobs.drive import DriveError, DriveState
 from pyrite.core.errors import PyriteError
-from pyrite.http.connection import Request
+from pyrite.http.hosting import Request
 from pyrite.http.response import Response
 from pyrite.s3.app import Observer, S3App
 from pyrite.s3.request import S3Request

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy, random_id
+from pyrite.core.lru import LruMap
 from pyrite.metadata.keyspaces import BUCKETS
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix, decode_counter
 from pyrite.objects import keys
@@ -13,6 +14,7 @@ from pyrite.objects.errors import BucketExists, BucketNotEmpty, InvalidBucketNam
 from pyrite.objects.records import FORMAT, BucketRecord, GarbageRecord, decode_bucket, encode
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
+_DECODED_KEPT = 1024
 _FORBIDDEN_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _FORBIDDEN_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -52,14 +54,20 @@ class Buckets:
         self._engine = engine
         self._clock = clock
         self._entropy = entropy
+        self._decoded: LruMap[str, Bucket] = LruMap(_DECODED_KEPT)
 
     async def find(self, name: str) -> Bucket:
         """The bucket called `name`. Raises NoSuchBucket."""
         entry = await self._engine.get(BUCKETS + name.encode())
         if entry is None:
             raise NoSuchBucket(name)
+        known = self._decoded.get(name)
+        if known is not None and known.version == entry.version:
+            return known
         record = decode_bucket(entry.value)
-        return Bucket(record.id, record, entry.version)
+        bucket = Bucket(record.id, record, entry.version)
+        self._decoded.put(name, bucket)
+        return bucket
 
     async def create(self, name: str, owner: str, location: str) -> Bucket:
         """Make a bucket. Raises InvalidBucketName or BucketExists."""

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from pyrite.aws.xml import DECLARATION, element
 from pyrite.core.clock import Clock
 from pyrite.core.errors import PyriteError
-from pyrite.http.connection import Request
 from pyrite.http.errors import ClientGone, HttpError
+from pyrite.http.hosting import Request
 from pyrite.http.response import Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.errors import S3Error, translate

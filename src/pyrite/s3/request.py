@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from pyrite.aws.payload import ChunkSigner
 from pyrite.aws.uri import Target, decode, split_target
-from pyrite.http.connection import Request
+from pyrite.http.hosting import Request
 from pyrite.s3.errors import S3Error
 from pyrite.s3.operations import Operation
 

@@ -1,0 +1,68 @@
+"""Owns what a connection, a handler and a server are to one another: the request and two protocols."""
+
+from collections.abc import Callable, Coroutine
+from typing import Any, Protocol
+
+from pyrite.http.body import RequestBody
+from pyrite.http.errors import HttpError
+from pyrite.http.head import RequestHead
+from pyrite.http.limits import Limits
+from pyrite.http.response import Response
+
+
+class Request:
+    """What a handler gets. `peer` is the client's address, `secure` whether TLS was used."""
+
+    __slots__ = ("body", "head", "peer", "secure")
+
+    def __init__(self, head: RequestHead, body: RequestBody, peer: str, secure: bool) -> None:
+        self.head = head
+        self.body = body
+        self.peer = peer
+        self.secure = secure
+
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+
+
+class Hosted(Protocol):
+    """What a server asks of its connections."""
+
+    def check(self, now_s: float) -> None:
+        """End what is idle, slow or silent for too long."""
+        ...
+
+    def close_if_idle(self) -> None:
+        """Close unless a request is under way."""
+        ...
+
+    def abort(self) -> None:
+        """Break the connection off."""
+        ...
+
+
+class Host(Protocol):
+    """What a connection needs of its server."""
+
+    limits: Limits
+    handler: Handler
+    on_http_error: Callable[[HttpError], Response]
+    receive_buffer: memoryview
+    draining: bool
+    now_s: float
+
+    def date(self) -> bytes:
+        """The current HTTP date."""
+        ...
+
+    def opened(self, connection: Hosted) -> bool:
+        """Take note of a new connection; False when there are too many."""
+        ...
+
+    def closed(self, connection: Hosted) -> None:
+        """Take note that a connection is gone."""
+        ...
+
+    def on_crash(self, error: BaseException) -> None:
+        """A handler raised what it should have answered."""
+        ...

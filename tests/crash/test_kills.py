@@ -1,0 +1,132 @@
+"""Processes are killed under load: no acknowledged write is lost, nothing is half visible, `check` is clean."""
+
+import hashlib
+import os
+import random
+import signal
+import threading
+from pathlib import Path
+
+import pytest
+from botocore.exceptions import BotoCoreError, ClientError
+
+from tests.server import Server, wait_until
+
+MIB = 1024 * 1024
+
+
+class Load:
+    """Threads that put, overwrite, copy, complete and delete, and remember what was acknowledged.
+
+    Each thread owns its keys. `certain[key]` is the acknowledged content (None: deleted); a request that failed
+    leaves both contents possible.
+    """
+
+    def __init__(self, server: Server, threads: int, seed: int) -> None:
+        self._server = server
+        self._seed = seed
+        self._stop = threading.Event()
+        self.certain: dict[str, bytes | None] = {}
+        self.possible: dict[str, set[str | None]] = {}
+        self.acknowledged = 0
+        self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(threads)]
+
+    def start(self) -> None:
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+    def _run(self, number: int) -> None:
+        rng = random.Random(self._seed * 1000 + number)
+        client = self._server.client(retries={"max_attempts": 0}, connect_timeout=2, read_timeout=20)
+        while not self._stop.is_set():
+            key = f"t{number}-{rng.randrange(12)}"
+            size = rng.choice([0, 10, 4096, 100_000, 200_000, 2 * MIB])
+            kind = rng.choice(["put", "put", "put", "delete", "multipart"])
+            body = None if kind == "delete" else rng.randbytes(size)
+            before = self.possible.get(key, {_digest(self.certain.get(key))})
+            self.possible[key] = before | {_digest(body)}
+            try:
+                self._do(client, kind, key, body)
+            except (ClientError, BotoCoreError, OSError):
+                self._stop.wait(0.02)
+                continue
+            self.certain[key] = body
+            self.possible[key] = {_digest(body)}
+            self.acknowledged += 1
+
+    def _do(self, client, kind: str, key: str, body: bytes | None) -> None:
+        if kind == "delete":
+            client.delete_object(Bucket="crash", Key=key)
+        elif kind == "put":
+            client.put_object(Bucket="crash", Key=key, Body=body)
+        else:
+            upload = client.create_multipart_upload(Bucket="crash", Key=key)["UploadId"]
+            where = {"Bucket": "crash", "Key": key, "UploadId": upload}
+            etag = client.upload_part(PartNumber=1, Body=body, **where)["ETag"]
+            client.complete_multipart_upload(MultipartUpload={"Parts": [{"PartNumber": 1, "ETag": etag}]}, **where)
+
+    def verify(self, client) -> None:
+        """Every key reads as one of the contents it may have, and the listing agrees."""
+        listed = set()
+        for page in client.get_paginator("list_objects_v2").paginate(Bucket="crash"):
+            listed |= {entry["Key"] for entry in page.get("Contents", [])}
+        for key, digests in self.possible.items():
+            try:
+                found = _digest(client.get_object(Bucket="crash", Key=key)["Body"].read())
+            except ClientError as error:
+                assert error.response["Error"]["Code"] == "NoSuchKey", error
+                found = None
+            assert found in digests, f"{key} reads as neither of what it may be"
+            assert (found is not None) == (key in listed), f"{key} and the listing disagree"
+
+
+def _digest(body: bytes | None) -> str | None:
+    return None if body is None else hashlib.sha256(body).hexdigest()
+
+
+def run_kills(folder: Path, drives: int, kills: int, seed: int, *options: str) -> int:
+    """Kill a random process at a random time, `kills` times; how many writes were acknowledged."""
+    rng = random.Random(seed)
+    server = Server([folder / f"d{n}" for n in range(drives)], "--workers", "2", *options)
+    server.start()
+    server.client().create_bucket(Bucket="crash")
+    load = Load(server, 6, seed)
+    load.start()
+    for _ in range(kills):
+        load._stop.wait(rng.uniform(0.05, 0.6))
+        if rng.random() < 0.3:
+            server.kill()
+            server.start()
+        else:
+            victims = server.children()
+            if victims:
+                os.kill(rng.choice(victims), signal.SIGKILL)
+            wait_until(server._is_up, 30)
+    load.stop()
+    load.verify(server.client())
+    server.kill()
+    server.check()
+    server.start()
+    load.verify(server.client())
+    server.stop()
+    server.check()
+    return load.acknowledged
+
+
+@pytest.mark.parametrize("drives", [1, 4])
+def test_a_few_kills(tmp_path: Path, drives: int) -> None:
+    """A dozen kills on one drive and on four lose nothing."""
+    assert run_kills(tmp_path, drives, 12, drives) > 30
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+@pytest.mark.parametrize(("drives", "seed"), [(1, 11), (4, 12), (6, 13)])
+def test_two_hundred_kills(tmp_path: Path, drives: int, seed: int) -> None:
+    """Two hundred and more kills over three layouts lose nothing."""
+    assert run_kills(tmp_path, drives, 70, seed) > 300
