@@ -63,7 +63,7 @@ def refuse_unimplemented(request: S3Request) -> None:
                 (("Header", text_of(name)),),
             )
     acl = request.header(b"x-amz-acl")
-    if acl is not None and acl not in _ACLS_WITHOUT_EFFECT:
+    if acl and acl not in _ACLS_WITHOUT_EFFECT:
         raise S3Error("AccessControlListNotSupported")
 
 
