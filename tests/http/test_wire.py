@@ -101,7 +101,9 @@ AMBIGUOUS = {
 def test_ambiguous_framing_is_refused(wire: Wire, case: str) -> None:
     """What two parsers could read in two ways is a 4xx, and the connection is closed with nothing else on it."""
     status, fields, _ = wire.send(AMBIGUOUS[case] + b"GET /health/live HTTP/1.1\r\nHost: a\r\n\r\n").response()
-    assert (400 <= status < 500 or status == 505) and fields[b"connection"] == b"close" and b"x-amz-request-id" in fields
+    assert (
+        (400 <= status < 500 or status == 505) and fields[b"connection"] == b"close" and b"x-amz-request-id" in fields
+    )
     assert wire.is_closed()
 
 
