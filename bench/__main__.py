@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import statistics
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -51,12 +52,12 @@ class Small:
         return result.rate
 
     def prepare(self) -> None:
-        """A bucket with KEYS objects, one with empty ones, and one to list."""
+        """One bucket (SeaweedFS needs volumes of its own for each) with objects to read, empty ones, and many to list."""
         sign = load.Signer(self._port)
-        large.send(self._port, [sign.request("PUT", f"/{bucket}") for bucket in ("bench", "empty", "listed")])
+        large.send(self._port, [sign.request("PUT", "/bench")])
         large.send(self._port, [sign.request("PUT", f"/bench/k{n:07d}", body=self._body) for n in range(KEYS)], 8)
-        large.send(self._port, [sign.request("PUT", f"/empty/k{n:07d}") for n in range(KEYS)], 8)
-        large.send(self._port, [sign.request("PUT", f"/listed/k{n:07d}") for n in range(self._listed)], 16)
+        large.send(self._port, [sign.request("PUT", f"/bench/e{n:07d}") for n in range(KEYS)], 8)
+        large.send(self._port, [sign.request("PUT", f"/bench/l/{n:07d}") for n in range(self._listed)], 16)
 
     def get(self) -> float:
         """GETs a second of 4 KiB objects."""
@@ -71,13 +72,15 @@ class Small:
     def head(self) -> float:
         """HEADs a second; of empty objects, because wrk waits for a body where a length is told."""
         sign = load.Signer(self._port)
-        return self._run([sign.request("HEAD", f"/empty/k{n * 7919 % KEYS:07d}") for n in range(KEYS)])
+        return self._run([sign.request("HEAD", f"/bench/e{n * 7919 % KEYS:07d}") for n in range(KEYS)])
 
     def list(self) -> float:
         """Pages a second of 1,000 keys."""
         sign = load.Signer(self._port)
         starts = [n * 7919 % max(self._listed - 1000, 1) for n in range(500)]
-        return self._run([sign.request("GET", "/listed", f"list-type=2&start-after=k{n:07d}") for n in starts], 8)
+        return self._run(
+            [sign.request("GET", "/bench", f"list-type=2&prefix=l%2F&start-after=l%2F{n:07d}") for n in starts], 8
+        )
 
     def delete(self) -> float:
         """DELETEs a second, of objects that are there: each key once."""
@@ -105,7 +108,11 @@ def measure(folder: Path, port: int, arguments: argparse.Namespace) -> dict[str,
         "PUT 64 MiB": lambda: large.put(port, arguments.seconds),
         "GET 64 MiB": lambda: large.get(port, arguments.seconds),
     }
-    return {name: median(run, arguments.rounds) for name, run in runs.items()}
+    figures = {}
+    for name, run in runs.items():
+        figures[name] = median(run, arguments.rounds)
+        print(f"{folder.name} {name}: {figures[name]:,.0f}", file=sys.stderr, flush=True)
+    return figures
 
 
 def median(run: Callable[[], float], rounds: int) -> float:

@@ -66,16 +66,16 @@ def send(port: int, requests: list[bytes], connections: int = 1) -> None:
 
 def prepare(port: int) -> None:
     """The bucket that `put` and `get` use."""
-    send(port, [Signer(port).request("PUT", "/large")])
+    send(port, [Signer(port).request("PUT", "/bench")])
 
 
 def put(port: int, seconds: float) -> float:
     """MiB a second of 64 MiB PUTs over STREAMS connections."""
-    prepare(port)
     sign, body = Signer(port), os.urandom(SIZE)
     count = max(2, int(seconds))
     shares = [
-        [sign.request("PUT", f"/large/{stream}-{n}", body=body) for n in range(count)] for stream in range(STREAMS)
+        [sign.request("PUT", f"/bench/large-{stream}-{n}", body=body) for n in range(count)]
+        for stream in range(STREAMS)
     ]
     return STREAMS * count * 64 / _each(port, shares)
 
@@ -84,7 +84,9 @@ def get(port: int, seconds: float) -> float:
     """MiB a second of 64 MiB GETs over STREAMS connections."""
     sign = Signer(port)
     count = max(4, int(seconds) * 2)
-    shares = [[sign.request("GET", f"/large/{stream}-{n % 2}") for n in range(count)] for stream in range(STREAMS)]
+    shares = [
+        [sign.request("GET", f"/bench/large-{stream}-{n % 2}") for n in range(count)] for stream in range(STREAMS)
+    ]
     return STREAMS * count * 64 / _each(port, shares)
 
 

@@ -21,6 +21,7 @@ EXPIRES_MAX_S = 604_800
 SKEW_MAX_S = 900
 
 _SPACES = re.compile(rb" +")
+_SIGNATURE_LAST = (b" Signature=", b",Signature=")
 _PRESIGN_PARAMETERS = (
     b"X-Amz-Algorithm",
     b"X-Amz-Credential",
@@ -106,6 +107,8 @@ def _parse_signed(text: str) -> tuple[bytes, ...]:
 
 def parse_authorization(value: bytes) -> Claim:
     """The claim of an Authorization header that begins with ALGORITHM. Raises AuthFault."""
+    if value[-75:-64] in _SIGNATURE_LAST:  # as nearly everybody sends it
+        return Claim(*_parse_prefix(value[:-75]), value[-64:].decode("latin-1"), None)
     prefix, found, signature = value.rpartition(b"Signature=")
     if not found or b"," in signature:  # the signature need not come last
         fields = [part.strip() for part in value.split(b",")]
@@ -160,14 +163,19 @@ def canonical_request(
     leave_out: bytes | None = None,
 ) -> bytes:
     """The canonical request; `headers` has lower-case names and duplicates joined by commas."""
+    fields, names = _signed_fields(signed_headers)
     lines = [method, canonical_path(target.path), canonical_query(target.query, leave_out)]
-    for name in signed_headers:
+    for name, label in fields:
         value = headers.get(name, b"")
-        if b"  " in value:
-            value = _SPACES.sub(b" ", value)
-        lines.append(name + b":" + value.strip())
-    lines += (b"", b";".join(signed_headers), payload_hash)
+        lines.append(label + (_SPACES.sub(b" ", value).strip() if b" " in value else value))
+    lines += (b"", names, payload_hash)
     return b"\n".join(lines)
+
+
+@lru_cache(maxsize=1024)
+def _signed_fields(names: tuple[bytes, ...]) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
+    """Each signed name with its label in the canonical request, and the list of all of them."""
+    return tuple((name, name + b":") for name in names), b";".join(names)
 
 
 def string_to_sign(amz_date: str, scope: str, canonical: bytes) -> bytes:

@@ -84,11 +84,14 @@ def _check_head(head: RequestHead, limits: Limits) -> None:
         raise HttpError(414, "the request target is too long")
     if len(head.headers) > limits.header_count:
         raise HttpError(431, "too many header fields")
-    fields = head.fields
-    for name, value in head.headers:
-        fields[name] = fields[name] + b"," + value if name in fields else value
-    hosts = [value for name, value in head.headers if name == b"host"]
-    if len(hosts) > 1 or (not hosts and head.version == "1.1"):
+    fields = head.fields = dict(head.headers)
+    if len(fields) < len(head.headers):
+        if sum(name == b"host" for name, _ in head.headers) > 1:
+            raise HttpError(400, "exactly one Host field is needed")
+        fields.clear()
+        for name, value in head.headers:
+            fields[name] = fields[name] + b"," + value if name in fields else value
+    if b"host" not in fields and head.version == "1.1":
         raise HttpError(400, "exactly one Host field is needed")
 
 

@@ -8,7 +8,7 @@ from struct import Struct
 
 from xxhash import xxh3_64_intdigest
 
-from pyrite.metadata.kv import Entry, MetadataCorrupt
+from pyrite.metadata.kv import Entry, MetadataCorrupt, Row
 
 _TAIL = Struct(">QQ")
 TAIL_BYTES = _TAIL.size
@@ -29,3 +29,15 @@ def unseal(key: bytes, stored: bytes) -> Entry:
     if xxh3_64_intdigest(value, xxh3_64_intdigest(key, version)) != checksum:
         raise MetadataCorrupt(f"value of {key!r} does not match its checksum")
     return Entry(value, version)
+
+
+def unseal_row(key: bytes, stored: bytes) -> Row:
+    """As `unseal`, for scans."""
+    split = len(stored) - TAIL_BYTES
+    if split < 0:
+        raise MetadataCorrupt(f"value of {key!r} is too short")
+    value = stored[:split]
+    version, checksum = _TAIL.unpack_from(stored, split)
+    if xxh3_64_intdigest(value, xxh3_64_intdigest(key, version)) != checksum:
+        raise MetadataCorrupt(f"value of {key!r} does not match its checksum")
+    return Row(key, value, version)

@@ -11,7 +11,7 @@ import lmdb
 import msgspec
 
 from pyrite.core.units import TIB
-from pyrite.metadata.envelope import unseal
+from pyrite.metadata.envelope import unseal, unseal_row
 from pyrite.metadata.kv import Entry, Row
 from pyrite.metadata.longkeys import DATA, LONG, SEGMENT_BYTES, STUB, Place, child_prefix, locate
 
@@ -65,11 +65,31 @@ class LmdbEnvironment:
         """Rows of start <= key < end in order, at most `limit`."""
         rows: list[Row] = []
         with self._env.begin() as txn:
+            if not reverse and 0 < len(start) < SEGMENT_BYTES:
+                found = self._scan_short(txn, start, end, limit, rows)
+                if found is None:
+                    return rows
+                start = found
             for key, stored in self._walk(txn, DATA, b"", b"", start, end, reverse):
                 if len(rows) >= limit:
                     break
                 rows.append(Row(key, *unseal(key, stored)))
         return rows
+
+    def _scan_short(self, txn: Any, start: bytes, end: bytes, limit: int, rows: list[Row]) -> bytes | None:
+        """Scan forwards while keys are short; where a long one begins is returned, None when the scan is done."""
+        cursor = txn.cursor(db=self._tables[DATA])
+        if not cursor.set_range(start):
+            return None
+        left = limit - len(rows)
+        for key, stored in cursor.iternext():
+            if key >= end or left <= 0:
+                return None
+            if stored == STUB:
+                return bytes(key)
+            rows.append(unseal_row(key, stored))
+            left -= 1
+        return None
 
     def _walk(
         self, txn: Any, table: int, base: bytes, prefix: bytes, start: bytes, end: bytes, reverse: bool

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -44,15 +44,16 @@ class Monitor(Observer):
         self._log = structlog.get_logger(component="request", slot=store.slot)
         self.connections: Callable[[], int] = lambda: 0
 
-    async def handle(self, request: Request) -> Response:
+    def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
         """The HTTP handler: health and metrics without a signature, everything else is S3."""
-        head = request.head
-        path = head.target
+        path = request.head.target
         if path in _OWN or (b"?" in path and path.partition(b"?")[0] in _OWN):
-            response = await self._own(request, path.partition(b"?")[0])
-            if response is not None:
-                return response
-        return await self.app.handle(request)
+            return self._own_or_app(request, path.partition(b"?")[0])
+        return self.app.handle(request)
+
+    async def _own_or_app(self, request: Request, path: bytes) -> Response:
+        response = await self._own(request, path)
+        return response if response is not None else await self.app.handle(request)
 
     async def _own(self, request: Request, path: bytes) -> Response | None:
         head = request.head

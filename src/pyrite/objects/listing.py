@@ -123,6 +123,12 @@ class Walk:
     def _take(self, batch: list[Row], limit: int) -> bool:
         """Add what `batch` holds to the page; True when there is more than the page has room for."""
         delimiter, cut = self._delimiter, len(self._prefix)
+        if not delimiter:
+            room = limit - len(self._rows)
+            self._rows += batch[:room]
+            if self._rows:
+                self._last = self._key_of(self._rows[-1])
+            return len(batch) > room
         for row in batch:
             key = self._key_of(row)
             if self._group is not None and key.startswith(self._group):

@@ -224,7 +224,7 @@ class Authenticator:
 
 
 def _check_all_signed(headers: Mapping[bytes, bytes], signed: tuple[bytes, ...]) -> None:
-    unsigned = [name for name in headers if name.startswith(b"x-amz-") and name not in signed]
+    unsigned = [name for name in headers if name not in signed and name.startswith(b"x-amz-")]
     if unsigned:
         raise _unsigned(unsigned)
 

@@ -1,5 +1,6 @@
 """Owns helpers that XML documents share: responses, parameters, URL encoding of names."""
 
+import re
 from urllib.parse import quote_from_bytes
 
 from pyrite.aws import uri, xml
@@ -7,6 +8,8 @@ from pyrite.aws.xml import DECLARATION, NAMESPACE
 from pyrite.http.response import Headers, Response
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request
+
+_PLAIN = re.compile(rb"[A-Za-z0-9/\-._~]*\Z")  # means itself in every encoding
 
 XML_TYPE = (b"Content-Type", b"application/xml")
 
@@ -60,6 +63,8 @@ class Names:
 
     def write(self, name: bytes) -> str:
         """`name` as it stands between tags."""
+        if _PLAIN.match(name):
+            return name.decode("ascii")
         if self.url:
             return quote_from_bytes(name, "/-._~*")
         return xml.escape(name.decode("utf-8", "replace"))

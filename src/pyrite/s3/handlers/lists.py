@@ -1,6 +1,7 @@
 """Owns the listings of objects: ListObjects and ListObjectsV2."""
 
 import base64
+from functools import lru_cache
 
 from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import element
@@ -76,17 +77,18 @@ def _entries(names: Names, keys: list[ListedKey], owner: str) -> str:
     parts = []
     for key, item in keys:
         checksum = item.checksum
-        algorithm = (
-            f"<ChecksumAlgorithm>{checksum.algorithm}</ChecksumAlgorithm><ChecksumType>{checksum.type}</ChecksumType>"
-            if checksum is not None
-            else ""
-        )
+        algorithm = _algorithm_elements(checksum.algorithm, checksum.type) if checksum is not None else ""
         parts.append(
             f"<Contents><Key>{write(key)}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"
             f"<ETag>&quot;{item.etag}&quot;</ETag>{algorithm}<Size>{item.size_bytes}</Size>{shown}"
             f"<StorageClass>{item.storage_class}</StorageClass></Contents>"
         )
     return "".join(parts)
+
+
+@lru_cache(maxsize=64)
+def _algorithm_elements(algorithm: str, kind: str) -> str:
+    return f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{kind}</ChecksumType>"
 
 
 def _prefixes(names: Names, page: Listing) -> str:
