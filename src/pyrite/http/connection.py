@@ -121,6 +121,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, head: RequestHead, rest: bytes) -> bytes:
         """Start serving a request; what of `rest` belongs to the next one is returned."""
+        if head.length == 0 and self._answered(head):
+            return rest
         body = RequestBody(self, head.length, head.expect_continue, self._host.limits.body_buffer_bytes)
         if head.length != 0:
             self._body = body
@@ -133,6 +135,20 @@ class Connection(asyncio.BufferedProtocol):
         self._run(self._serve(Request(head, body, self._peer, self._secure), body))
         rest, self._pending = self._pending, b""
         return rest
+
+    def _answered(self, head: RequestHead) -> bool:
+        """Try the quick way: an answer at once, for a connection that goes on and has nothing queued."""
+        host, transport = self._host, self._transport
+        if host.quick is None or host.draining or not head.keep_alive or self._drained is not None:
+            return False
+        response = host.quick(head)
+        if response is None or transport is None:
+            return False
+        raw = render_head(response, host.date(), False)
+        body = response.body
+        transport.write(raw if body is None or head.method == b"HEAD" else b"".join((raw, body)))  # type: ignore[arg-type]
+        self._waiting_since = host.now_s
+        return True
 
     def _body_received(self, rest: bytes) -> None:
         self._body = None

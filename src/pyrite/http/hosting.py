@@ -22,6 +22,9 @@ class Request:
         self.secure = secure
 
 
+Quick = Callable[[RequestHead], Response | None]
+"""Answers a request without a body at once, or leaves it to the handler."""
+
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 
 
@@ -46,6 +49,7 @@ class Host(Protocol):
 
     limits: Limits
     handler: Handler
+    quick: Quick | None
     on_http_error: Callable[[HttpError], Response]
     receive_buffer: memoryview
     draining: bool

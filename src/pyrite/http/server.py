@@ -9,7 +9,7 @@ from pyrite.core.clock import Clock
 from pyrite.core.units import KIB
 from pyrite.http.connection import Connection
 from pyrite.http.errors import HttpError
-from pyrite.http.hosting import Handler, Hosted
+from pyrite.http.hosting import Handler, Hosted, Quick
 from pyrite.http.limits import Limits
 from pyrite.http.response import Response, http_date
 
@@ -29,6 +29,7 @@ class HttpServer:
         limits: Limits,
     ) -> None:
         self.handler = handler
+        self.quick: Quick | None = None
         self.on_http_error = on_http_error
         self.on_crash = on_crash
         self.limits = limits

@@ -123,6 +123,16 @@ class Monitor(Observer):
             )
             self._access.write(record)
 
+    def on_quick(self, operation: str, response: Response, started_s: float) -> None:
+        """A read was answered the quick way."""
+        seconds = self._store.clock.monotonic_s() - started_s
+        self._counter.observe(operation, response.status, seconds, 0, response.length or 0)
+
+    @property
+    def logs_access(self) -> bool:
+        """Whether every request has to be written down."""
+        return self._access is not None
+
     def on_defect(self, request_id: str, error: BaseException) -> None:
         expected = isinstance(error, PyriteError)
         self._log.error(

@@ -7,7 +7,7 @@ from pyrite.core.clock import Clock
 from pyrite.core.errors import PyriteError
 from pyrite.http.errors import ClientGone, HttpError
 from pyrite.http.hosting import Request
-from pyrite.http.response import Response
+from pyrite.http.response import Headers, Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.errors import S3Error, translate
 from pyrite.s3.handlers import buckets, lists, multipart, reads, writes
@@ -113,6 +113,10 @@ class S3App:
         """A request id that no other request of the store has."""
         self._count += 1
         return f"{self._id_prefix}{self._count:08X}"
+
+    def id_headers(self) -> Headers:
+        """The fields that every response carries."""
+        return [(b"x-amz-request-id", self.next_id().encode()), self._host_id]
 
     async def handle(self, http: Request) -> Response:
         """Answer one request. Raises ClientGone when there is nobody left to answer."""

@@ -11,7 +11,9 @@ from pyrite.aws import sigv2, sigv4
 from pyrite.aws.dates import format_iso, parse_basic, parse_http
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.payload import SIGNED, SIGNED_TRAILER, STREAMING, ChunkSigner
+from pyrite.aws.uri import Target
 from pyrite.core.clock import Clock
+from pyrite.http.head import RequestHead
 from pyrite.s3.request import Identity, PayloadRule, S3Request, text_of
 
 _PRESIGN_NAMES = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
@@ -20,6 +22,7 @@ _ECDSA_STREAMING = (
     b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
 )
 _HEX = frozenset(b"0123456789abcdef")
+_NO_BODY_HASHES = frozenset((sigv4.EMPTY_SHA256.encode(), sigv4.UNSIGNED_PAYLOAD))
 
 
 class Credentials(Protocol):
@@ -62,6 +65,29 @@ class Authenticator:
         else:
             self._anonymous(request)
 
+    def identify(self, head: RequestHead) -> Identity | None:
+        """Who signed a request without a query and without a body by a version 4 header; None for other forms.
+
+        The same checks as `authenticate`, without a request object. Raises AuthFault.
+        """
+        fields = head.fields
+        authorization = fields.get(b"authorization")
+        declared = fields.get(b"x-amz-content-sha256")
+        amz_date = fields.get(b"x-amz-date")
+        if authorization is None or declared not in _NO_BODY_HASHES or amz_date is None:
+            return None
+        if not authorization.startswith(b"AWS4-HMAC-SHA256"):
+            return None
+        claim = sigv4.parse_authorization(authorization)
+        if claim.credential.region not in self._regions:
+            return None
+        date = amz_date.decode("latin-1")
+        sigv4.check_date(date, claim, self._now_s())
+        identity, secret = self._lookup(claim.credential.access_key)
+        _check_all_signed(fields, claim.signed_headers)
+        self._verify(head.method, Target(head.target, ()), fields, claim, secret, date, declared, None)
+        return identity
+
     # ---- version 4
 
     def _header_v4(self, request: S3Request, authorization: bytes) -> None:
@@ -74,7 +100,9 @@ class Authenticator:
         if declared is None:
             raise AuthFault(Fault.UNSUPPORTED, "Missing required header for this request: x-amz-content-sha256")
         _check_all_signed(request.headers, claim.signed_headers)
-        key = self._verify(request, claim, secret, amz_date, declared, None)
+        key = self._verify(
+            request.http.head.method, request.target, request.headers, claim, secret, amz_date, declared, None
+        )
         request.identity = identity
         request.payload = _payload_rule(declared, claim, key, amz_date)
         self._check_token(request)
@@ -86,7 +114,16 @@ class Authenticator:
         identity, secret = self._lookup(claim.credential.access_key)
         _check_all_signed(request.headers, claim.signed_headers)
         declared = request.headers.get(b"x-amz-content-sha256") or request.query.get(b"X-Amz-Content-Sha256")
-        key = self._verify(request, claim, secret, amz_date, declared or sigv4.UNSIGNED_PAYLOAD, b"X-Amz-Signature")
+        key = self._verify(
+            request.http.head.method,
+            request.target,
+            request.headers,
+            claim,
+            secret,
+            amz_date,
+            declared or sigv4.UNSIGNED_PAYLOAD,
+            b"X-Amz-Signature",
+        )
         request.identity = identity
         request.payload = _payload_rule(declared or sigv4.UNSIGNED_PAYLOAD, claim, key, amz_date)
         _adopt_query_headers(request)
@@ -94,7 +131,9 @@ class Authenticator:
 
     def _verify(
         self,
-        request: S3Request,
+        method: bytes,
+        target: Target,
+        headers: Mapping[bytes, bytes],
         claim: sigv4.Claim,
         secret: str,
         amz_date: str,
@@ -102,9 +141,7 @@ class Authenticator:
         leave_out: bytes | None,
     ) -> bytes:
         credential = claim.credential
-        canonical = sigv4.canonical_request(
-            request.http.head.method, request.target, request.headers, claim.signed_headers, payload_hash, leave_out
-        )
+        canonical = sigv4.canonical_request(method, target, headers, claim.signed_headers, payload_hash, leave_out)
         text = sigv4.string_to_sign(amz_date, credential.scope, canonical)
         key = sigv4.signing_key(secret, credential.date, credential.region, credential.service)
         if not hmac.compare_digest(sigv4.sign(key, text).encode(), claim.signature.encode("latin-1")):
