@@ -6,6 +6,7 @@ A drive is never written to unless its identity says that it belongs here, or th
 import contextlib
 import fcntl
 import os
+import time
 from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
@@ -23,6 +24,7 @@ METADATA = "metadata"
 CREDENTIALS = "root-credentials.json"
 _IGNORED = frozenset(("lost+found",))
 _FORMAT = 1
+LOCK_TIMEOUT_S = 3.0
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -124,6 +126,19 @@ def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
         os.close(directory)
 
 
+def _lock(descriptor: int) -> bool:
+    """Lock a file, waiting a moment for the processes of a server that was killed to be gone."""
+    deadline = time.monotonic() + LOCK_TIMEOUT_S
+    while True:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return True
+        except OSError:
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.05)
+
+
 class DriveLocks:
     """Holds every drive for this server: two servers never write to one drive. Freed when all processes end."""
 
@@ -132,11 +147,9 @@ class DriveLocks:
         for path in paths:
             descriptor = os.open(path / IDENTITY, os.O_RDONLY | os.O_CLOEXEC)
             self._descriptors.append(descriptor)
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except OSError as error:
+            if not _lock(descriptor):
                 self.release()
-                raise ConfigError(f"{path} is in use by another Pyrite process") from error
+                raise ConfigError(f"{path} is in use by another Pyrite process")
 
     def release(self) -> None:
         """Let go."""

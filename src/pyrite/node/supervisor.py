@@ -27,6 +27,7 @@ _PR_SET_PDEATHSIG = 1
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _KEEP_MAPPED_BYTES = 64 << 20
 _RESTART_PAUSE_S = 0.2
+PORT_TIMEOUT_S = 3.0
 _HOUSEKEEPER = "housekeeper"
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -72,10 +73,18 @@ def bind(config: Config) -> socket.socket:
 
 
 def _refuse_taken_port(family: socket.AddressFamily, config: Config) -> None:
-    """Sharing a port with workers must not mean sharing it with another server."""
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind((config.host, config.port))
+    """Sharing a port with workers must not mean sharing it with another server, unless that one is just ending."""
+    deadline = time.monotonic() + PORT_TIMEOUT_S
+    while True:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind((config.host, config.port))
+                return
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+        time.sleep(0.05)
 
 
 def _with_port(config: Config, listener: socket.socket) -> Config:
