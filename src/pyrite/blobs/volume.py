@@ -48,14 +48,3 @@ class VolumeCatalog(Protocol):
 def shard_name(volume: int, shard: int) -> str:
     """The file name of a shard."""
     return f"{volume:016x}.{shard:02d}"
-
-
-def parse_shard_name(name: str) -> tuple[int, int] | None:
-    """The volume and shard of a file name, or None when it is not a shard's."""
-    stem, _, suffix = name.partition(".")
-    if len(stem) != 16 or len(suffix) != 2:
-        return None
-    try:
-        return int(stem, 16), int(suffix)
-    except ValueError:
-        return None

@@ -57,11 +57,6 @@ class RequestBody:
         """Whether the client still waits to be told to send the body."""
         return self._awaiting_continue
 
-    @property
-    def consumed(self) -> bool:
-        """Whether the handler has read everything."""
-        return self.received and not self._buffered
-
     def target(self) -> memoryview | None:
         """Where the socket may put the next bytes, when a reader waits with a buffer."""
         if self._target is None or self._decoder is not None or self._buffered:

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any
 
 from pyrite.http.body import RequestBody
-from pyrite.http.errors import ClientGone, HttpError
+from pyrite.http.errors import ClientGone, HttpError, MalformedBody
 from pyrite.http.head import RequestHead, parse_head
 from pyrite.http.hosting import Host, Request
 from pyrite.http.response import BodyStream, Response, UnsafeHeader, render_head
@@ -268,7 +268,7 @@ class Connection(asyncio.BufferedProtocol):
                 if dropped > self._host.limits.drain_bytes:
                     self._linger()
                     return
-        except Exception:  # noqa: BLE001 - whatever is wrong with it, the connection ends here
+        except (ClientGone, MalformedBody):
             self.abort()
 
     def _refuse(self, error: HttpError) -> None:

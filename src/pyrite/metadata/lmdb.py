@@ -24,11 +24,6 @@ class LmdbEngine:
         self._offload = ThreadOffload(1, "metadata")
         self._group: GroupCommit[Batch] = GroupCommit(self._committer.flush, self._offload)
 
-    @property
-    def mirror_names(self) -> tuple[str, ...]:
-        """The drives that hold the metadata now, the one that is read first."""
-        return tuple(mirror.name for mirror in self._committer.mirrors)
-
     def condemn(self, drive: str) -> None:
         """The drive called `drive` is gone: go on without the mirror on it, if there is another."""
         self._committer.condemn(drive)

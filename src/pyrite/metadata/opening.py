@@ -16,7 +16,6 @@ from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.mirroring import Announce
 
 MIRRORS_MAX = 3
-DIRECTORY = "metadata"
 
 
 def choose_source(places: Mapping[str, Path], announced: MirrorSet) -> str:

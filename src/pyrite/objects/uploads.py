@@ -11,7 +11,7 @@ from pyrite.aws import checksums
 from pyrite.blobs.store import BlobStore
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy
-from pyrite.core.units import GIB, TIB
+from pyrite.core.units import TIB
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
 from pyrite.objects import assembling, keys
 from pyrite.objects.assembling import CompletePart
@@ -35,7 +35,6 @@ from pyrite.objects.records import (
     encode,
 )
 
-PART_MAX_BYTES = 5 * GIB
 OBJECT_MAX_BYTES = 50 * TIB
 PARTS_MAX = 10_000
 _ATTEMPTS = 64

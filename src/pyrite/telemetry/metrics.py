@@ -34,8 +34,6 @@ class _Snapshot(Collector):
         yield CounterMetricFamily(
             "pyrite_damaged_fragments", "Fragments found missing or wrong by reads", value=damaged
         )
-        freed = sum(status.garbage_freed for status in self._statuses)
-        yield CounterMetricFamily("pyrite_garbage_freed", "Garbage records that were freed", value=freed)
         families: dict[str, GaugeMetricFamily] = {}
         for name, text, labels, value in self._gauges.rows:
             family = families.setdefault(name, GaugeMetricFamily(name, text, labels=list(labels)))

@@ -20,7 +20,6 @@ class ProcessStatus(msgspec.Struct, array_like=True):
     operations: dict[str, OperationStats]
     drives: dict[str, str]
     damaged_fragments: int
-    garbage_freed: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
