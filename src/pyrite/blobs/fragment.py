@@ -18,7 +18,7 @@ _HEADER = Struct(">BBBBIQQQ")
 _PLACE = Struct(">BBBBIQQ")
 
 
-def header(kind: int, volume: int, shard: int, offset: int, payload: bytes | memoryview) -> bytes:
+def header(kind: int, volume: int, shard: int, offset: int, payload: bytes | bytearray | memoryview) -> bytes:
     """The 32 bytes to store in front of `payload` at `offset` of shard `shard` of `volume`."""
     length = len(payload)
     seed = xxh3_64_intdigest(_PLACE.pack(MAGIC, VERSION, kind, shard, length, volume, offset))

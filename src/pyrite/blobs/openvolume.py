@@ -24,6 +24,9 @@ class Append(NamedTuple):
     buffers: Sequence[Buffer]
 
 
+NOTHING = Append(0, ())
+
+
 class OpenVolume:
     """The volume of `record` on `drives`, by shard; None where a drive is missing."""
 
@@ -43,7 +46,7 @@ class OpenVolume:
         self.live_bytes = 0
         self.failed: set[int] = {index for index, drive in enumerate(drives) if drive is None}
         self.full = False
-        self._group: GroupCommit[Append] = GroupCommit(self._flush, offload, max_items=256)
+        self._group: GroupCommit[Append] = GroupCommit(self.flush, offload, max_items=256)
 
     @property
     def usable(self) -> bool:
@@ -76,11 +79,12 @@ class OpenVolume:
         """Write `shards[i]` to shard i at `offset`. Blocks. Raises when fewer than the quorum are good."""
         self._on_good_shards(lambda index, drive, name: drive.write(name, offset, shards[index]))
 
-    def commit(self, offset: int, buffers: Sequence[Buffer] = ()) -> "asyncio.Future[None]":
-        """Write `buffers` (if any) to every shard at `offset` and make all that was written durable."""
-        return self._group.submit(Append(offset, buffers))
+    def commit(self, append: Append = NOTHING) -> "asyncio.Future[None]":
+        """Write `append` to every shard and make all that was written before durable."""
+        return self._group.submit(append)
 
-    def _flush(self, appends: list[Append]) -> list[BaseException | None]:
+    def flush(self, appends: list[Append]) -> list[BaseException | None]:
+        """Write `appends` to every shard and make them durable, with one sync for all; an outcome each. Blocks."""
         runs = _runs(appends)
         try:
             self._on_good_shards(lambda _, drive, name: _write_and_sync(drive, name, runs))

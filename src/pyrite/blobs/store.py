@@ -1,12 +1,14 @@
 """Owns the blob store as the layers above see it: write, read and free blobs, which are lists of extents."""
 
 from collections.abc import AsyncIterator, Sequence
+from typing import NamedTuple
 
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.coding import Coders
 from pyrite.blobs.drive import Buffer, DriveError
 from pyrite.blobs.fragment import KIND_DATA, header
 from pyrite.blobs.layout import HEADER_BYTES, Extent
+from pyrite.blobs.openvolume import Append, OpenVolume
 from pyrite.blobs.reader import BlobReader, OnDamage
 from pyrite.blobs.volumes import Volumes
 from pyrite.blobs.writer import BlobWriter, Tap
@@ -17,7 +19,16 @@ SMALL_MAX_BYTES = 128 * KIB
 """Blobs up to this size are copied (m + 1 times), larger ones are erasure-coded."""
 
 _PADDING = bytes(8)
-_SMALL_ATTEMPTS = 4
+SMALL_ATTEMPTS = 4
+"""How often a small blob is placed anew when drives fail under it."""
+
+
+class Placed(NamedTuple):
+    """A small blob that has its place and is not written yet: `volume.flush([append])` is what writes it."""
+
+    extent: Extent
+    volume: OpenVolume
+    append: Append
 
 
 class BlobStore:
@@ -34,23 +45,32 @@ class BlobStore:
         """Store at most SMALL_MAX_BYTES durably. Raises Unavailable or OutOfSpace."""
         if not payload:
             return ()
-        for _ in range(_SMALL_ATTEMPTS - 1):
+        for attempt in range(1, SMALL_ATTEMPTS + 1):
+            placed = await self.place_small(payload)
             try:
-                return (await self._append_small(payload),)
+                await placed.volume.commit(placed.append)
             except DriveError:
+                if attempt == SMALL_ATTEMPTS:
+                    raise
                 continue  # the volume lost its quorum: the next one is opened on the drives that are left
-        return (await self._append_small(payload),)
+            await self.settle_small(placed)
+            return (placed.extent,)
+        raise AssertionError("the last attempt returns or raises")
 
-    async def _append_small(self, payload: Buffer) -> Extent:
+    async def place_small(self, payload: Buffer) -> Placed:
+        """A place for 1 to SMALL_MAX_BYTES; the caller has them written. Raises Unavailable or OutOfSpace."""
         volume = self._volumes.open_now("small") or await self._volumes.open("small")
         extent = volume.reserve(len(payload))
-        head = header(KIND_DATA, extent.volume, 0, extent.offset, memoryview(payload))
+        head = header(KIND_DATA, extent.volume, 0, extent.offset, payload)
         padding = _PADDING[: -(HEADER_BYTES + len(payload)) % len(_PADDING)]
-        await volume.commit(extent.offset, (head, payload, padding) if padding else (head, payload))
+        return Placed(extent, volume, Append(extent.offset, (head, payload, padding) if padding else (head, payload)))
+
+    async def settle_small(self, placed: Placed) -> None:
+        """Take note of a blob that has been written: of drives that failed on the way, and of its size."""
+        volume = placed.volume
         if volume.failed:
             await self._volumes.note_failures(volume)
-        volume.live_bytes += volume.record.layout.span(extent.length)
-        return extent
+        volume.live_bytes += volume.record.layout.span(placed.extent.length)
 
     def writer(self, size_hint: int | None, taps: Sequence[Tap] = ()) -> BlobWriter:
         """A writer for a blob of about `size_hint` bytes (None: not known)."""

@@ -73,7 +73,7 @@ class BlobWriter:
         await self.settle()
         self._end_run()
         for volume in self._touched:
-            await volume.commit(0)
+            await volume.commit()
             await self._volumes.note_failures(volume)
         for volume in self._touched:
             layout = volume.record.layout

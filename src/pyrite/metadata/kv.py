@@ -4,8 +4,8 @@ Keys are bytes ordered byte by byte, at most MAX_KEY_BYTES long; values are byte
 version, a number that changes with every write of its key and is never used for that key again.
 """
 
-from collections.abc import Awaitable
-from typing import NamedTuple, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
 from pyrite.core.errors import Corrupt, PyriteError
 
@@ -41,19 +41,31 @@ class Row(NamedTuple):
     version: int
 
 
+class Prior(NamedTuple):
+    """Something outside the engine that has to be done, durably, before a batch may be applied.
+
+    `flush` blocks. It gets the items of all batches of a group that share it, and returns for each of them None or
+    the error that stops its batch.
+    """
+
+    flush: Callable[[list[Any]], Sequence[BaseException | None]]
+    item: Any
+
+
 class Batch:
     """Changes that are applied whole or not at all.
 
-    `expect` is checked first, in the transaction; then puts, deletes and increments are applied. A key may be
-    put, deleted or incremented once in a batch.
+    `prior` is done first, if there is one. Then `expect` is checked, in the transaction; then puts, deletes and
+    increments are applied. A key may be put, deleted or incremented once in a batch.
     """
 
-    __slots__ = ("expectations", "increments", "writes")
+    __slots__ = ("expectations", "increments", "prior", "writes")
 
     def __init__(self) -> None:
         self.expectations: dict[bytes, int] = {}
         self.writes: dict[bytes, bytes | None] = {}
         self.increments: dict[bytes, int] = {}
+        self.prior: Prior | None = None
 
     def expect(self, key: bytes, version: int) -> None:
         """Apply only if `key` is stored under `version` (ABSENT: not stored)."""
@@ -85,7 +97,10 @@ class Engine(Protocol):
         ...
 
     def commit(self, batch: Batch) -> Awaitable[None]:
-        """Apply `batch` durably. Raises Conflict when an expectation fails, Unavailable when it cannot."""
+        """Apply `batch` durably, after its prior.
+
+        Raises what the prior came to; Conflict when an expectation fails; Unavailable when it cannot.
+        """
         ...
 
     async def close(self) -> None:

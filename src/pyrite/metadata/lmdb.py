@@ -13,6 +13,7 @@ from pyrite.core.offload import ThreadOffload
 from pyrite.metadata.kv import Batch, Entry, MetadataCorrupt, Row
 from pyrite.metadata.mirror import Mirror
 from pyrite.metadata.mirroring import Announce, MirroredCommitter
+from pyrite.metadata.priors import apply_after_priors
 
 
 class LmdbEngine:
@@ -22,7 +23,7 @@ class LmdbEngine:
         self._all = list(mirrors)
         self._committer = MirroredCommitter(mirrors, epoch, announce)
         self._offload = ThreadOffload(1, "metadata")
-        self._group: GroupCommit[Batch] = GroupCommit(self._committer.flush, self._offload)
+        self._group: GroupCommit[Batch] = GroupCommit(self._flush, self._offload)
 
     def condemn(self, drive: str) -> None:
         """The drive called `drive` is gone: go on without the mirror on it, if there is another."""
@@ -52,6 +53,9 @@ class LmdbEngine:
 
     def commit(self, batch: Batch) -> "asyncio.Future[None]":
         return self._group.submit(batch)
+
+    def _flush(self, batches: list[Batch]) -> list[BaseException | None]:
+        return apply_after_priors(batches, self._committer.flush)
 
     async def close(self) -> None:
         self._offload.close()

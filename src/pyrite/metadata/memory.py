@@ -3,6 +3,7 @@
 from bisect import bisect_left, insort
 
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Entry, Row, decode_counter, encode_counter
+from pyrite.metadata.priors import apply_after_priors
 
 
 class MemoryEngine:
@@ -23,10 +24,18 @@ class MemoryEngine:
         return [Row(key, *self._entries[key]) for key in chosen]
 
     async def commit(self, batch: Batch) -> None:
+        for outcome in apply_after_priors([batch], self._apply):
+            if outcome is not None:
+                raise outcome
+
+    def _apply(self, batches: list[Batch]) -> list[BaseException | None]:
+        return [self._apply_one(batch) for batch in batches]
+
+    def _apply_one(self, batch: Batch) -> Conflict | None:
         for key, version in batch.expectations.items():
             entry = self._entries.get(key)
             if (entry.version if entry else ABSENT) != version:
-                raise Conflict(key)
+                return Conflict(key)
         self._sequence += 1
         for key, value in batch.writes.items():
             if value is None:
@@ -36,6 +45,7 @@ class MemoryEngine:
         for key, delta in batch.increments.items():
             entry = self._entries.get(key)
             self._store(key, encode_counter(decode_counter(entry.value if entry else None) + delta))
+        return None
 
     async def close(self) -> None:
         """Nothing to release."""

@@ -32,6 +32,13 @@ class Source(Protocol):
         ...
 
 
+class Received(NamedTuple):
+    """A whole small body, checked and not stored yet."""
+
+    data: bytes | memoryview
+    digests: Mapping[str, bytes]
+
+
 class Stored(NamedTuple):
     """A blob that is on stable storage and has no name yet."""
 
@@ -47,34 +54,41 @@ _SLOW = ("MD5", "SHA1", "SHA256", "SHA512")  # each takes longer than all others
 _PROBE_BYTES = SMALL_MAX_BYTES + 1
 
 
-async def ingest(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check) -> Stored:
-    """Store `source`. Raises what `check` or the source raises, and then leaves nothing behind."""
+async def receive(
+    blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check
+) -> "Received | Stored":
+    """Take in `source`: a small body comes back checked, a large one stored.
+
+    Raises what `check` or the source raises, and then leaves nothing behind.
+    """
     length = source.length
     if length is not None and length > SMALL_MAX_BYTES:
-        return await _ingest_large(blobs, source, b"", hashers, check)
+        return await _store_large(blobs, source, b"", hashers, check)
     data = source.take_all()
     if data is None:
         buffer = memoryview(bytearray(_PROBE_BYTES if length is None else length))
         count = await source.read_into(buffer)
         data = buffer[:count]
         if count > SMALL_MAX_BYTES:
-            return await _ingest_large(blobs, source, data, hashers, check)
+            return await _store_large(blobs, source, data, hashers, check)
         if await source.read_into(memoryview(bytearray(1))):  # sees the end: a broken body raises here
             raise SizeMismatch("the body is longer than announced")
-    return await _ingest_small(blobs, data, hashers, check)
-
-
-async def _ingest_small(
-    blobs: BlobStore, data: bytes | memoryview, hashers: Mapping[str, Hasher], check: Check
-) -> Stored:
     for hasher in hashers.values():
         hasher.update(data)
     digests = {name: hasher.digest() for name, hasher in hashers.items()}
     check(digests, len(data))
-    return Stored(await blobs.write_small(data), len(data), digests)
+    return Received(data, digests)
 
 
-async def _ingest_large(
+async def ingest(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check) -> Stored:
+    """Store `source`, whatever its size. Raises as `receive`."""
+    taken = await receive(blobs, source, hashers, check)
+    if isinstance(taken, Stored):
+        return taken
+    return Stored(await blobs.write_small(taken.data), len(taken.data), taken.digests)
+
+
+async def _store_large(
     blobs: BlobStore, source: Source, head: bytes | memoryview, hashers: Mapping[str, Hasher], check: Check
 ) -> Stored:
     writer = blobs.writer(source.length, _taps(hashers))

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pyrite.core.clock import HybridClock
 from pyrite.core.entropy import Entropy
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Prior
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.conditions import WriteConditions
@@ -52,21 +52,34 @@ class Naming:
         return None if entry is None else Found(decode_object(entry.value), entry.version)
 
     async def put(
-        self, bucket: Bucket, key: bytes, record: ObjectRecord, conditions: WriteConditions, extra: Extra | None = None
+        self,
+        bucket: Bucket,
+        key: bytes,
+        record: ObjectRecord,
+        conditions: WriteConditions,
+        extra: Extra | None = None,
+        prior: Prior | None = None,
     ) -> None:
         """Make `record` the current object of `key`; what it replaces becomes garbage.
 
-        `extra` adds to the same transaction; an expectation that it adds and that fails raises Conflict. Raises
-        NoSuchBucket when the bucket is gone, PreconditionFailed, NoSuchKey, ConditionalConflict.
+        `extra` adds to the same transaction; an expectation that it adds and that fails raises Conflict. `prior`
+        stores the bytes that the record names. Raises NoSuchBucket when the bucket is gone, PreconditionFailed,
+        NoSuchKey, ConditionalConflict, and what `prior` raises.
         """
-        await self._change(bucket, key, record, conditions, extra)
+        await self._change(bucket, key, record, conditions, extra, prior)
 
     async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions) -> bool:
         """Delete the current object of `key`; False when there was none. Raises as `put`."""
-        return await self._change(bucket, key, None, conditions, None)
+        return await self._change(bucket, key, None, conditions, None, None)
 
     async def _change(
-        self, bucket: Bucket, key: bytes, record: ObjectRecord | None, conditions: WriteConditions, extra: Extra | None
+        self,
+        bucket: Bucket,
+        key: bytes,
+        record: ObjectRecord | None,
+        conditions: WriteConditions,
+        extra: Extra | None,
+        prior: Prior | None,
     ) -> bool:
         object_key = keys.object_(bucket.id, key)
         bucket_key = keys.bucket(bucket.record.name)
@@ -80,6 +93,7 @@ class Naming:
             else:
                 conditions.check(old.etag, old.modified_ms, old.size_bytes)
             batch = Batch()
+            batch.prior = prior
             batch.expect(bucket_key, bucket.version)
             batch.expect(object_key, entry.version if entry is not None else ABSENT)
             if extra is not None:
@@ -89,6 +103,7 @@ class Naming:
                 await self._engine.commit(batch)
                 return old is not None
             except Conflict as conflict:
+                prior = None  # it is done: conflicts are found after it
                 if conflict.key == bucket_key:
                     bucket = await self._again(bucket)
                 elif conflict.key != object_key:

@@ -7,30 +7,37 @@ from typing import NamedTuple
 import msgspec
 
 from pyrite.aws import checksums
+from pyrite.blobs.drive import DriveError
 from pyrite.blobs.layout import Extent
-from pyrite.blobs.store import BlobStore
+from pyrite.blobs.store import SMALL_ATTEMPTS, BlobStore
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.errors import OutOfSpace, Unavailable
-from pyrite.metadata.kv import Batch, Conflict
+from pyrite.metadata.kv import Batch, Conflict, Prior
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import NoSuchKey, ObjectsError
-from pyrite.objects.ingest import Check, Hasher, Source, Stored, ingest
+from pyrite.objects.ingest import Check, Hasher, Received, Source, receive
 from pyrite.objects.naming import Found, Naming, blob_id, check_key, garbage_of
 from pyrite.objects.reading import Reading
 from pyrite.objects.records import FORMAT, Attributes, Checksum, ObjectRecord
 
 
-class Put(NamedTuple):
-    """What a put needs beside the body. `checksum` makes the stored checksum from the digests."""
+class Given(NamedTuple):
+    """What a put says of an object beside its bytes. `checksum` names the one that is stored."""
 
     attributes: Attributes
     owner: str
-    hashers: Mapping[str, Hasher]
-    check: Check
     checksum: str
     conditions: WriteConditions = ALWAYS
+
+
+class Put(NamedTuple):
+    """What a put needs beside the body: what to sum up over it, and what compares the sums."""
+
+    given: Given
+    hashers: Mapping[str, Hasher]
+    check: Check
 
 
 class Copied(NamedTuple):
@@ -113,25 +120,57 @@ class Objects:
     async def put(self, bucket: Bucket, key: bytes, source: Source, put: Put) -> ObjectRecord:
         """Store `source` as the object of `key`. Raises what `put.check` and the conditions raise."""
         check_key(key)
-        stored = await ingest(self._blobs, source, put.hashers, put.check)
-        record = self._record(stored, put)
-        async with freed_unless_named(self._blobs, stored.extents):
-            await self._naming.put(bucket, key, record, put.conditions)
+        taken = await receive(self._blobs, source, put.hashers, put.check)
+        if isinstance(taken, Received):
+            return await self.put_small(bucket, key, taken, put.given)
+        record = self._record(taken.extents, taken.size_bytes, taken.digests, put.given)
+        async with freed_unless_named(self._blobs, taken.extents):
+            await self._naming.put(bucket, key, record, put.given.conditions)
         return record
 
-    def _record(self, stored: Stored, put: Put) -> ObjectRecord:
+    async def put_small(self, bucket: Bucket, key: bytes, body: Received, given: Given) -> ObjectRecord:
+        """Store a small body and name it, in one commit. Raises what the conditions raise."""
+        if not body.data:
+            record = self._record((), 0, body.digests, given)
+            await self._naming.put(bucket, key, record, given.conditions)
+            return record
+        for attempt in range(1, SMALL_ATTEMPTS + 1):
+            placed = await self._blobs.place_small(body.data)
+            extents = (placed.extent,)
+            record = self._record(extents, len(body.data), body.digests, given)
+            prior = Prior(placed.volume.flush, placed.append)
+            try:
+                await self._naming.put(bucket, key, record, given.conditions, None, prior)
+            except DriveError:
+                if attempt == SMALL_ATTEMPTS:
+                    raise
+                continue  # the volume lost its quorum: place it anew on the drives that are left
+            except (ObjectsError, OutOfSpace):
+                await self._give_back(extents)
+                raise
+            await self._blobs.settle_small(placed)
+            return record
+        raise AssertionError("the last attempt returns or raises")
+
+    async def _give_back(self, extents: Sequence[Extent]) -> None:
+        with contextlib.suppress(Unavailable):
+            await self._blobs.free(extents)
+
+    def _record(
+        self, extents: tuple[Extent, ...], size_bytes: int, digests: Mapping[str, bytes], given: Given
+    ) -> ObjectRecord:
         version = self._clock.next()
         return ObjectRecord(
             FORMAT,
-            stored.size_bytes,
-            stored.digests["MD5"].hex(),
+            size_bytes,
+            digests["MD5"].hex(),
             stamp_ms(version),
-            put.attributes.storage_class,
-            Checksum(put.checksum, checksums.encode(stored.digests[put.checksum])),
+            given.attributes.storage_class,
+            Checksum(given.checksum, checksums.encode(digests[given.checksum])),
             version,
-            stored.extents,
-            put.attributes,
-            put.owner,
+            extents,
+            given.attributes,
+            given.owner,
         )
 
     async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions = ALWAYS) -> bool:

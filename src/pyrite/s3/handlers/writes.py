@@ -11,7 +11,7 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified, WriteConditions
 from pyrite.objects.errors import NoSuchKey, PreconditionFailed
 from pyrite.objects.naming import Found
-from pyrite.objects.objects import Copied, Put, StreamSource
+from pyrite.objects.objects import Copied, Given, Put, StreamSource
 from pyrite.objects.records import Attributes, ObjectRecord
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.errors import S3Error, translate
@@ -49,19 +49,9 @@ async def put_object(service: Service, request: S3Request) -> Response:
     source = open_source(request, integrity)
     if conditions.if_match is not None or conditions.if_none_match is not None:
         await _check_early(service, bucket, request.key, conditions)
-    record = await service.objects.put(
-        bucket,
-        request.key,
-        source,
-        Put(
-            attributes,
-            service.owner.canonical_id,
-            integrity.hashers(),
-            integrity.check,
-            integrity.stored.name,
-            conditions,
-        ),
-    )
+    given = Given(attributes, service.owner.canonical_id, integrity.stored.name, conditions)
+    put = Put(given, integrity.hashers(), integrity.check)
+    record = await service.objects.put(bucket, request.key, source, put)
     assert record.checksum is not None
     return empty(200, [(b"ETag", b'"%b"' % record.etag.encode()), *checksum_headers(record.checksum)])
 
@@ -153,7 +143,7 @@ async def _copy(
     integrity = Integrity(request, algorithm)
     stream = StreamSource(service.reading, record, 0, record.size_bytes)
     try:
-        put = Put(attributes, owner, integrity.hashers(), _accept, integrity.stored.name, conditions)
+        put = Put(Given(attributes, owner, integrity.stored.name, conditions), integrity.hashers(), _accept)
         return await service.objects.put(bucket, request.key, stream, put)
     finally:
         await stream.close()
