@@ -23,6 +23,7 @@ class Connection(asyncio.BufferedProtocol):
         self._host = host
         self._transport: asyncio.Transport | None = None
         self._pending = b""
+        self._head: RequestHead | None = None  # read already, while its small body comes in
         self._body: RequestBody | None = None
         self._busy = False
         self._closing = False
@@ -99,21 +100,25 @@ class Connection(asyncio.BufferedProtocol):
         if self._lingering:
             return
         while data and not self._busy and not self._closing:
-            start = 2 if data.startswith(b"\r\n") else 0  # RFC 9112 section 2.2
-            end = data.find(b"\r\n\r\n", start)
-            if end < 0:
-                if len(data) > self._host.limits.head_bytes:
-                    self._refuse(HttpError(431, "the request head is too long"))
+            head = self._head
+            if head is None:
+                start = 2 if data.startswith(b"\r\n") else 0  # RFC 9112 section 2.2
+                end = data.find(b"\r\n\r\n", start)
+                try:
+                    if end > self._host.limits.head_bytes or (end < 0 and len(data) > self._host.limits.head_bytes):
+                        raise HttpError(431, "the request head is too long")
+                    if end < 0:
+                        break
+                    head = parse_head(data[start : end + 4], self._host.limits)
+                except HttpError as error:
+                    self._refuse(error)
                     return
+                data = data[end + 4 :]
+            if head.length and len(data) < head.length and self._may_be_quick(head):
+                self._head = head
                 break
-            try:
-                if end > self._host.limits.head_bytes:
-                    raise HttpError(431, "the request head is too long")
-                head = parse_head(data[start : end + 4], self._host.limits)
-            except HttpError as error:
-                self._refuse(error)
-                return
-            data = self._begin(head, data[end + 4 :])
+            self._head = None
+            data = self._begin(head, data)
         self._pending = data
         if self._busy and len(data) > self._host.limits.pipelined_bytes and not self._paused_for_pipeline:
             self._paused_for_pipeline = True
@@ -121,8 +126,14 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, head: RequestHead, rest: bytes) -> bytes:
         """Start serving a request; what of `rest` belongs to the next one is returned."""
-        if head.length == 0 and self._answered(head):
-            return rest
+        if head.length is not None and len(rest) >= head.length and self._may_be_quick(head):
+            size = head.length
+            if self._answered(head, rest[:size], rest[size:]):
+                rest, self._pending = self._pending, b""
+                return rest
+        return self._begin_slowly(head, rest)
+
+    def _begin_slowly(self, head: RequestHead, rest: bytes) -> bytes:
         body = RequestBody(self, head.length, head.expect_continue, self._host.limits.body_buffer_bytes)
         if head.length != 0:
             self._body = body
@@ -136,19 +147,62 @@ class Connection(asyncio.BufferedProtocol):
         rest, self._pending = self._pending, b""
         return rest
 
-    def _answered(self, head: RequestHead) -> bool:
-        """Try the quick way: an answer at once, for a connection that goes on and has nothing queued."""
-        host, transport = self._host, self._transport
-        if host.quick is None or host.draining or not head.keep_alive or self._drained is not None:
+    def _may_be_quick(self, head: RequestHead) -> bool:
+        """Whether to try the quick way: for a small body, on a connection that goes on and has nothing queued."""
+        host = self._host
+        return (
+            host.quick is not None
+            and head.length is not None
+            and head.length <= host.limits.quick_body_bytes
+            and head.keep_alive
+            and not head.expect_continue
+            and not host.draining
+            and self._drained is None
+        )
+
+    def _answered(self, head: RequestHead, body: bytes, rest: bytes) -> bool:
+        """Try the quick way; False when the request is to be handled. `rest` lies behind the request."""
+        assert self._host.quick is not None
+        answer = self._host.quick(head, body)
+        if answer is None:
             return False
-        response = host.quick(head)
-        if response is None or transport is None:
-            return False
-        raw = render_head(response, host.date(), False)
-        body = response.body
-        transport.write(raw if body is None or head.method == b"HEAD" else b"".join((raw, body)))  # type: ignore[arg-type]
-        self._waiting_since = host.now_s
+        self._pending = rest
+        if isinstance(answer, Response):
+            self._write(answer, head, False)
+            return True
+        self._busy = True
+        self._run(self._serve_quick(answer, head, body))
         return True
+
+    def _write(self, response: Response, head: RequestHead, close: bool) -> None:
+        """Send a response whose body is here."""
+        raw = render_head(response, self._host.date(), close)
+        body = response.body
+        if body and head.method != b"HEAD":
+            raw = b"".join((raw, body))  # type: ignore[arg-type]
+        if self._transport is not None and not self._closing:
+            self._transport.write(raw)
+        self._waiting_since = self._host.now_s
+
+    async def _serve_quick(
+        self, answer: Coroutine[Any, Any, Response | None], head: RequestHead, content: bytes
+    ) -> None:
+        response = await answer
+        if self._closing:
+            return
+        if response is None:
+            body = RequestBody(self, head.length, False, self._host.limits.body_buffer_bytes)
+            body.feed(memoryview(content))
+            await self._serve(Request(head, body, self._peer, self._secure), body)
+            return
+        self._write(response, head, self._host.draining)
+        if self._host.draining:
+            self._linger()
+            return
+        self._busy = False
+        if self._paused_for_pipeline:
+            self._paused_for_pipeline = False
+            self.resume()
 
     def _body_received(self, rest: bytes) -> None:
         self._body = None
@@ -317,7 +371,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def close_if_idle(self) -> None:
         """Close unless a request is under way: part of a graceful stop."""
-        if not self._busy and self._transport is not None:
+        if not self._busy and self._head is None and self._transport is not None:
             self._closing = True
             self._transport.close()
 
@@ -329,8 +383,8 @@ class Connection(asyncio.BufferedProtocol):
             if waited > limits.linger_timeout_s:
                 self.abort()
         elif not self._busy:
-            if self._pending and waited > limits.head_timeout_s:
-                self._refuse(HttpError(408, "the request head did not arrive in time"))
+            if (self._pending or self._head) and waited > limits.head_timeout_s:
+                self._refuse(HttpError(408, "the request did not arrive in time"))
             elif waited > limits.idle_timeout_s:
                 self.close_if_idle()
         elif self._body is not None or self._drained is not None:

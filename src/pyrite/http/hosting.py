@@ -22,8 +22,8 @@ class Request:
         self.secure = secure
 
 
-Quick = Callable[[RequestHead], Response | None]
-"""Answers a request without a body at once, or leaves it to the handler."""
+Quick = Callable[[RequestHead, bytes], Response | Coroutine[Any, Any, Response | None] | None]
+"""Answers a request whose small body is here, at once or after a wait; None leaves it to the handler."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 

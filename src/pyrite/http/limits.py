@@ -14,6 +14,7 @@ class Limits(msgspec.Struct, frozen=True):
     connections: int = 10_000
     pipelined_bytes: int = 256 * KIB
     body_buffer_bytes: int = 512 * KIB
+    quick_body_bytes: int = 128 * KIB
     drain_bytes: int = 1024 * KIB
     head_timeout_s: float = 15.0
     idle_timeout_s: float = 120.0

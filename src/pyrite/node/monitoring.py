@@ -123,10 +123,10 @@ class Monitor(Observer):
             )
             self._access.write(record)
 
-    def on_quick(self, operation: str, response: Response, started_s: float) -> None:
-        """A read was answered the quick way."""
+    def on_quick(self, operation: str, response: Response, started_s: float, received_bytes: int) -> None:
+        """A request was answered the quick way."""
         seconds = self._store.clock.monotonic_s() - started_s
-        self._counter.observe(operation, response.status, seconds, 0, response.length or 0)
+        self._counter.observe(operation, response.status, seconds, received_bytes, response.length or 0)
 
     @property
     def logs_access(self) -> bool:

@@ -6,7 +6,6 @@ import os
 import signal
 import socket
 from collections.abc import Callable
-from functools import partial
 
 import structlog
 
@@ -34,7 +33,7 @@ from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.s3.app import S3App
 from pyrite.s3.authentication import Authenticator
-from pyrite.s3.quick import QuickReads
+from pyrite.s3.quick import QuickWay
 from pyrite.s3.request import Identity
 from pyrite.s3.service import Service
 from pyrite.services.reaper import Reaper
@@ -153,8 +152,8 @@ class Worker:
         self._monitor.app = app
         self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
         if not config.domains and not self._monitor.logs_access:
-            quick = QuickReads(service, authenticator, app.id_headers, self._monitor.on_quick)
-            self._server.quick = partial(quick.answer, now_s=clock.monotonic_s)
+            quick = QuickWay(service, authenticator, app.id_headers, clock.monotonic_s, self._monitor.on_quick)
+            self._server.quick = quick.answer
         self._monitor.connections = lambda: self._server.connection_count
         self._reaper = make_reaper(self._store, board, self._monitor) if reaps else None
 

@@ -69,6 +69,10 @@ class Buckets:
         self._decoded.put(name, bucket)
         return bucket
 
+    def known(self, name: str) -> Bucket | None:
+        """The bucket as it was last found; only for what depends on its version in a transaction."""
+        return self._decoded.get(name)
+
     async def create(self, name: str, owner: str, location: str) -> Bucket:
         """Make a bucket. Raises InvalidBucketName or BucketExists."""
         check_name(name)

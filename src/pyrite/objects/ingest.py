@@ -54,9 +54,7 @@ _SLOW = ("MD5", "SHA1", "SHA256", "SHA512")  # each takes longer than all others
 _PROBE_BYTES = SMALL_MAX_BYTES + 1
 
 
-async def receive(
-    blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check
-) -> "Received | Stored":
+async def receive(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check) -> "Received | Stored":
     """Take in `source`: a small body comes back checked, a large one stored.
 
     Raises what `check` or the source raises, and then leaves nothing behind.

@@ -130,6 +130,7 @@ class Objects:
 
     async def put_small(self, bucket: Bucket, key: bytes, body: Received, given: Given) -> ObjectRecord:
         """Store a small body and name it, in one commit. Raises what the conditions raise."""
+        check_key(key)
         if not body.data:
             record = self._record((), 0, body.digests, given)
             await self._naming.put(bucket, key, record, given.conditions)

@@ -22,7 +22,6 @@ _ECDSA_STREAMING = (
     b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
 )
 _HEX = frozenset(b"0123456789abcdef")
-_NO_BODY_HASHES = frozenset((sigv4.EMPTY_SHA256.encode(), sigv4.UNSIGNED_PAYLOAD))
 
 
 class Credentials(Protocol):
@@ -66,15 +65,16 @@ class Authenticator:
             self._anonymous(request)
 
     def identify(self, head: RequestHead) -> Identity | None:
-        """Who signed a request without a query and without a body by a version 4 header; None for other forms.
+        """Who signed a request without a query by a version 4 header; None for other forms.
 
-        The same checks as `authenticate`, without a request object. Raises AuthFault.
+        The same checks as `authenticate`, without a request object. The caller compares the body with
+        x-amz-content-sha256, which is there. Raises AuthFault.
         """
         fields = head.fields
         authorization = fields.get(b"authorization")
         declared = fields.get(b"x-amz-content-sha256")
         amz_date = fields.get(b"x-amz-date")
-        if authorization is None or declared not in _NO_BODY_HASHES or amz_date is None:
+        if authorization is None or declared is None or amz_date is None:
             return None
         if not authorization.startswith(b"AWS4-HMAC-SHA256"):
             return None

@@ -11,7 +11,7 @@ from pyrite.aws.checksums import ALGORITHMS, BY_HEADER, CRC64NVME, Algorithm, Ha
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.objects.errors import ChecksumMismatch
 from pyrite.s3.errors import S3Error
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import text_of
 
 _PREFIX = b"x-amz-checksum-"
 _NOT_VALUES = frozenset((b"x-amz-checksum-algorithm", b"x-amz-checksum-mode", b"x-amz-checksum-type"))
@@ -23,10 +23,11 @@ class Integrity:
     `algorithm` is the checksum that the client gave or announced; None when it gave none.
     """
 
-    def __init__(self, request: S3Request, extra: Algorithm | None = None) -> None:
-        self._sha256 = request.payload.sha256
-        self._md5 = _content_md5(request)
-        self.algorithm, self._expected = _given_checksum(request)
+    def __init__(self, fields: Mapping[bytes, bytes], sha256: str, extra: Algorithm | None = None) -> None:
+        """`fields` are the headers of the request; `sha256` is what its signature covers, empty for none."""
+        self._sha256 = sha256
+        self._md5 = _content_md5(fields)
+        self.algorithm, self._expected = _given_checksum(fields)
         self._in_trailer = self.algorithm is not None and self._expected is None
         self.stored = extra or self.algorithm or CRC64NVME
         self._trailers: Callable[[], Mapping[bytes, bytes]] = dict
@@ -39,6 +40,15 @@ class Integrity:
         if self._sha256:
             names.add("SHA256")
         return {name: ALGORITHMS[name].make() for name in names}
+
+    def sum_up(self, data: bytes) -> dict[str, bytes]:
+        """The digests of a body that is here as a whole, compared. Raises as `check`."""
+        hashers = self.hashers()
+        for hasher in hashers.values():
+            hasher.update(data)
+        digests = {name: hasher.digest() for name, hasher in hashers.items()}
+        self.check(digests, len(data))
+        return digests
 
     def expect_trailers(self, trailers: Callable[[], Mapping[bytes, bytes]]) -> None:
         """Where the trailing fields will be found once the body has ended."""
@@ -78,8 +88,8 @@ class Integrity:
             raise ChecksumMismatch(algorithm.name)
 
 
-def _content_md5(request: S3Request) -> bytes | None:
-    value = request.headers.get(b"content-md5")
+def _content_md5(fields: Mapping[bytes, bytes]) -> bytes | None:
+    value = fields.get(b"content-md5")
     if value is None:
         return None
     try:
@@ -91,13 +101,12 @@ def _content_md5(request: S3Request) -> bytes | None:
     return digest
 
 
-def _given_checksum(request: S3Request) -> tuple[Algorithm | None, bytes | None]:
+def _given_checksum(fields: Mapping[bytes, bytes]) -> tuple[Algorithm | None, bytes | None]:
     """The algorithm of the one checksum given or announced, and its value when it came in a header."""
-    headers = request.headers
-    given = [name for name in headers if name.startswith(_PREFIX) and name not in _NOT_VALUES]
-    trailer = headers.get(b"x-amz-trailer")
+    given = [name for name in fields if name.startswith(_PREFIX) and name not in _NOT_VALUES]
+    trailer = fields.get(b"x-amz-trailer")
     announced = [name.strip().lower() for name in trailer.split(b",")] if trailer else []
-    named = request.header(b"x-amz-sdk-checksum-algorithm")
+    named = text_of(fields.get(b"x-amz-sdk-checksum-algorithm", b""))
     if len(given) + len(announced) > 1:
         raise S3Error(
             "InvalidRequest",
@@ -120,7 +129,7 @@ def _given_checksum(request: S3Request) -> tuple[Algorithm | None, bytes | None]
         raise S3Error("InvalidRequest", "Value for x-amz-sdk-checksum-algorithm header is invalid.")
     if announced:
         return algorithm, None
-    return algorithm, _decode(request.header(given[0]) or "", algorithm)
+    return algorithm, _decode(text_of(fields[given[0]]), algorithm)
 
 
 def _decode(text: str, algorithm: Algorithm) -> bytes:

@@ -124,9 +124,9 @@ def too_large(size: int) -> S3Error:
 
 async def read_document(request: S3Request, limit_bytes: int = DOCUMENT_MAX_BYTES) -> bytes:
     """A small body read whole and checked, in any payload form. Raises S3Error."""
-    integrity = Integrity(request)
+    integrity = Integrity(request.headers, request.payload.sha256)
     document = await _read_whole(request, integrity, limit_bytes)
-    _check_whole(integrity, document)
+    integrity.sum_up(document)
     return document
 
 
@@ -147,10 +147,3 @@ async def _read_whole(request: S3Request, integrity: Integrity | None, limit_byt
         raise S3Error("MaxMessageLengthExceeded")
     buffer = memoryview(bytearray((source.length or 0) + 1))
     return bytes(buffer[: await source.read_into(buffer)])
-
-
-def _check_whole(integrity: Integrity, document: bytes) -> None:
-    hashers = integrity.hashers()
-    for hasher in hashers.values():
-        hasher.update(document)
-    integrity.check({name: hasher.digest() for name, hasher in hashers.items()}, len(document))

@@ -1,70 +1,93 @@
-"""Owns the quick way of a plain signed GET or HEAD of a small object: no coroutine, no request object, no waiting.
+"""Owns the quick way of plain signed requests for small objects: no request object, no layers, no body to wait for.
 
 It answers only what it is certain of. Everything else (errors, conditions, ranges, queries, escapes in the path,
-objects that are not at hand) it leaves to `s3/app.py`, which decides it alone.
+objects that are not at hand) it leaves to `s3/app.py`, which decides it alone: nothing that is given up here has
+had an effect, or its effect is the same when it is done again.
 """
 
-from collections.abc import Callable
+import hashlib
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from pyrite.aws.errors import AuthFault
+from pyrite.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
 from pyrite.core.atonce import Waits, at_once
 from pyrite.core.errors import PyriteError
 from pyrite.http.head import RequestHead
 from pyrite.http.response import Headers, Response
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.ingest import Received
+from pyrite.objects.objects import Given
 from pyrite.s3.authentication import Authenticator
-from pyrite.s3.headers import object_headers
+from pyrite.s3.headers import attributes_of, checksum_headers, object_headers
+from pyrite.s3.integrity import Integrity
 from pyrite.s3.service import Service
 
-_ELSEWHERE = frozenset(
+_CONDITIONS = frozenset(
     (
-        b"range",
         b"if-match",
         b"if-none-match",
         b"if-modified-since",
         b"if-unmodified-since",
-        b"x-amz-expected-bucket-owner",
-        b"x-amz-security-token",
-        b"expect",
+        b"x-amz-if-match-last-modified-time",
+        b"x-amz-if-match-size",
     )
 )
+_ELSEWHERE = _CONDITIONS | frozenset(
+    (b"range", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
+)
+_NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
 
-OnQuick = Callable[[str, Response, float], None]
-"""Hears of each answer: the operation, the response, and when the request was complete."""
+OnQuick = Callable[[str, Response, float, int], None]
+"""Hears of each answer: the operation, the response, when the request was complete, and the bytes of its body."""
+
+Answer = Response | Coroutine[Any, Any, Response | None] | None
 
 
-class QuickReads:
-    """Answers plain reads at once. `identify` of the authenticator is the same check as everywhere."""
+class QuickWay:
+    """Answers plain requests. `identify` of the authenticator is the same check as everywhere."""
 
     def __init__(
-        self, service: Service, authenticator: Authenticator, id_headers: Callable[[], Headers], on_quick: OnQuick
+        self,
+        service: Service,
+        authenticator: Authenticator,
+        id_headers: Callable[[], Headers],
+        now_s: Callable[[], float],
+        on_quick: OnQuick,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
         self._id_headers = id_headers
+        self._now_s = now_s
         self._on_quick = on_quick
 
-    def answer(self, head: RequestHead, now_s: Callable[[], float]) -> Response | None:
-        """The response to `head`, or None when it is not for this way."""
-        target, fields = head.target, head.fields
-        if head.method not in (b"GET", b"HEAD"):
-            return None
+    def answer(self, head: RequestHead, body: bytes) -> Answer:
+        """The response to a whole request, at once or as a coroutine; None when it is not for this way."""
+        target, fields, method = head.target, head.fields, head.method
         if b"?" in target or b"%" in target or not target.startswith(b"/") or not _ELSEWHERE.isdisjoint(fields):
             return None
         name, _, key = target[1:].partition(b"/")
-        if not key:
+        if not key or not name.isascii():
             return None
-        started_s = now_s()
+        started_s = self._now_s()
         try:
             if self._authenticator.identify(head) is None:
                 return None
-            response = self._read(name, key, fields, head.method == b"GET")
-        except (AuthFault, PyriteError, Waits, UnicodeDecodeError):
+            if method == b"PUT":
+                bucket = self._service.buckets.known(name.decode("ascii"))
+                return None if bucket is None else self._put(bucket, key, fields, body, started_s)
+            if fields[b"x-amz-content-sha256"] not in _NO_BODY_HASHES:
+                return None
+            if method in (b"GET", b"HEAD"):
+                return self._read(name, key, fields, method == b"GET", started_s)
+            bucket = self._service.buckets.known(name.decode("ascii"))
+            return self._delete(bucket, key, started_s) if bucket is not None and method == b"DELETE" else None
+        except (AuthFault, PyriteError, Waits):
             return None
-        if response is not None:
-            self._on_quick("GetObject" if response.body is not None else "HeadObject", response, started_s)
-        return response
 
-    def _read(self, name: bytes, key: bytes, fields: dict[bytes, bytes], with_body: bool) -> Response | None:
+    def _read(
+        self, name: bytes, key: bytes, fields: dict[bytes, bytes], with_body: bool, started_s: float
+    ) -> Response | None:
         service = self._service
         bucket = at_once(service.buckets.find(name.decode("ascii")))
         found = at_once(service.naming.current(bucket, key))
@@ -74,8 +97,45 @@ class QuickReads:
         headers = object_headers(record, fields.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED")
         headers += self._id_headers()
         if not with_body:
-            return Response(200, headers, None, record.size_bytes)
-        if not record.size_bytes:
-            return Response(200, headers, b"")
-        view = service.reading.now(record, 0, record.size_bytes)
-        return None if view is None else Response(200, headers, view)
+            response = Response(200, headers, None, record.size_bytes)
+        elif not record.size_bytes:
+            response = Response(200, headers, b"")
+        else:
+            view = service.reading.now(record, 0, record.size_bytes)
+            if view is None:
+                return None
+            response = Response(200, headers, view)
+        self._on_quick("GetObject" if with_body else "HeadObject", response, started_s, 0)
+        return response
+
+    async def _put(
+        self, bucket: Bucket, key: bytes, fields: dict[bytes, bytes], body: bytes, started_s: float
+    ) -> Response | None:
+        service = self._service
+        declared = fields[b"x-amz-content-sha256"]
+        try:
+            if declared != UNSIGNED_PAYLOAD and hashlib.sha256(body).hexdigest().encode() != declared:
+                return None
+            if b"content-length" not in fields:
+                return None
+            integrity = Integrity(fields, "")
+            digests = integrity.sum_up(body)
+            given = Given(attributes_of(fields), service.owner.canonical_id, integrity.stored.name)
+            record = await service.objects.put_small(bucket, key, Received(body, digests), given)
+        except (AuthFault, PyriteError):
+            return None
+        assert record.checksum is not None
+        headers = [(b"ETag", b'"%b"' % record.etag.encode()), *checksum_headers(record.checksum)]
+        response = Response(200, headers + self._id_headers(), b"")
+        self._on_quick("PutObject", response, started_s, len(body))
+        return response
+
+    async def _delete(self, bucket: Bucket, key: bytes, started_s: float) -> Response | None:
+        try:
+            if not await self._service.objects.delete(bucket, key):
+                return None  # nothing was there, perhaps not even the bucket
+        except PyriteError:
+            return None
+        response = Response(204, self._id_headers(), b"")
+        self._on_quick("DeleteObject", response, started_s, 0)
+        return response

@@ -65,7 +65,7 @@ async def list_buckets(service: Service, request: S3Request) -> Response:
 
 
 async def create_bucket(service: Service, request: S3Request) -> Response:
-    refuse_unimplemented(request)
+    refuse_unimplemented(request.headers)
     if request.header(b"x-amz-bucket-object-lock-enabled") not in (None, "false", "False"):
         raise S3Error("NotImplemented", None, (("Header", "x-amz-bucket-object-lock-enabled"),))
     if request.header(b"x-amz-object-ownership") not in (None, "BucketOwnerEnforced"):

@@ -56,7 +56,7 @@ def part_number_of(request: S3Request) -> int:
 
 async def create_upload(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    attributes = attributes_of(request)
+    attributes = attributes_of(request.headers)
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     kind = _checksum_type(request.header(b"x-amz-checksum-type"), algorithm)
     upload_id = await service.uploads.create(
@@ -98,7 +98,7 @@ def _checksum_type(text: str | None, algorithm: Algorithm | None) -> str:
 def _part_integrity(request: S3Request, upload: Upload) -> Integrity:
     """The checks of a part; its stored checksum is of the upload's algorithm."""
     wanted = ALGORITHMS[upload.record.checksum_algorithm or CRC64NVME.name]
-    integrity = Integrity(request, wanted)
+    integrity = Integrity(request.headers, request.payload.sha256, wanted)
     if upload.record.checksum_algorithm and integrity.algorithm not in (None, wanted):
         assert integrity.algorithm is not None
         raise S3Error(
@@ -111,7 +111,7 @@ def _part_integrity(request: S3Request, upload: Upload) -> Integrity:
 
 async def upload_part(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    refuse_unimplemented(request)
+    refuse_unimplemented(request.headers)
     number = part_number_of(request)
     upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
     integrity = _part_integrity(request, upload)
@@ -127,7 +127,7 @@ async def upload_part(service: Service, request: S3Request) -> Response:
 
 async def upload_part_copy(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    refuse_unimplemented(request)
+    refuse_unimplemented(request.headers)
     number = part_number_of(request)
     upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
     source = await find_source(service, request)

@@ -43,9 +43,9 @@ class CopySource(NamedTuple):
 
 async def put_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    attributes = attributes_of(request)
+    attributes = attributes_of(request.headers)
     conditions = write_conditions(request)
-    integrity = Integrity(request)
+    integrity = Integrity(request.headers, request.payload.sha256)
     source = open_source(request, integrity)
     if conditions.if_match is not None or conditions.if_none_match is not None:
         await _check_early(service, bucket, request.key, conditions)
@@ -94,7 +94,7 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
 
 async def copy_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    refuse_unimplemented(request)
+    refuse_unimplemented(request.headers)
     source = await find_source(service, request)
     record = source.found.record
     directive = (request.header(b"x-amz-metadata-directive") or "COPY").upper()
@@ -105,10 +105,10 @@ async def copy_object(service: Service, request: S3Request) -> Response:
             (("ArgumentName", "x-amz-metadata-directive"), ("ArgumentValue", directive)),
         )
     if directive == "REPLACE":
-        attributes = attributes_of(request)
+        attributes = attributes_of(request.headers)
     else:
         old = record.attributes
-        attributes = Attributes(old.content_type, old.headers, old.metadata, storage_class_of(request))
+        attributes = Attributes(old.content_type, old.headers, old.metadata, storage_class_of(request.headers))
     changed = directive == "REPLACE" or attributes.storage_class != record.storage_class
     if source.bucket.id == bucket.id and source.key == request.key and not changed:
         raise S3Error(
@@ -140,7 +140,7 @@ async def _copy(
         return await service.objects.copy(
             source.bucket, source.key, source.found, bucket, request.key, Copied(attributes, owner, conditions)
         )
-    integrity = Integrity(request, algorithm)
+    integrity = Integrity(request.headers, request.payload.sha256, algorithm)
     stream = StreamSource(service.reading, record, 0, record.size_bytes)
     try:
         put = Put(Given(attributes, owner, integrity.stored.name, conditions), integrity.hashers(), _accept)
