@@ -183,6 +183,20 @@ def test_continue_comes_after_the_checks(server: Server, sign: load.Signer) -> N
         assert refused.is_closed()
 
 
+def test_a_continue_that_was_asked_for_is_always_sent(wire: Wire, sign: load.Signer) -> None:
+    """Also a request whose body is empty or already there gets its 100 first: botocore hangs without it."""
+    for method, key, body, final in (
+        ("PUT", "e0", b"", 200),
+        ("PUT", "e1", b"hello", 200),
+        ("GET", "none", b"", 404),
+        ("PUT", "e2", b"", 200),
+    ):
+        head, _, body = sign.request(method, f"/wire/{key}", body=body).partition(b"\r\n\r\n")
+        wire.send(head + b"\r\nExpect: 100-continue\r\n\r\n" + body)
+        assert wire.response()[0] == 100
+        assert wire.response()[0] == final
+
+
 def test_other_expectations_are_ignored(wire: Wire, sign: load.Signer) -> None:
     """An Expect that is not 100-continue changes nothing."""
     for value in (b"200", b""):

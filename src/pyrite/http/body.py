@@ -36,6 +36,7 @@ class RequestBody:
         self._decoder = ChunkDecoder() if length is None else None
         self._to_receive = length or 0
         self._awaiting_continue = expect_continue
+        self._owes_continue = expect_continue
         self._buffer_bytes = buffer_bytes
         self._chunks: deque[bytes] = deque()
         self._buffered = 0
@@ -56,6 +57,19 @@ class RequestBody:
     def awaiting_continue(self) -> bool:
         """Whether the client still waits to be told to send the body."""
         return self._awaiting_continue
+
+    def continue_late(self) -> None:
+        """Send the 100 that the client asked for and did not wait for, before the final answer.
+
+        RFC 9110 lets a server leave it out then, but botocore takes a first answer other than 100 for the last on
+        its connection, and hangs in the next one.
+        """
+        if self._owes_continue and self.received:
+            self._continue()
+
+    def _continue(self) -> None:
+        self._awaiting_continue = self._owes_continue = False
+        self._wire.send_continue()
 
     def target(self) -> memoryview | None:
         """Where the socket may put the next bytes, when a reader waits with a buffer."""
@@ -187,8 +201,7 @@ class RequestBody:
 
     async def _wait(self) -> None:
         if self._awaiting_continue:
-            self._awaiting_continue = False
-            self._wire.send_continue()
+            self._continue()
         self._waiter = asyncio.get_running_loop().create_future()
         try:
             await self._waiter

@@ -251,6 +251,7 @@ class Connection(asyncio.BufferedProtocol):
         close = response.close or self._host.draining or not request.head.keep_alive
         if not body.received:
             close = close or body.awaiting_continue or (body.length or 0) > self._host.limits.drain_bytes
+        body.continue_late()
         try:
             await self._send(response, request.head.method == b"HEAD", close)
         except ClientGone:

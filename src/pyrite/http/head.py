@@ -61,7 +61,7 @@ def parse_head(raw: bytes, limits: Limits) -> RequestHead:
         options = {option.strip() for option in (connection or b"").lower().split(b",")}
         head.keep_alive = b"close" not in options and (head.version == "1.1" or b"keep-alive" in options)
     expect = head.fields.get(b"expect")
-    head.expect_continue = expect is not None and expect.lower() == b"100-continue" and head.length != 0
+    head.expect_continue = expect is not None and expect.lower() == b"100-continue"
     return head
 
 
