@@ -4,6 +4,7 @@ LMDB has no page checksums of its own; a value that was damaged, or that stands 
 recognised here. See docs/formats/metadata.md.
 """
 
+from collections.abc import Iterable
 from struct import Struct
 
 from xxhash import xxh3_64_intdigest
@@ -31,13 +32,22 @@ def unseal(key: bytes, stored: bytes) -> Entry:
     return Entry(value, version)
 
 
-def unseal_row(key: bytes, stored: bytes) -> Row:
-    """As `unseal`, for scans."""
-    split = len(stored) - TAIL_BYTES
-    if split < 0:
-        raise MetadataCorrupt(f"value of {key!r} is too short")
-    value = stored[:split]
-    version, checksum = _TAIL.unpack_from(stored, split)
-    if xxh3_64_intdigest(value, xxh3_64_intdigest(key, version)) != checksum:
-        raise MetadataCorrupt(f"value of {key!r} does not match its checksum")
-    return Row(key, value, version)
+def unseal_rows(pairs: Iterable[tuple[bytes, bytes]], stop: bytes) -> tuple[list[Row], bytes | None]:
+    """The rows in stored `pairs`; they end early at a pair whose value is `stop`, and its key is told.
+
+    As `unseal` in a loop, without its calls: lists are made of this.
+    """
+    rows: list[Row] = []
+    append, digest, tail = rows.append, xxh3_64_intdigest, _TAIL.unpack_from
+    for key, stored in pairs:
+        split = len(stored) - TAIL_BYTES
+        if split < 0:
+            if stored == stop:
+                return rows, key
+            raise MetadataCorrupt(f"value of {key!r} is too short")
+        value = stored[:split]
+        version, checksum = tail(stored, split)
+        if digest(value, digest(key, version)) != checksum:
+            raise MetadataCorrupt(f"value of {key!r} does not match its checksum")
+        append(Row(key, value, version))
+    return rows, None

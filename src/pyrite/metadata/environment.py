@@ -3,7 +3,10 @@
 It knows tables and places, not mirrors: several environments are kept alike by `metadata/lmdb.py`.
 """
 
+from bisect import bisect_left
 from collections.abc import Iterator
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +14,7 @@ import lmdb
 import msgspec
 
 from pyrite.core.units import TIB
-from pyrite.metadata.envelope import unseal, unseal_row
+from pyrite.metadata.envelope import unseal, unseal_rows
 from pyrite.metadata.kv import Entry, Row
 from pyrite.metadata.longkeys import DATA, LONG, SEGMENT_BYTES, STUB, Place, child_prefix, locate
 
@@ -81,15 +84,12 @@ class LmdbEnvironment:
         cursor = txn.cursor(db=self._tables[DATA])
         if not cursor.set_range(start):
             return None
-        left = limit - len(rows)
-        for key, stored in cursor.iternext():
-            if key >= end or left <= 0:
-                return None
-            if stored == STUB:
-                return bytes(key)
-            rows.append(unseal_row(key, stored))
-            left -= 1
-        return None
+        pairs = list(islice(cursor.iternext(), limit))
+        if pairs and pairs[-1][0] >= end:
+            del pairs[bisect_left(pairs, end, key=itemgetter(0)) :]
+        found, long_key = unseal_rows(pairs, STUB)
+        rows += found
+        return long_key
 
     def _walk(
         self, txn: Any, table: int, base: bytes, prefix: bytes, start: bytes, end: bytes, reverse: bool

@@ -54,23 +54,25 @@ class Buckets:
         self._engine = engine
         self._clock = clock
         self._entropy = entropy
-        self._decoded: LruMap[str, Bucket] = LruMap(_DECODED_KEPT)
+        self._decoded: LruMap[bytes, Bucket] = LruMap(_DECODED_KEPT)
 
     async def find(self, name: str) -> Bucket:
         """The bucket called `name`. Raises NoSuchBucket."""
-        entry = await self._engine.get(BUCKETS + name.encode())
+        raw = name.encode()
+        entry = await self._engine.get(BUCKETS + raw)
         if entry is None:
+            self._decoded.pop(raw)
             raise NoSuchBucket(name)
-        known = self._decoded.get(name)
+        known = self._decoded.get(raw)
         if known is not None and known.version == entry.version:
             return known
         record = decode_bucket(entry.value)
         bucket = Bucket(record.id, record, entry.version)
-        self._decoded.put(name, bucket)
+        self._decoded.put(raw, bucket)
         return bucket
 
-    def known(self, name: str) -> Bucket | None:
-        """The bucket as it was last found; only for what depends on its version in a transaction."""
+    def known(self, name: bytes) -> Bucket | None:
+        """The bucket as it was last found; others may have deleted it since, or made it again under another id."""
         return self._decoded.get(name)
 
     async def create(self, name: str, owner: str, location: str) -> Bucket:

@@ -12,11 +12,8 @@ _SCAN_MAX_ROWS = 1001
 _SCAN_MIN_ROWS = 16
 
 
-class ListedKey(NamedTuple):
-    """An object of a listing."""
-
-    key: bytes
-    object: ListedObject
+ListedKey = tuple[bytes, ListedObject]
+"""A key of a listing and what is shown of its object."""
 
 
 class ListedUpload(NamedTuple):
@@ -49,7 +46,7 @@ async def list_objects(
     start = max(base + prefix, base + after + b"\0" if after else b"")
     walk = Walk(engine, base, lambda row: row.key[skip:], bytes, prefix, delimiter, after)
     page = await walk.run(start, limit)
-    return [ListedKey(row.key[skip:], decode_listed(row.value)) for row in page.rows], page
+    return [(key[skip:], decode_listed(value)) for key, value, _ in page.rows], page
 
 
 async def list_uploads(

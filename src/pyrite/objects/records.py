@@ -15,7 +15,7 @@ FORMAT = 1
 ChecksumType = Literal["COMPOSITE", "FULL_OBJECT"]
 
 
-class BucketRecord(msgspec.Struct, frozen=True, array_like=True):
+class BucketRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A bucket. `id` never changes and is never used again; the keys of its objects begin with it."""
 
     format: int
@@ -26,7 +26,7 @@ class BucketRecord(msgspec.Struct, frozen=True, array_like=True):
     location: str = ""
 
 
-class Checksum(msgspec.Struct, frozen=True, array_like=True):
+class Checksum(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A checksum as it stands on the wire: base64, with the number of parts when it is COMPOSITE."""
 
     algorithm: str
@@ -34,7 +34,7 @@ class Checksum(msgspec.Struct, frozen=True, array_like=True):
     type: ChecksumType = "FULL_OBJECT"
 
 
-class Attributes(msgspec.Struct, frozen=True, array_like=True):
+class Attributes(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What a client may say of an object: headers to give back as they came, and user metadata."""
 
     content_type: str = "binary/octet-stream"
@@ -43,7 +43,7 @@ class Attributes(msgspec.Struct, frozen=True, array_like=True):
     storage_class: str = "STANDARD"
 
 
-class ListedObject(msgspec.Struct, frozen=True, array_like=True):
+class ListedObject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The first fields of an ObjectRecord: what a listing shows."""
 
     format: int
@@ -54,7 +54,7 @@ class ListedObject(msgspec.Struct, frozen=True, array_like=True):
     checksum: Checksum | None
 
 
-class ObjectRecord(msgspec.Struct, frozen=True, array_like=True):
+class ObjectRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The current version of an object.
 
     Its bytes are `extents`; a multipart object's stand in part pages under `upload` instead, where `pages`
@@ -76,7 +76,7 @@ class ObjectRecord(msgspec.Struct, frozen=True, array_like=True):
     part_count: int = 0
 
 
-class UploadRecord(msgspec.Struct, frozen=True, array_like=True):
+class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A multipart upload under way."""
 
     format: int
@@ -87,7 +87,7 @@ class UploadRecord(msgspec.Struct, frozen=True, array_like=True):
     checksum_type: ChecksumType | Literal[""] = ""
 
 
-class PartRecord(msgspec.Struct, frozen=True, array_like=True):
+class PartRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A part, in an upload under way or in a page of a completed object. `etag` is the hexadecimal MD5."""
 
     format: int
@@ -99,14 +99,14 @@ class PartRecord(msgspec.Struct, frozen=True, array_like=True):
     checksum: Checksum | None = None
 
 
-class PartPage(msgspec.Struct, frozen=True, array_like=True):
+class PartPage(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Up to PAGE_PARTS consecutive parts of a completed multipart object."""
 
     format: int
     parts: tuple[PartRecord, ...]
 
 
-class GarbageRecord(msgspec.Struct, frozen=True, array_like=True):
+class GarbageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Something that lost its name: the reaper frees it when no reader can hold it any more.
 
     One of: a blob (`extents`), the pages of a completed upload (`upload` and `page_count`), the parts of an

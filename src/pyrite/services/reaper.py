@@ -4,6 +4,7 @@ Each step is idempotent: offsets are never used twice, so punching again does no
 it is older than the oldest read under way anywhere, because a reader may still hold its extents.
 """
 
+import asyncio
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from pyrite.objects.records import FORMAT, GarbageRecord, decode_garbage, decode
 
 GRACE_MS = 5_000
 _STEP_ROWS = 256
+_TOGETHER = 64
 _PARTS_AT_A_TIME = 256
 
 
@@ -52,18 +54,21 @@ class Reaper:
         """Free a bounded number of garbage records that are old enough."""
         horizon = min(self._clock.now_ms(), self._oldest_read_ms()) - self._grace_ms
         rows = await self._engine.scan(GARBAGE, after_prefix(GARBAGE), _STEP_ROWS)
+        ripe = [row for row in rows if stamp_ms(int.from_bytes(row.key[1:9], "big")) <= horizon]
         done = 0
-        for row in rows:
-            if stamp_ms(int.from_bytes(row.key[1:9], "big")) > horizon:
-                return Reaped(done, False)
-            try:
-                await self._free(row, decode_garbage(row.value))
-                done += 1
-            except Conflict:
-                continue  # somebody changed what it refers to: the next step sees it anew
-            except PyriteError as error:
-                self._on_error(error)
-        return Reaped(done, len(rows) == _STEP_ROWS and done > 0)
+        for start in range(0, len(ripe), _TOGETHER):  # together, so that they share commits
+            done += sum(await asyncio.gather(*map(self._try_to_free, ripe[start : start + _TOGETHER])))
+        return Reaped(done, len(ripe) == _STEP_ROWS and done > 0)
+
+    async def _try_to_free(self, row: Row) -> bool:
+        try:
+            await self._free(row, decode_garbage(row.value))
+        except Conflict:
+            return False  # somebody changed what it refers to: the next step sees it anew
+        except PyriteError as error:
+            self._on_error(error)
+            return False
+        return True
 
     async def _free(self, row: Row, garbage: GarbageRecord) -> None:
         batch = Batch()

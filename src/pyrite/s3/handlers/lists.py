@@ -73,13 +73,12 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
 
 def _entries(names: Names, keys: list[ListedKey], owner: str) -> str:
     shown = f"<Owner>{element('ID', owner)}</Owner>" if owner else ""
-    write = names.write
     parts = []
-    for key, item in keys:
+    for key, (_, item) in zip(names.write_all([key for key, _ in keys]), keys, strict=True):
         checksum = item.checksum
         algorithm = _algorithm_elements(checksum.algorithm, checksum.type) if checksum is not None else ""
         parts.append(
-            f"<Contents><Key>{write(key)}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"
+            f"<Contents><Key>{key}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"
             f"<ETag>&quot;{item.etag}&quot;</ETag>{algorithm}<Size>{item.size_bytes}</Size>{shown}"
             f"<StorageClass>{item.storage_class}</StorageClass></Contents>"
         )
