@@ -48,6 +48,7 @@ class Server:
         tls: tuple[Path, Path] | None = None,
         environment: dict[str, str] | None = None,
         check: bool = True,
+        command: Sequence[str] = (PYRITE,),
     ) -> None:
         self.drives = [Path(drive) for drive in drives]
         self.port = free_port()
@@ -55,6 +56,7 @@ class Server:
         self.tls = tls
         self.environment = environment or {}
         self.check_at_end = check
+        self.command = list(command)
         self.process: subprocess.Popen[bytes] | None = None
         self.log = self.drives[0].parent / f"server-{self.port}.log"
 
@@ -63,7 +65,7 @@ class Server:
         return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> "Server":
-        command = [PYRITE, "serve", *map(str, self.drives), "--address", f"127.0.0.1:{self.port}", *self.options]
+        command = [*self.command, "serve", *map(str, self.drives), "--address", f"127.0.0.1:{self.port}", *self.options]
         if self.tls:
             command += ["--tls-certificate", str(self.tls[0]), "--tls-key", str(self.tls[1])]
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PYRITE_", "MINIO_"))}
