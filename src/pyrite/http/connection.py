@@ -13,7 +13,8 @@ from pyrite.http.body import RequestBody
 from pyrite.http.errors import ClientGone, HttpError, MalformedBody
 from pyrite.http.head import RequestHead, parse_head
 from pyrite.http.hosting import Host, Request
-from pyrite.http.response import BodyStream, Response, UnsafeHeader, render_head
+from pyrite.http.outlet import Outlet
+from pyrite.http.response import Response, UnsafeHeader
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -22,6 +23,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, host: Host) -> None:
         self._host = host
         self._transport: asyncio.Transport | None = None
+        self._outlet: Outlet | None = None
         self._pending = b""
         self._head: RequestHead | None = None  # read already, while its small body comes in
         self._body: RequestBody | None = None
@@ -29,7 +31,6 @@ class Connection(asyncio.BufferedProtocol):
         self._closing = False
         self._lingering = False
         self._paused_for_pipeline = False
-        self._drained: asyncio.Future[None] | None = None
         self._peer = ""
         self._secure = False
         self._waiting_since = 0.0
@@ -44,8 +45,7 @@ class Connection(asyncio.BufferedProtocol):
         peer = transport.get_extra_info("peername")
         self._peer = peer[0] if peer else ""
         self._secure = transport.get_extra_info("sslcontext") is not None
-        if not self._secure:  # TLS copies what it sends; a plain socket refers to it until nothing is buffered
-            transport.set_write_buffer_limits(high=0)  # type: ignore[attr-defined]
+        self._outlet = Outlet(self._transport, self._secure, self._host.date, self._host.on_crash)  # type: ignore[arg-type]
         self._waiting_since = self._host.now_s
         if not self._host.opened(self):
             self._refuse(HttpError(503, "too many connections"))
@@ -56,8 +56,8 @@ class Connection(asyncio.BufferedProtocol):
         gone = ClientGone("the client closed the connection")
         if self._body is not None:
             self._body.fail(gone)
-        if self._drained is not None and not self._drained.done():
-            self._drained.set_exception(gone)
+        if self._outlet is not None:
+            self._outlet.lose(gone)
 
     def eof_received(self) -> bool:
         if self._body is not None and not self._body.received:
@@ -85,13 +85,12 @@ class Connection(asyncio.BufferedProtocol):
                 self._body_received(rest)
 
     def pause_writing(self) -> None:
-        if self._drained is None:
-            self._drained = asyncio.get_running_loop().create_future()
+        if self._outlet is not None:
+            self._outlet.pause()
 
     def resume_writing(self) -> None:
-        drained, self._drained = self._drained, None
-        if drained is not None and not drained.done():
-            drained.set_result(None)
+        if self._outlet is not None:
+            self._outlet.resume()
 
     # ---- from bytes to requests
 
@@ -157,7 +156,8 @@ class Connection(asyncio.BufferedProtocol):
             and head.keep_alive
             and not head.expect_continue
             and not host.draining
-            and self._drained is None
+            and self._outlet is not None
+            and not self._outlet.paused
         )
 
     def _answered(self, head: RequestHead, body: bytes, rest: bytes) -> bool:
@@ -168,21 +168,13 @@ class Connection(asyncio.BufferedProtocol):
             return False
         self._pending = rest
         if isinstance(answer, Response):
-            self._write(answer, head, False)
+            assert self._outlet is not None
+            self._outlet.write(answer, head.method == b"HEAD", False)
+            self._waiting_since = self._host.now_s
             return True
         self._busy = True
         self._run(self._serve_quick(answer, head, body))
         return True
-
-    def _write(self, response: Response, head: RequestHead, close: bool) -> None:
-        """Send a response whose body is here."""
-        raw = render_head(response, self._host.date(), close)
-        body = response.body
-        if body and head.method != b"HEAD":
-            raw = b"".join((raw, body))  # type: ignore[arg-type]
-        if self._transport is not None and not self._closing:
-            self._transport.write(raw)
-        self._waiting_since = self._host.now_s
 
     async def _serve_quick(
         self, answer: Coroutine[Any, Any, Response | None], head: RequestHead, content: bytes
@@ -195,10 +187,16 @@ class Connection(asyncio.BufferedProtocol):
             body.feed(memoryview(content))
             await self._serve(Request(head, body, self._peer, self._secure), body)
             return
-        self._write(response, head, self._host.draining)
+        assert self._outlet is not None
+        self._outlet.write(response, False, self._host.draining)
         if self._host.draining:
             self._linger()
-            return
+        else:
+            self._next()
+
+    def _next(self) -> None:
+        """The request is answered: go on with the one behind it."""
+        self._waiting_since = self._host.now_s
         self._busy = False
         if self._paused_for_pipeline:
             self._paused_for_pipeline = False
@@ -253,7 +251,8 @@ class Connection(asyncio.BufferedProtocol):
             close = close or body.awaiting_continue or (body.length or 0) > self._host.limits.drain_bytes
         body.continue_late()
         try:
-            await self._send(response, request.head.method == b"HEAD", close)
+            assert self._outlet is not None
+            await self._outlet.send(response, request.head.method == b"HEAD", close)
         except ClientGone:
             return
         except UnsafeHeader as error:
@@ -265,54 +264,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if not body.received:
             await self._drain(body)
-        self._waiting_since = self._host.now_s
-        self._busy = False
-        if self._paused_for_pipeline:
-            self._paused_for_pipeline = False
-            self.resume()
-
-    async def _send(self, response: Response, head_only: bool, close: bool) -> None:
-        head = render_head(response, self._host.date(), close)
-        transport = self._transport
-        if self._closing or transport is None:
-            raise ClientGone("the client closed the connection")
-        body = response.body
-        if head_only or body is None:
-            transport.write(head)
-        elif isinstance(body, bytes):
-            transport.write(head + body)
-        elif isinstance(body, memoryview):
-            transport.write(b"".join((head, body)))
-        else:
-            await self._stream(head, body, response.length)
-
-    async def _stream(self, head: bytes, body: BodyStream, length: int | None) -> None:
-        """Send a stream; an error in it breaks the connection off, so that the client sees a short body."""
-        transport = self._transport
-        assert transport is not None
-        transport.write(head)
-        try:
-            async for views in body:
-                if length is None:
-                    views = [memoryview(b"%x\r\n" % sum(map(len, views))), *views, memoryview(b"\r\n")]
-                if self._closing:
-                    raise ClientGone("the client closed the connection")
-                transport.writelines([bytes(view) for view in views] if self._secure else views)
-                self._progress += sum(map(len, views))
-                if self._drained is not None:
-                    await self._drained
-            if length is None:
-                transport.write(b"0\r\n\r\n")
-        except ClientGone:
-            raise
-        except Exception as error:
-            self._host.on_crash(error)
-            self.abort()
-            raise ClientGone("the response broke off") from error
-        finally:
-            closer = getattr(body, "aclose", None)
-            if closer is not None:
-                await closer()
+        self._next()
 
     async def _drain(self, body: RequestBody) -> None:
         """Read and drop the rest of a body that the handler did not want, up to a limit."""
@@ -330,9 +282,8 @@ class Connection(asyncio.BufferedProtocol):
         """Answer what cannot be served as a request, and close."""
         self._busy = True
         self._pending = b""
-        if self._transport is not None and not self._closing:
-            response = self._host.on_http_error(error)
-            self._transport.write(render_head(response, self._host.date(), True) + bytes(response.body or b""))  # type: ignore[arg-type]
+        if self._outlet is not None and not self._closing:
+            self._outlet.write(self._host.on_http_error(error), False, True)
         self._linger()
 
     def _linger(self) -> None:
@@ -369,6 +320,8 @@ class Connection(asyncio.BufferedProtocol):
         self._closing = True
         if self._transport is not None:
             self._transport.abort()
+        if self._outlet is not None:
+            self._outlet.closed = True
 
     def close_if_idle(self) -> None:
         """Close unless a request is under way: part of a graceful stop."""
@@ -388,8 +341,9 @@ class Connection(asyncio.BufferedProtocol):
                 self._refuse(HttpError(408, "the request did not arrive in time"))
             elif waited > limits.idle_timeout_s:
                 self.close_if_idle()
-        elif self._body is not None or self._drained is not None:
-            if self._progress - self._progress_mark >= limits.stall_progress_bytes:
-                self._progress_mark, self._waiting_since = self._progress, now_s
+        elif self._body is not None or (self._outlet is not None and self._outlet.paused):
+            progress = self._progress + (self._outlet.sent_bytes if self._outlet is not None else 0)
+            if progress - self._progress_mark >= limits.stall_progress_bytes:
+                self._progress_mark, self._waiting_since = progress, now_s
             elif waited > limits.stall_timeout_s:
                 self.abort()

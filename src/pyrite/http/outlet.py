@@ -1,0 +1,95 @@
+"""Owns the way of responses into a transport, with backpressure."""
+
+import asyncio
+from collections.abc import Callable
+
+from pyrite.http.errors import ClientGone
+from pyrite.http.response import BodyStream, Response, render_head
+
+
+class Outlet:
+    """The sending half of a connection. A plain socket refers to what it sends until `paused` ends; TLS copies."""
+
+    def __init__(
+        self,
+        transport: asyncio.Transport,
+        secure: bool,
+        date: Callable[[], bytes],
+        on_crash: Callable[[BaseException], None],
+    ) -> None:
+        self._transport = transport
+        self._secure = secure
+        self._date = date
+        self._on_crash = on_crash
+        self._drained: asyncio.Future[None] | None = None
+        self.closed = False
+        self.sent_bytes = 0  # of streams, for the deadline of slow clients
+        if not secure:
+            transport.set_write_buffer_limits(high=0)
+
+    @property
+    def paused(self) -> bool:
+        """Whether the transport still holds what was written before."""
+        return self._drained is not None
+
+    def pause(self) -> None:
+        """The transport's buffer is full."""
+        if self._drained is None:
+            self._drained = asyncio.get_running_loop().create_future()
+
+    def resume(self) -> None:
+        """The transport's buffer is empty again."""
+        drained, self._drained = self._drained, None
+        if drained is not None and not drained.done():
+            drained.set_result(None)
+
+    def lose(self, error: ClientGone) -> None:
+        """The client is gone."""
+        self.closed = True
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_exception(error)
+
+    def write(self, response: Response, head_only: bool, close: bool) -> None:
+        """Send a response whose body is here. Raises UnsafeHeader."""
+        raw = render_head(response, self._date(), close)
+        body = response.body
+        if body and not head_only:
+            raw = b"".join((raw, body))  # type: ignore[arg-type]
+        if not self.closed:
+            self._transport.write(raw)
+
+    async def send(self, response: Response, head_only: bool, close: bool) -> None:
+        """Send any response. Raises ClientGone or UnsafeHeader."""
+        if self.closed:
+            raise ClientGone("the client closed the connection")
+        body = response.body
+        if head_only or body is None or isinstance(body, (bytes, memoryview)):
+            self.write(response, head_only, close)
+        else:
+            await self._stream(render_head(response, self._date(), close), body, response.length)
+
+    async def _stream(self, head: bytes, body: BodyStream, length: int | None) -> None:
+        """Send a stream; an error in it breaks the connection off, so that the client sees a short body."""
+        self._transport.write(head)
+        try:
+            async for views in body:
+                if length is None:
+                    views = [memoryview(b"%x\r\n" % sum(map(len, views))), *views, memoryview(b"\r\n")]
+                if self.closed:
+                    raise ClientGone("the client closed the connection")
+                self._transport.writelines([bytes(view) for view in views] if self._secure else views)
+                self.sent_bytes += sum(map(len, views))
+                if self._drained is not None:
+                    await self._drained
+            if length is None:
+                self._transport.write(b"0\r\n\r\n")
+        except ClientGone:
+            raise
+        except Exception as error:
+            self._on_crash(error)
+            self._transport.abort()
+            raise ClientGone("the response broke off") from error
+        finally:
+            closer = getattr(body, "aclose", None)
+            if closer is not None:
+                await closer()
