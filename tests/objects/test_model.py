@@ -1,0 +1,385 @@
+"""Any sequence of operations on objects does what a dictionary would do, and leaves nothing behind."""
+
+import asyncio
+import hashlib
+import tempfile
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    Bundle,
+    RuleBasedStateMachine,
+    consumes,
+    initialize,
+    invariant,
+    multiple,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from pyrite.aws.checksums import ALGORITHMS
+from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.local import LocalDrive
+from pyrite.blobs.store import BlobStore
+from pyrite.blobs.volumes import Volumes
+from pyrite.core.clock import HybridClock
+from pyrite.core.entropy import SystemEntropy
+from pyrite.core.errors import PyriteError
+from pyrite.core.offload import ThreadOffload
+from pyrite.metadata.keyspaces import GARBAGE, PAGES, PARTS, REFERENCES, UPLOADS
+from pyrite.metadata.kv import after_prefix
+from pyrite.metadata.memory import MemoryEngine
+from pyrite.objects.assembling import CompletePart
+from pyrite.objects.buckets import Buckets
+from pyrite.objects.conditions import WriteConditions
+from pyrite.objects.errors import (
+    BucketExists,
+    BucketNotEmpty,
+    InvalidPart,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchUpload,
+    PartTooSmall,
+    PreconditionFailed,
+)
+from pyrite.objects.listing import list_objects
+from pyrite.objects.naming import Naming
+from pyrite.objects.objects import Copied, Given, Objects, Put, StreamSource
+from pyrite.objects.reading import Readers, Reading
+from pyrite.objects.records import Attributes
+from pyrite.objects.uploads import Completion, Uploads
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.reaper import GRACE_MS, Reaper
+from tests.objects.model import Body, Model
+
+KIB, MIB = 1024, 1024 * 1024
+BUCKETS = ("one", "one", "one", "two")  # the first is always there
+KEYS = [b"a", b"a/", b"a/b", b"a/b/c", b"a//", b"b", b"/", "ü".encode(), b"z" * 1024, b"z" * 479 + b"/x", b"a\x7f"]
+
+bodies = st.builds(
+    Body, st.integers(0, 255), st.sampled_from([0, 1, 100, 4096, 128 * KIB, 128 * KIB + 1, 700_001, 3 * MIB])
+)
+parts = st.builds(Body, st.integers(0, 255), st.sampled_from([1, 5 * MIB - 1, 5 * MIB]))
+names, any_key = st.sampled_from(BUCKETS), st.sampled_from(KEYS)
+
+
+class HandClock:
+    """A clock that a test moves."""
+
+    def __init__(self) -> None:
+        self.ms = 1_800_000_000_000
+
+    def now_ms(self) -> int:
+        self.ms += 1
+        return self.ms
+
+    def monotonic_s(self) -> float:
+        return self.ms / 1000
+
+
+class Memory:
+    """A body that is here as a whole."""
+
+    def __init__(self, data: bytes) -> None:
+        self.length: int | None = len(data)
+        self._data = data
+
+    def take_all(self) -> bytes | None:
+        return self._data if len(self._data) % 2 else None  # both ways in
+
+    async def read_into(self, target: memoryview) -> int:
+        chunk, self._data = self._data[: len(target)], self._data[len(target) :]
+        target[: len(chunk)] = chunk
+        return len(chunk)
+
+
+class ObjectsMachine(RuleBasedStateMachine):
+    """The object layer over real directories and metadata in memory, beside the model."""
+
+    uploads = Bundle("uploads")
+
+    @initialize(drives=st.sampled_from([1, 4]))
+    def begin(self, drives: int) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.folder = tempfile.TemporaryDirectory()
+        self.paths = [Path(self.folder.name) / f"d{n}" for n in range(drives)]
+        for path in self.paths:
+            path.mkdir()
+        self.model = Model()
+        self.clock, self.hybrid = HandClock(), HybridClock(HandClock())
+        self.engine, self.entropy = MemoryEngine(), SystemEntropy()
+        self.open()
+        self.create_bucket_called("one")
+
+    def open(self) -> None:
+        drives = {path.name: LocalDrive(path.name, path) for path in self.paths}
+        self.volumes = Volumes(drives, MetadataCatalog(self.engine), self.hybrid, "w0", None, 16 * MIB)
+        self.offload = ThreadOffload(2)
+        self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), self.offload, self.damaged)
+        self.reading = Reading(self.engine, self.blobs, Readers(self.clock))
+        self.buckets = Buckets(self.engine, self.hybrid, self.entropy)
+        self.naming = Naming(self.engine, self.buckets, self.hybrid, self.entropy)
+        self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid)
+        self.multipart = Uploads(self.engine, self.naming, self.blobs, self.hybrid, self.entropy)
+        self.reaper = Reaper(self.engine, self.blobs, self.clock, self.clock.now_ms, self.damaged)
+
+    def damaged(self, what: object) -> None:
+        raise AssertionError(what)
+
+    def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
+        return self.loop.run_until_complete(coroutine)
+
+    def refused(self, error: type[PyriteError], coroutine: Coroutine[Any, Any, Any]) -> None:
+        with pytest.raises(error):
+            self.run(coroutine)
+
+    def bucket(self, name: str) -> Any:
+        return self.run(self.buckets.find(name))
+
+    def put_of(self, conditions: WriteConditions = WriteConditions()) -> Put:  # noqa: B008 - it is frozen
+        hashers = {name: ALGORITHMS[name].make() for name in ("MD5", "CRC64NVME")}
+        return Put(Given(Attributes(), "owner", "CRC64NVME", conditions), hashers, lambda digests, size: None)
+
+    # ---- buckets
+
+    @rule(name=names)
+    def create_bucket(self, name: str) -> None:
+        self.create_bucket_called(name)
+
+    def create_bucket_called(self, name: str) -> None:
+        if name in self.model.buckets:
+            self.refused(BucketExists, self.buckets.create(name, "owner", ""))
+        else:
+            self.run(self.buckets.create(name, "owner", ""))
+            self.model.buckets[name] = {}
+
+    @rule()
+    def delete_the_second_bucket(self) -> None:
+        self.delete_bucket("two")
+
+    def delete_bucket(self, name: str) -> None:
+        held = self.model.buckets.get(name)
+        if held is None:
+            self.refused(NoSuchBucket, self.buckets.delete(name))
+        elif held:
+            self.refused(BucketNotEmpty, self.buckets.delete(name))
+        else:
+            self.run(self.buckets.delete(name))
+            del self.model.buckets[name]
+            gone = [upload for upload, (bucket, _, _) in self.model.uploads.items() if bucket == name]
+            for upload in gone:
+                del self.model.uploads[upload]
+
+    # ---- objects
+
+    @rule(name=names, key=any_key, body=bodies, condition=st.sampled_from(["", "", "", "absent", "current", "other"]))
+    def put(self, name: str, key: bytes, body: Body, condition: str) -> None:
+        if name not in self.model.buckets:
+            return
+        old = self.model.buckets[name].get(key)
+        match = {"current": old[1] if old else "0" * 32, "other": "f" * 32}.get(condition)
+        put = self.put_of(WriteConditions(match, "*" if condition == "absent" else None))
+        doing = self.objects.put(self.bucket(name), key, Memory(body.data), put)
+        if match is not None and old is None:
+            self.refused(NoSuchKey, doing)
+        elif (condition == "absent" and old is not None) or condition == "other":
+            self.refused(PreconditionFailed, doing)
+        else:
+            assert self.run(doing).etag == self.model.put(name, key, body.data)
+
+    @rule(name=names, key=any_key)
+    def delete(self, name: str, key: bytes) -> None:
+        if name in self.model.buckets:
+            there = self.run(self.objects.delete(self.bucket(name), key))
+            assert there == (self.model.buckets[name].pop(key, None) is not None)
+
+    @precondition(lambda self: any(self.model.buckets.values()))
+    @rule(data=st.data(), target_name=names, target_key=any_key, shares=st.booleans())
+    def copy(self, data: st.DataObject, target_name: str, target_key: bytes, shares: bool) -> None:
+        name = data.draw(st.sampled_from(sorted(n for n, held in self.model.buckets.items() if held)))
+        key = data.draw(st.sampled_from(sorted(self.model.buckets[name])))
+        if target_name not in self.model.buckets:
+            return
+        source, target = self.bucket(name), self.bucket(target_name)
+        found = self.run(self.naming.current(source, key))
+        content, etag = self.model.buckets[name][key]
+        if shares:
+            copied = Copied(Attributes(), "owner")
+            self.run(self.objects.copy(source, key, found, target, target_key, copied))
+            self.model.buckets[target_name][target_key] = (content, etag)
+        else:
+            stream = StreamSource(self.reading, found.record, 0, found.record.size_bytes)
+            self.run(self.objects.put(target, target_key, stream, self.put_of()))
+            self.run(stream.close())
+            self.model.put(target_name, target_key, content)
+
+    @precondition(lambda self: any(self.model.buckets.values()))
+    @rule(data=st.data())
+    def get(self, data: st.DataObject) -> None:
+        name = data.draw(st.sampled_from(sorted(n for n, held in self.model.buckets.items() if held)))
+        key = data.draw(st.sampled_from(sorted(self.model.buckets[name])))
+        content, etag = self.model.buckets[name][key]
+        start = data.draw(st.integers(0, len(content)))
+        stop = data.draw(st.integers(start, len(content)))
+        record = self.run(self.objects.find(self.bucket(name), key))
+        assert (record.etag, record.size_bytes) == (etag, len(content))
+        assert self.run(self.read(record, start, stop)) == content[start:stop]
+
+    async def read(self, record: Any, start: int, stop: int) -> bytes:
+        found = b""
+        if start < stop:
+            async for views in self.reading.stream(record, start, stop):
+                found += b"".join(views)
+        return found
+
+    @rule(
+        name=names,
+        prefix=st.sampled_from([b"", b"a", b"a/", b"z", b"none"]),
+        delimiter=st.sampled_from([b"", b"/", b"//", b"z"]),
+        after=st.one_of(st.just(b""), any_key),
+        limit=st.sampled_from([0, 1, 2, 3, 1000]),
+    )
+    def list(self, name: str, prefix: bytes, delimiter: bytes, after: bytes, limit: int) -> None:
+        if name not in self.model.buckets:
+            return
+        found, page = self.run(list_objects(self.engine, self.bucket(name), prefix, delimiter, after, limit))
+        keys, groups, more = self.model.listing(name, prefix, delimiter, after, limit)
+        assert ([key for key, _ in found], page.prefixes) == (keys, groups)
+        assert page.truncated == (more and limit > 0)
+        for key, item in found:
+            content, etag = self.model.buckets[name][key]
+            assert (item.size_bytes, item.etag) == (len(content), etag)
+
+    # ---- uploads
+
+    @rule(target=uploads, name=names, key=any_key)
+    def create_upload(self, name: str, key: bytes) -> Any:
+        if name not in self.model.buckets:
+            return multiple()
+        upload = self.run(self.multipart.create(self.bucket(name), key, Attributes(), "owner", "", ""))
+        self.model.uploads[upload] = (name, key, {})
+        return (upload, name, key)
+
+    @rule(upload=uploads, number=st.integers(1, 4), body=parts)
+    def put_part(self, upload: tuple[bytes, str, bytes], number: int, body: Body) -> None:
+        upload_id, name, key = upload
+        if name not in self.model.buckets:
+            return
+        finding = self.multipart.find(self.bucket(name), key, upload_id)
+        if upload_id not in self.model.uploads:
+            self.refused(NoSuchUpload, finding)
+            return
+        found = self.run(finding)
+        put = self.put_of()
+        storing = self.multipart.put_part(
+            self.bucket(name), found, number, Memory(body.data), put.hashers, put.check, "CRC64NVME"
+        )
+        assert self.run(storing).etag == hashlib.md5(body.data).hexdigest()
+        self.model.uploads[upload_id][2][number] = body.data
+
+    @rule(upload=uploads, data=st.data())
+    def complete(self, upload: tuple[bytes, str, bytes], data: st.DataObject) -> None:
+        upload_id, name, key = upload
+        if name not in self.model.buckets or upload_id not in self.model.uploads:
+            return
+        held = self.model.uploads[upload_id][2]
+        if not held:
+            wrong = [CompletePart(1, "0" * 32, {})]
+            doing = self.multipart.complete(self.bucket(name), key, upload_id, Completion(wrong))
+            self.refused(InvalidPart, doing)
+            return
+        numbers = sorted(data.draw(st.sets(st.sampled_from(sorted(held)), min_size=1)))
+        listed = [CompletePart(number, hashlib.md5(held[number]).hexdigest(), {}) for number in numbers]
+        doing = self.multipart.complete(self.bucket(name), key, upload_id, Completion(listed))
+        if any(len(held[number]) < 5 * MIB for number in numbers[:-1]):
+            self.refused(PartTooSmall, doing)
+            return
+        record = self.run(doing)
+        self.model.complete(upload_id, numbers)
+        assert record.etag == self.model.buckets[name][key][1]
+        again = self.run(self.multipart.complete(self.bucket(name), key, upload_id, Completion(listed)))
+        assert again == record
+
+    @rule(upload=consumes(uploads))
+    def abort(self, upload: tuple[bytes, str, bytes]) -> None:
+        upload_id, name, key = upload
+        if name in self.model.buckets and self.model.uploads.pop(upload_id, None) is not None:
+            self.run(self.multipart.abort(self.bucket(name), key, upload_id))
+
+    # ---- the background, and the end
+
+    @rule()
+    def reap(self) -> None:
+        self.clock.ms += 2 * GRACE_MS + self.hybrid_ahead()
+        self.run(self.reaper.step())
+
+    def hybrid_ahead(self) -> int:
+        """How far the stamps of garbage are ahead of the clock that the reaper reads."""
+        return max(0, (self.hybrid.next() >> 16) - self.clock.ms)
+
+    @rule()
+    def reopen(self) -> None:
+        self.run(self.blobs.close())
+        self.offload.close()
+        self.open()
+
+    @invariant()
+    def usage_is_exact(self) -> None:
+        for name, held in getattr(self, "model", Model()).buckets.items():
+            usage = self.run(self.buckets.usage(self.bucket(name).id))
+            assert usage == (len(held), sum(len(content) for content, _ in held.values()))
+
+    def teardown(self) -> None:
+        if not hasattr(self, "loop"):
+            return
+        for name, held in self.model.buckets.items():
+            for key, (content, _) in held.items():
+                record = self.run(self.objects.find(self.bucket(name), key))
+                assert self.run(self.read(record, 0, len(content))) == content
+        self.everything_goes()
+        self.run(self.blobs.close())
+        self.offload.close()
+        self.loop.close()
+        self.folder.cleanup()
+
+    def everything_goes(self) -> None:
+        """After everything is deleted and reaped, no record and no reference is left."""
+        for name in list(self.model.buckets):
+            for key in list(self.model.buckets[name]):
+                assert self.run(self.objects.delete(self.bucket(name), key))
+                del self.model.buckets[name][key]
+            self.delete_bucket(name)
+        for _ in range(20):
+            self.reap()
+        for space in (GARBAGE, PAGES, PARTS, REFERENCES, UPLOADS):
+            assert self.run(self.engine.scan(space, after_prefix(space), 10)) == []
+
+
+def run_machine(examples: int, steps: int) -> None:
+    run_state_machine_as_test(
+        ObjectsMachine,
+        settings=settings(
+            max_examples=examples,
+            stateful_step_count=steps,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=list(HealthCheck),
+        ),
+    )
+
+
+def test_objects_do_what_the_model_does() -> None:
+    """Over a hundred sequences of operations agree with the model, and nothing is left behind."""
+    run_machine(120, 50)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(3600)
+def test_objects_do_what_the_model_does_for_long() -> None:
+    """A thousand longer sequences agree with the model."""
+    run_machine(1000, 80)
