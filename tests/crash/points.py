@@ -16,7 +16,8 @@ import sys
 from pathlib import Path
 from typing import Any, NamedTuple
 
-_STATE = struct.Struct("<III")
+_FIELD = struct.Struct("<I")
+_ARMED, _PASSES, _FIRED, _SIZE = 0, 4, 8, 12
 _SHARD_BYTES = 4 << 20  # volumes this small are created and sealed all the time
 
 
@@ -67,32 +68,40 @@ class Trigger:
 
     def __init__(self, path: Path) -> None:
         if not path.exists():
-            path.write_bytes(bytes(_STATE.size))
+            path.write_bytes(bytes(_SIZE))
         with path.open("r+b") as file:
-            self._map = mmap.mmap(file.fileno(), _STATE.size)
+            self._map = mmap.mmap(file.fileno(), _SIZE)
+
+    def _get(self, field: int) -> int:
+        return int(_FIELD.unpack_from(self._map, field)[0])
+
+    def _set(self, field: int, value: int) -> None:
+        _FIELD.pack_into(self._map, field, value)
 
     def arm(self, point: Point, passes: int = 0) -> None:
         """Have the next process that comes to `point` for the time after `passes` die there."""
-        _STATE.pack_into(self._map, 0, POINTS.index(point) + 1, passes, self.fired)
+        self._set(_PASSES, passes)
+        self._set(_ARMED, POINTS.index(point) + 1)
 
     def disarm(self) -> None:
         """Let everybody pass."""
-        _STATE.pack_into(self._map, 0, 0, 0, self.fired)
+        self._set(_ARMED, 0)
 
     @property
     def fired(self) -> int:
         """How many processes have died at a point."""
-        return int(_STATE.unpack_from(self._map)[2])
+        return self._get(_FIRED)
 
     def reached(self, number: int) -> bool:
-        """Whether to die now; nobody else will."""
-        armed, passes, fired = _STATE.unpack_from(self._map)
-        if armed != number:
+        """Whether to die now. Each field is written apart, so that a race costs a pass and not a count."""
+        if self._get(_ARMED) != number:
             return False
+        passes = self._get(_PASSES)
         if passes:
-            _STATE.pack_into(self._map, 0, armed, passes - 1, fired)
+            self._set(_PASSES, passes - 1)
             return False
-        _STATE.pack_into(self._map, 0, 0, 0, fired + 1)
+        self._set(_ARMED, 0)
+        self._set(_FIRED, self.fired + 1)
         return True
 
 
