@@ -1,5 +1,6 @@
 """HTTP/1.1 over raw sockets: framing, pipelining, early answers, limits, and connections left in a defined state."""
 
+import signal
 import socket
 import threading
 import time
@@ -181,6 +182,37 @@ def test_continue_comes_after_the_checks(server: Server, sign: load.Signer) -> N
         status, fields, _ = refused.response()
         assert status in (403, 404, 412) and fields[b"connection"] == b"close"
         assert refused.is_closed()
+
+
+def test_a_small_body_may_come_in_pieces(wire: Wire, sign: load.Signer) -> None:
+    """A head alone, then a body byte by byte, then pipelined requests in one piece: each gets its answer in order."""
+    head, _, body = sign.request("PUT", "/wire/pieces", body=b"hello").partition(b"\r\n\r\n")
+    wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    wire.send(head + b"\r\n\r\n")
+    for number in range(len(body)):
+        wire.send(body[number : number + 1])
+    assert wire.response()[0] == 200
+    get, delete = sign.request("GET", "/wire/pieces"), sign.request("DELETE", "/wire/pieces")
+    again = sign.request("PUT", "/wire/pieces", body=b"other")
+    wire.send(get + again + get + delete + get[:40]).send(get[40:])
+    assert wire.response()[2] == b"hello"
+    assert wire.response()[0] == 200
+    assert wire.response()[2] == b"other"
+    assert wire.response()[0] == 204
+    assert wire.response()[0] == 404
+
+
+def test_a_body_half_sent_is_served_before_the_server_stops(tmp_path: Path, sign: load.Signer) -> None:
+    """A graceful stop waits for a small body that is still coming, and answers its request."""
+    with Server([tmp_path / "drive"], "--workers", "0") as server:
+        server.client().create_bucket(Bucket="wire")
+        request = load.Signer(server.port).request("PUT", "/wire/late", body=b"x" * 2000)
+        wire = Wire(server).send(request[:-1000])
+        server.process.send_signal(signal.SIGTERM)
+        with pytest.raises(OSError):
+            while True:  # until nobody listens any more
+                socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
+        assert wire.send(request[-1000:]).response()[0] == 200
 
 
 def test_a_continue_that_was_asked_for_is_always_sent(wire: Wire, sign: load.Signer) -> None:
