@@ -324,3 +324,32 @@ def test_stop_finishes_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         assert status == 200 and fields[b"connection"] == b"close"
         stopping.join(30)
         assert not stopping.is_alive()
+
+
+def test_a_missing_key_is_named_whatever_the_way(wire: Wire, sign: load.Signer) -> None:
+    """The quick answer to a missing key says what the slow one says; a missing bucket is another error."""
+    answers = []
+    for path, query in (("/wire/none", ""), ("/wire/none", "x-id=GetObject"), ("/wire/none", "x-id=Other")):
+        status, fields, body = wire.send(sign.request("GET", path, query)).response()
+        assert status == 404 and b"<Code>NoSuchKey</Code>" in body and b"<Key>none</Key>" in body
+        answers.append((sorted(fields), len(body)))
+    assert answers[0] == answers[1] == answers[2]
+    assert b"NoSuchBucket" in wire.send(sign.request("GET", "/no-such-bucket/none")).response()[2]
+    assert wire.send(sign.request("HEAD", "/wire/none")).response(head_only=True)[0] == 404
+    assert wire.send(sign.request("DELETE", "/wire/none")).response()[0] == 204
+
+
+def test_a_bucket_made_anew_is_another(server: Server, wire: Wire, sign: load.Signer) -> None:
+    """What a worker remembers of a bucket does not outlive it, whichever worker deleted it."""
+    for turn in range(6):
+        other = Wire(server)
+        assert other.send(sign.request("PUT", "/phoenix")).response()[0] == 200
+        assert wire.send(sign.request("GET", "/phoenix/k")).response()[0] == 404
+        assert wire.send(sign.request("PUT", "/phoenix/k", body=b"%d" % turn)).response()[0] == 200
+        assert other.send(sign.request("GET", "/phoenix/k")).response()[2] == b"%d" % turn
+        assert other.send(sign.request("DELETE", "/phoenix/k")).response()[0] == 204
+        assert other.send(sign.request("DELETE", "/phoenix")).response()[0] == 204
+        assert b"NoSuchBucket" in wire.send(sign.request("GET", "/phoenix/k")).response()[2]
+        assert wire.send(sign.request("PUT", "/phoenix/k", body=b"x")).response()[0] == 404
+        assert wire.send(sign.request("DELETE", "/phoenix/k")).response()[0] == 404
+        other.socket.close()

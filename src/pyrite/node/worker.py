@@ -152,7 +152,9 @@ class Worker:
         self._monitor.app = app
         self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
         if not config.domains and not self._monitor.logs_access:
-            quick = QuickWay(service, authenticator, app.id_headers, clock.monotonic_s, self._monitor.on_quick)
+            quick = QuickWay(
+                service, authenticator, app.id_headers, app.no_such_key, clock.monotonic_s, self._monitor.on_quick
+            )
             self._server.quick = quick.answer
         self._monitor.connections = lambda: self._server.connection_count
         self._reaper = make_reaper(self._store, board, self._monitor) if reaps else None

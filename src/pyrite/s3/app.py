@@ -12,7 +12,7 @@ from pyrite.s3.authentication import Authenticator
 from pyrite.s3.errors import S3Error, translate
 from pyrite.s3.handlers import buckets, lists, multipart, reads, writes
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import Place, S3Request
 from pyrite.s3.service import Service
 
 HandlerOf = Callable[[Service, S3Request], Awaitable[Response]]
@@ -62,7 +62,7 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
         return found
     allowed = [method for method in _METHODS if (method, scope, marker, False) in _ROUTES]
     if marker or not allowed:
-        raise S3Error("NotImplemented", None, (("Resource", marker or request.resource),))
+        raise S3Error("NotImplemented", None, (("Resource", marker or request.place.resource),))
     raise S3Error("MethodNotAllowed", None, (("Method", request.method), ("ResourceType", scope.upper())))
 
 
@@ -136,7 +136,7 @@ class S3App:
         except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported
             failure = self._explain(request_id, error)
             code = failure.code
-            response = self.error_response(failure, request_id, request)
+            response = self.error_response(failure, request_id, request.place if request is not None else None)
         response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
         self._observer.on_request(request, http, response, code, started_s)
         return response
@@ -155,13 +155,20 @@ class S3App:
             self._observer.on_defect(request_id, error)
         return known
 
-    def error_response(self, error: S3Error, request_id: str, request: S3Request | None) -> Response:
+    def no_such_key(self, place: Place) -> Response:
+        """The answer to a read of an object that is not there."""
+        request_id = self.next_id()
+        response = self.error_response(S3Error("NoSuchKey"), request_id, place)
+        response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
+        return response
+
+    def error_response(self, error: S3Error, request_id: str, place: Place | None) -> Response:
         """The document of an error; none for HEAD, where the status has to do."""
         response = Response(error.status, [(b"Content-Type", b"application/xml")])
         if error.status == 405:
             response.headers.append((b"Allow", ", ".join(_METHODS).encode()))
-        if request is not None and request.method == "HEAD":
-            if not request.key:
+        if place is not None and place.method == "HEAD":
+            if not place.key:
                 response.headers.append((b"x-amz-bucket-region", self._service.region.encode()))
             response.body, response.length = None, 0
             return response
@@ -170,15 +177,15 @@ class S3App:
             response.headers.append((b"Content-Range", f"bytes */{size}".encode()))
         content = element("Code", error.code) + element("Message", error.message)
         content += "".join(element(name, value) for name, value in error.details)
-        if request is not None:
-            content += self._where(error, request)
+        if place is not None:
+            content += self._where(error, place)
         host_id = self._host_id[1].decode()
         content += element("RequestId", request_id) + element("HostId", host_id)
         response.body = f"{DECLARATION}<Error>{content}</Error>".encode()
         response.length = len(response.body)
         return response
 
-    def _where(self, error: S3Error, request: S3Request) -> str:
+    def _where(self, error: S3Error, place: Place) -> str:
         named = {name for name, _ in error.details}
         content = ""
         if error.code in (
@@ -188,11 +195,11 @@ class S3App:
             "BucketAlreadyExists",
             "InvalidBucketName",
         ):
-            content += element("BucketName", request.bucket_name)
+            content += element("BucketName", place.bucket)
         if error.code == "NoSuchKey" and "Key" not in named:
-            content += element("Key", request.key_text)
+            content += element("Key", place.key)
         if "Resource" not in named:
-            content += element("Resource", request.resource)
+            content += element("Resource", place.resource)
         return content
 
     def on_http_error(self, error: HttpError) -> Response:

@@ -64,8 +64,8 @@ class Authenticator:
         else:
             self._anonymous(request)
 
-    def identify(self, head: RequestHead) -> Identity | None:
-        """Who signed a request without a query by a version 4 header; None for other forms.
+    def identify(self, head: RequestHead, target: Target) -> Identity | None:
+        """Who signed a request by a version 4 header; None for other forms.
 
         The same checks as `authenticate`, without a request object. The caller compares the body with
         x-amz-content-sha256, which is there. Raises AuthFault.
@@ -85,7 +85,7 @@ class Authenticator:
         sigv4.check_date(date, claim, self._now_s())
         identity, secret = self._lookup(claim.credential.access_key)
         _check_all_signed(fields, claim.signed_headers)
-        self._verify(head.method, Target(head.target, ()), fields, claim, secret, date, declared, None)
+        self._verify(head.method, target, fields, claim, secret, date, declared, None)
         return identity
 
     # ---- version 4

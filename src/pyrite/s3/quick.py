@@ -11,16 +11,19 @@ from typing import Any
 
 from pyrite.aws.errors import AuthFault
 from pyrite.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
+from pyrite.aws.uri import Target
 from pyrite.core.atonce import Waits, at_once
 from pyrite.core.errors import PyriteError
 from pyrite.http.head import RequestHead
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.ingest import Received
+from pyrite.objects.naming import KEY_MAX_BYTES
 from pyrite.objects.objects import Given
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.headers import attributes_of, checksum_headers, object_headers
 from pyrite.s3.integrity import Integrity
+from pyrite.s3.request import Place
 from pyrite.s3.service import Service
 
 _CONDITIONS = frozenset(
@@ -36,6 +39,8 @@ _CONDITIONS = frozenset(
 _ELSEWHERE = _CONDITIONS | frozenset(
     (b"range", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
 )
+# Some SDKs name the operation in the query, which changes nothing but the signature.
+_NAMES = {b"x-id=" + name: ((b"x-id", name),) for name in (b"GetObject", b"HeadObject", b"PutObject", b"DeleteObject")}
 _NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
 
 OnQuick = Callable[[str, Response, float, int], None]
@@ -52,26 +57,29 @@ class QuickWay:
         service: Service,
         authenticator: Authenticator,
         id_headers: Callable[[], Headers],
+        no_such_key: Callable[[Place], Response],
         now_s: Callable[[], float],
         on_quick: OnQuick,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
         self._id_headers = id_headers
+        self._no_such_key = no_such_key
         self._now_s = now_s
         self._on_quick = on_quick
 
     def answer(self, head: RequestHead, body: bytes) -> Answer:
         """The response to a whole request, at once or as a coroutine; None when it is not for this way."""
         target, fields, method = head.target, head.fields, head.method
-        if b"?" in target or b"%" in target or not target.startswith(b"/") or not _ELSEWHERE.isdisjoint(fields):
+        path, _, query = target.partition(b"?")
+        if (query and query not in _NAMES) or b"%" in path or path[:1] != b"/" or not _ELSEWHERE.isdisjoint(fields):
             return None
-        name, _, key = target[1:].partition(b"/")
-        if not key:
+        name, _, key = path[1:].partition(b"/")
+        if not key or len(key) > KEY_MAX_BYTES:
             return None
         started_s = self._now_s()
         try:
-            if self._authenticator.identify(head) is None:
+            if self._authenticator.identify(head, Target(path, _NAMES[query] if query else ())) is None:
                 return None
             # What is known of a bucket may be old: writes depend on its version, and what a read finds under the
             # id of a bucket is in it, because only empty buckets are deleted and ids are never used again.
@@ -85,7 +93,7 @@ class QuickWay:
             if method in (b"GET", b"HEAD"):
                 return self._read(bucket, key, fields, method == b"GET", started_s)
             return self._delete(bucket, key, started_s) if method == b"DELETE" else None
-        except (AuthFault, PyriteError, Waits):
+        except (AuthFault, PyriteError, Waits, UnicodeDecodeError):
             return None
 
     def _read(
@@ -94,7 +102,7 @@ class QuickWay:
         service = self._service
         found = at_once(service.naming.current(bucket, key))
         if found is None:
-            return None
+            return self._missing(bucket, key, with_body, started_s)
         record = found.record
         headers = object_headers(record, fields.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED")
         headers += self._id_headers()
@@ -107,6 +115,15 @@ class QuickWay:
             if view is None:
                 return None
             response = Response(200, headers, view)
+        self._on_quick("GetObject" if with_body else "HeadObject", response, started_s, 0)
+        return response
+
+    def _missing(self, bucket: Bucket, key: bytes, with_body: bool, started_s: float) -> Response | None:
+        """The answer when there is no such object and the bucket is still there: many clients probe for keys."""
+        if at_once(self._service.buckets.find(bucket.record.name)).id != bucket.id:
+            return None
+        place = Place("GET" if with_body else "HEAD", bucket.record.name, key.decode())
+        response = self._no_such_key(place)
         self._on_quick("GetObject" if with_body else "HeadObject", response, started_s, 0)
         return response
 

@@ -26,6 +26,21 @@ class PayloadRule(NamedTuple):
     signer: ChunkSigner | None = None
 
 
+class Place(NamedTuple):
+    """What a request is about, for error documents: its method, and bucket and key as text."""
+
+    method: str
+    bucket: str
+    key: str
+
+    @property
+    def resource(self) -> str:
+        """Bucket and key as a path."""
+        if not self.bucket:
+            return "/"
+        return f"/{self.bucket}/{self.key}" if self.key else f"/{self.bucket}"
+
+
 class S3Request:
     """One request on its way through the layer; `identity` and `payload` are set by authentication."""
 
@@ -94,11 +109,9 @@ class S3Request:
         return self.key.decode("utf-8", "replace")
 
     @property
-    def resource(self) -> str:
-        """The resource for error documents."""
-        if not self.bucket_name:
-            return "/"
-        return f"/{self.bucket_name}/{self.key_text}" if self.key else f"/{self.bucket_name}"
+    def place(self) -> Place:
+        """What the request is about."""
+        return Place(self.method, self.bucket_name, self.key_text)
 
 
 def text_of(value: bytes) -> str:
