@@ -38,15 +38,16 @@ DELETE_SECONDS = 2
 class Small:
     """The small requests against one server. Each is measured `rounds` times."""
 
-    def __init__(self, folder: Path, port: int, seconds: float, listed: int) -> None:
+    def __init__(self, folder: Path, port: int, seconds: float, listed: int, connections: int) -> None:
         self._folder = folder
         self._port = port
         self._seconds = seconds
         self._listed = listed
+        self._connections = connections
         self._body = os.urandom(4096)
 
-    def _run(self, requests: list[bytes], connections: int = CONNECTIONS) -> float:
-        result = load.run(self._folder, self._port, requests, self._seconds, connections)
+    def _run(self, requests: list[bytes], connections: int = 0) -> float:
+        result = load.run(self._folder, self._port, requests, self._seconds, connections or self._connections)
         if result.failed:
             raise RuntimeError(f"{result.failed} requests failed")
         return result.rate
@@ -88,7 +89,7 @@ class Small:
         names = [f"/bench/p{n:07d}" for n in range(DELETED)]
         large.send(self._port, [sign.request("PUT", name, body=self._body) for name in names], 8)
         requests = [sign.request("DELETE", name) for name in names]
-        result = load.run(self._folder, self._port, requests, DELETE_SECONDS, CONNECTIONS)
+        result = load.run(self._folder, self._port, requests, DELETE_SECONDS, self._connections)
         if result.rate * DELETE_SECONDS > DELETED or result.failed:
             raise RuntimeError("keys ran out or requests failed: raise DELETED")
         return result.rate
@@ -97,7 +98,7 @@ class Small:
 def measure(folder: Path, port: int, arguments: argparse.Namespace) -> dict[str, float]:
     """All small and large figures of one server: medians."""
     folder.mkdir(parents=True, exist_ok=True)
-    small = Small(folder, port, arguments.seconds, arguments.keys)
+    small = Small(folder, port, arguments.seconds, arguments.keys, arguments.connections)
     small.prepare()
     runs: dict[str, Callable[[], float]] = {
         "GET 4 KiB": small.get,
@@ -126,6 +127,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3)
     parser.add_argument("--keys", type=int, default=100_000, help="objects in the bucket that is listed")
+    parser.add_argument("--connections", type=int, default=CONNECTIONS, help="of small requests")
     parser.add_argument("--json", type=Path, help="write the figures to this file too")
     arguments = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-", dir=Path.cwd()))
@@ -145,7 +147,7 @@ def main() -> None:
             sign = load.Signer(port)
             requests = [sign.request("GET", f"/x/{n}") for n in range(1000)]
             floor = median(
-                lambda: load.run(folder / "load-p", port, requests, arguments.seconds, CONNECTIONS).rate,
+                lambda: load.run(folder / "load-p", port, requests, arguments.seconds, arguments.connections).rate,
                 arguments.rounds,
             )
         report(ours, theirs, {"GET 4 KiB": floor, "GET 64 MiB": large.loopback()}, arguments.json)
