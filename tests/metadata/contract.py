@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, decode_counter
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Prior, decode_counter
 from pyrite.metadata.memory import MemoryEngine
 
 EngineFactory = Callable[[], Awaitable[Engine]]
@@ -50,6 +50,62 @@ class EngineContract:
 
         async def body(engine: Engine) -> None:
             assert await engine.get(b"nothing") is None
+
+        self.run(body)
+
+    def test_a_prior_is_done_before_its_batch(self) -> None:
+        """Batches whose prior succeeds are applied after it; where it fails nothing is, and the others go on."""
+        order: list[object] = []
+
+        def flush(items: list[str]) -> list[BaseException | None]:
+            order.append(sorted(items))
+            return [OSError(item) if item == "bad" else None for item in items]
+
+        async def body(engine: Engine) -> None:
+            batches = [batch_of({b"good": b"1"}), batch_of({b"bad": b"2"}), batch_of({b"plain": b"3"})]
+            batches[0].prior, batches[1].prior = Prior(flush, "good"), Prior(flush, "bad")
+            commits = [asyncio.ensure_future(engine.commit(batch)) for batch in batches]
+            outcomes = await asyncio.gather(*commits, return_exceptions=True)
+            assert outcomes[0] is None and outcomes[2] is None
+            assert isinstance(outcomes[1], OSError)
+            assert await engine.get(b"good") is not None
+            assert await engine.get(b"plain") is not None
+            assert await engine.get(b"bad") is None
+            assert sorted(str(item) for items in order for item in items) == ["bad", "good"]  # type: ignore[attr-defined]
+
+        self.run(body)
+
+    def test_a_prior_that_raises_stops_its_batch(self) -> None:
+        """A prior that raises instead of returning outcomes fails its own batches alone."""
+
+        def flush(_: list[str]) -> list[BaseException | None]:
+            raise RuntimeError("broken")
+
+        async def body(engine: Engine) -> None:
+            broken = batch_of({b"broken": b"1"})
+            broken.prior = Prior(flush, "x")
+            with pytest.raises(RuntimeError):
+                await engine.commit(broken)
+            await engine.commit(batch_of({b"fine": b"1"}))
+            assert await engine.get(b"broken") is None
+
+        self.run(body)
+
+    def test_a_conflict_is_found_after_the_prior(self) -> None:
+        """Whoever sees a Conflict knows that the prior was done, so that it is not done again."""
+        done: list[str] = []
+
+        def flush(items: list[str]) -> list[BaseException | None]:
+            done.extend(items)
+            return [None] * len(items)
+
+        async def body(engine: Engine) -> None:
+            batch = batch_of({b"k": b"v"})
+            batch.expect(b"k", 12345)
+            batch.prior = Prior(flush, "bytes")
+            with pytest.raises(Conflict):
+                await engine.commit(batch)
+            assert done == ["bytes"] and await engine.get(b"k") is None
 
         self.run(body)
 
