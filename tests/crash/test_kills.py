@@ -107,6 +107,12 @@ def run_kills(folder: Path, drives: int, kills: int, seed: int, *options: str) -
             if victims:
                 os.kill(rng.choice(victims), signal.SIGKILL)
             wait_until(server._is_up, 30)
+    finish(server, load)
+    return load.acknowledged
+
+
+def finish(server: Server, load: Load) -> None:
+    """End the load; nothing is lost, now and after another kill, and `check` is clean."""
     load.stop()
     load.verify(server.client())
     server.kill()
@@ -115,7 +121,6 @@ def run_kills(folder: Path, drives: int, kills: int, seed: int, *options: str) -
     load.verify(server.client())
     server.stop()
     server.check()
-    return load.acknowledged
 
 
 @pytest.mark.parametrize("drives", [1, 4])

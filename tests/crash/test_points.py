@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.crash.points import POINTS, Point, Trigger
-from tests.crash.test_kills import Load
+from tests.crash.test_kills import Load, finish
 from tests.server import Server, wait_until
 
 FIRE_TIMEOUT_S = 30
@@ -70,14 +70,7 @@ def run_points(folder: Path, drives: int, rounds: int, seed: int) -> int:
         for point in rng.sample(points, len(points)):
             fire(server, trigger, point, rng.randrange(20) if turn else 0)
     trigger.disarm()
-    load.stop()
-    load.verify(server.client())
-    server.kill()
-    server.check()
-    server.start()
-    load.verify(server.client())
-    server.stop()
-    server.check()
+    finish(server, load)
     assert trigger.fired >= rounds * len(points)
     return load.acknowledged
 

@@ -76,7 +76,11 @@ class Connection(asyncio.BufferedProtocol):
         body = self._body
         if body is None:
             data = bytes(self._host.receive_buffer[:nbytes])
-            self._receive(self._pending + data if self._pending else data)
+            if self._pending:
+                data = self._pending + data
+            elif not self._busy and self._head is None:
+                self._waiting_since = self._host.now_s  # a request begins
+            self._receive(data)
         elif body.target() is not None:
             body.received_into_target(nbytes)
         else:
@@ -114,7 +118,9 @@ class Connection(asyncio.BufferedProtocol):
                     return
                 data = data[end + 4 :]
             if head.length and len(data) < head.length and self._may_be_quick(head):
-                self._head = head
+                if self._head is None:
+                    self._head = head
+                    self._waiting_since = self._host.now_s
                 break
             self._head = None
             data = self._begin(head, data)
@@ -147,14 +153,11 @@ class Connection(asyncio.BufferedProtocol):
         return rest
 
     def _may_be_quick(self, head: RequestHead) -> bool:
-        """Whether to try the quick way: for a small body, on a connection that goes on and has nothing queued."""
+        """Whether to try the quick way: on a connection that goes on and has nothing queued."""
         host = self._host
         return (
             host.quick is not None
-            and head.length is not None
-            and head.length <= host.limits.quick_body_bytes
-            and head.keep_alive
-            and not head.expect_continue
+            and head.is_plain(host.limits.quick_body_bytes)
             and not host.draining
             and self._outlet is not None
             and not self._outlet.paused
@@ -168,8 +171,7 @@ class Connection(asyncio.BufferedProtocol):
             return False
         self._pending = rest
         if isinstance(answer, Response):
-            assert self._outlet is not None
-            self._outlet.write(answer, head.method == b"HEAD", False)
+            self._outlet.write(answer, head.method == b"HEAD", False)  # type: ignore[union-attr]
             self._waiting_since = self._host.now_s
             return True
         self._busy = True
@@ -187,8 +189,7 @@ class Connection(asyncio.BufferedProtocol):
             body.feed(memoryview(content))
             await self._serve(Request(head, body, self._peer, self._secure), body)
             return
-        assert self._outlet is not None
-        self._outlet.write(response, False, self._host.draining)
+        self._outlet.write(response, False, self._host.draining)  # type: ignore[union-attr]
         if self._host.draining:
             self._linger()
         else:
@@ -336,12 +337,12 @@ class Connection(asyncio.BufferedProtocol):
         if self._lingering:
             if waited > limits.linger_timeout_s:
                 self.abort()
-        elif not self._busy:
-            if (self._pending or self._head) and waited > limits.head_timeout_s:
-                self._refuse(HttpError(408, "the request did not arrive in time"))
+        elif not self._busy and self._head is None:
+            if self._pending and waited > limits.head_timeout_s:
+                self._refuse(HttpError(408, "the request head did not arrive in time"))
             elif waited > limits.idle_timeout_s:
                 self.close_if_idle()
-        elif self._body is not None or (self._outlet is not None and self._outlet.paused):
+        elif self._head is not None or self._body is not None or (self._outlet is not None and self._outlet.paused):
             progress = self._progress + (self._outlet.sent_bytes if self._outlet is not None else 0)
             if progress - self._progress_mark >= limits.stall_progress_bytes:
                 self._progress_mark, self._waiting_since = progress, now_s

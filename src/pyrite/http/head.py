@@ -32,6 +32,10 @@ class RequestHead:
         self.keep_alive = True
         self.expect_continue = False
 
+    def is_plain(self, body_bytes: int) -> bool:
+        """Whether a body of at most `body_bytes` follows without ceremony, on a connection that goes on."""
+        return self.length is not None and self.length <= body_bytes and self.keep_alive and not self.expect_continue
+
     # Callbacks of httptools.
 
     def on_url(self, url: bytes) -> None:

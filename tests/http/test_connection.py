@@ -1,0 +1,125 @@
+"""Deadlines of a connection, on a clock that the test moves."""
+
+from typing import Any
+
+from pyrite.http.connection import Connection
+from pyrite.http.errors import HttpError
+from pyrite.http.limits import Limits
+from pyrite.http.response import Response
+
+HEAD = b"PUT /b/k HTTP/1.1\r\nHost: a\r\nContent-Length: 100000\r\n\r\n"
+
+
+class FakeTransport:
+    """Remembers what was written and whether the connection was ended."""
+
+    def __init__(self) -> None:
+        self.written = b""
+        self.ended = ""
+
+    def write(self, data: bytes) -> None:
+        self.written += bytes(data)
+
+    def get_extra_info(self, name: str) -> None:
+        return None
+
+    def set_write_buffer_limits(self, high: int) -> None:
+        assert high == 0
+
+    def can_write_eof(self) -> bool:
+        return True
+
+    def write_eof(self) -> None:
+        self.ended = "eof"
+
+    def close(self) -> None:
+        self.ended = "closed"
+
+    def abort(self) -> None:
+        self.ended = "aborted"
+
+
+class FakeHost:
+    """A host whose quick way answers everything, with time in the hands of the test."""
+
+    def __init__(self) -> None:
+        self.limits = Limits()
+        self.receive_buffer = memoryview(bytearray(1 << 18))
+        self.draining = False
+        self.now_s = 1000.0
+        self.bodies: list[bytes] = []
+
+    def quick(self, head: Any, body: bytes) -> Response:
+        self.bodies.append(body)
+        return Response(200, [], b"")
+
+    async def handler(self, request: Any) -> Response:
+        raise AssertionError("the quick way answers")
+
+    def on_http_error(self, error: HttpError) -> Response:
+        return Response(error.status, [], b"", close=True)
+
+    def date(self) -> bytes:
+        return b"now"
+
+    def opened(self, connection: Any) -> bool:
+        return True
+
+    def closed(self, connection: Any) -> None:
+        """Nothing to forget."""
+
+    def on_crash(self, error: BaseException) -> None:
+        raise error
+
+
+class Talk:
+    """A connection with its doubles; `wait` moves the clock, with a check every second."""
+
+    def __init__(self) -> None:
+        self.host, self.transport = FakeHost(), FakeTransport()
+        self.connection = Connection(self.host)
+        self.connection.connection_made(self.transport)  # type: ignore[arg-type]
+
+    def send(self, data: bytes) -> None:
+        self.connection.get_buffer(0)[: len(data)] = data
+        self.connection.buffer_updated(len(data))
+
+    def wait(self, seconds: int) -> None:
+        for _ in range(seconds):
+            self.host.now_s += 1
+            if not self.transport.ended:
+                self.connection.check(self.host.now_s)
+
+
+def test_the_time_of_a_head_begins_with_its_first_byte() -> None:
+    """A head in two pieces on a connection that was idle for long is in time; one that stops half-way is not."""
+    talk = Talk()
+    talk.wait(100)
+    talk.send(HEAD[:20])
+    talk.wait(14)
+    assert not talk.transport.ended
+    talk.wait(3)
+    assert talk.transport.written.startswith(b"HTTP/1.1 408") and talk.transport.ended == "eof"
+
+
+def test_a_small_body_may_be_slow_but_not_silent() -> None:
+    """A body of 100 kB that trickles in over minutes is served; one that stops is broken off."""
+    talk = Talk()
+    talk.wait(100)
+    talk.send(HEAD)
+    for _ in range(50):
+        talk.wait(5)
+        talk.send(bytes(2000))
+    assert talk.host.bodies == [bytes(100_000)] and talk.transport.written.startswith(b"HTTP/1.1 200")
+    talk.send(HEAD + bytes(5000))
+    talk.wait(40)
+    assert talk.transport.ended == "aborted"
+
+
+def test_an_idle_connection_is_closed_in_the_end() -> None:
+    """A connection on which nothing is asked is closed after the idle timeout and not before."""
+    talk = Talk()
+    talk.wait(119)
+    assert not talk.transport.ended
+    talk.wait(3)
+    assert talk.transport.ended == "closed"
