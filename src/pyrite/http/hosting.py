@@ -22,7 +22,8 @@ class Request:
         self.secure = secure
 
 
-Quick = Callable[[RequestHead, bytes], Response | Coroutine[Any, Any, Response | None] | None]
+Answer = Response | Coroutine[Any, Any, Response | None] | None
+Quick = Callable[[RequestHead, bytes], Answer]
 """Answers a request whose small body is here, at once or after a wait; None leaves it to the handler."""
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]

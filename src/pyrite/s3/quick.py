@@ -5,9 +5,7 @@ objects that are not at hand) it leaves to `s3/app.py`, which decides it alone: 
 had an effect, or its effect is the same when it is done again.
 """
 
-import hashlib
-from collections.abc import Callable, Coroutine
-from typing import Any
+from collections.abc import Callable
 
 from pyrite.aws.errors import AuthFault
 from pyrite.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
@@ -15,6 +13,7 @@ from pyrite.aws.uri import Target
 from pyrite.core.atonce import Waits, at_once
 from pyrite.core.errors import PyriteError
 from pyrite.http.head import RequestHead
+from pyrite.http.hosting import Answer
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.ingest import Received
@@ -45,8 +44,6 @@ _NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
 
 OnQuick = Callable[[str, Response, float, int], None]
 """Hears of each answer: the operation, the response, when the request was complete, and the bytes of its body."""
-
-Answer = Response | Coroutine[Any, Any, Response | None] | None
 
 
 class QuickWay:
@@ -86,7 +83,7 @@ class QuickWay:
             bucket = self._service.buckets.known(name)
             if bucket is None:
                 return None
-            if method == b"PUT":
+            if method == b"PUT" and b"content-length" in fields:
                 return self._put(bucket, key, fields, body, started_s)
             if fields[b"x-amz-content-sha256"] not in _NO_BODY_HASHES:
                 return None
@@ -133,11 +130,8 @@ class QuickWay:
         service = self._service
         declared = fields[b"x-amz-content-sha256"]
         try:
-            if declared != UNSIGNED_PAYLOAD and hashlib.sha256(body).hexdigest().encode() != declared:
-                return None
-            if b"content-length" not in fields:
-                return None
-            integrity = Integrity(fields, "")
+            # A form that is not the digest of this body is refused by `sum_up`, and decided by the long way.
+            integrity = Integrity(fields, "" if declared == UNSIGNED_PAYLOAD else declared.decode("latin-1"))
             digests = integrity.sum_up(body)
             given = Given(attributes_of(fields), service.owner.canonical_id, integrity.stored.name)
             record = await service.objects.put_small(bucket, key, Received(body, digests), given)
