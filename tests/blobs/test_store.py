@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.local import LocalDrive
 from pyrite.blobs.reader import Damage
@@ -41,7 +42,7 @@ class Store:
     def open(self) -> None:
         self.drives = {path.name: LocalDrive(path.name, path) for path in self.folders}
         clock = HybridClock(SystemClock())
-        self.volumes = Volumes(self.drives, self.catalog, clock, "w0", self.parity, self.shard_bytes)
+        self.volumes = Volumes(DriveSet(self.drives), self.catalog, clock, "w0", self.parity, self.shard_bytes)
         self.offload = ThreadOffload(4)
         self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), self.offload, self.damage.append)
 

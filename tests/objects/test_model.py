@@ -24,6 +24,7 @@ from hypothesis.stateful import (
 
 from pyrite.aws.checksums import ALGORITHMS
 from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.local import LocalDrive
 from pyrite.blobs.store import BlobStore
 from pyrite.blobs.volumes import Volumes
@@ -50,8 +51,9 @@ from pyrite.objects.errors import (
 from pyrite.objects.listing import list_objects
 from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Copied, Given, Objects, Put, StreamSource
-from pyrite.objects.reading import Readers, Reading
+from pyrite.objects.reading import Reading
 from pyrite.objects.records import Attributes
+from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Completion, Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.reaper import GRACE_MS, Reaper
@@ -118,14 +120,15 @@ class ObjectsMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         drives = {path.name: LocalDrive(path.name, path) for path in self.paths}
-        self.volumes = Volumes(drives, MetadataCatalog(self.engine), self.hybrid, "w0", None, 16 * MIB)
+        self.volumes = Volumes(DriveSet(drives), MetadataCatalog(self.engine), self.hybrid, "w0", None, 16 * MIB)
         self.offload = ThreadOffload(2)
         self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), self.offload, self.damaged)
-        self.reading = Reading(self.engine, self.blobs, Readers(self.clock))
+        self.under_way = UnderWay(self.clock)
+        self.reading = Reading(self.engine, self.blobs, self.under_way)
         self.buckets = Buckets(self.engine, self.hybrid, self.entropy)
         self.naming = Naming(self.engine, self.buckets, self.hybrid, self.entropy)
-        self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid)
-        self.multipart = Uploads(self.engine, self.naming, self.blobs, self.hybrid, self.entropy)
+        self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
+        self.multipart = Uploads(self.engine, self.naming, self.blobs, self.hybrid, self.entropy, self.under_way)
         self.reaper = Reaper(self.engine, self.blobs, self.clock, self.clock.now_ms, self.damaged)
 
     def damaged(self, what: object) -> None:

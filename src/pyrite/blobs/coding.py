@@ -38,6 +38,15 @@ class Coder:
         stripe: bytes = self._driver.decode([prefixes[index] + bytes(part) for index, part in chosen])
         return stripe
 
+    def rebuild(self, available: Mapping[int, memoryview], payload: int, missing: list[int]) -> dict[int, memoryview]:
+        """The payloads of the `missing` shards from any k others by shard index. Raises Corrupt with fewer."""
+        if len(available) < self._data:
+            raise Corrupt(f"{len(available)} of {self._data} fragments needed are readable")
+        prefixes = self._prefix(payload)
+        chosen = sorted(available.items())[: self._data]
+        made = self._driver.reconstruct([prefixes[index] + bytes(part) for index, part in chosen], missing)
+        return {shard: memoryview(whole)[_PREFIX_BYTES:] for shard, whole in zip(missing, made, strict=True)}
+
     def _prefix(self, payload: int) -> list[bytes]:
         prefixes = self._prefixes.get(payload)
         if prefixes is None:

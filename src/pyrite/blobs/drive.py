@@ -32,6 +32,7 @@ class DriveState(Enum):
     MISSING = "missing"
     FOREIGN = "foreign"  # belongs to another store
     BLANK = "blank"  # empty where an identity was expected
+    READ_ONLY = "read-only"  # its file system was remounted after errors: reads go on, writes go elsewhere
 
 
 class Space(NamedTuple):
@@ -52,6 +53,11 @@ class Drive(Protocol):
     @property
     def state(self) -> DriveState:
         """ONLINE, or why the drive is not used."""
+        ...
+
+    @property
+    def readable(self) -> bool:
+        """Whether shards can be read from it."""
         ...
 
     def fence(self, reason: str) -> None:
@@ -80,6 +86,10 @@ class Drive(Protocol):
 
     def unlink(self, name: str) -> None:
         """Remove a shard file; a missing one is no error."""
+        ...
+
+    def evict(self, name: str) -> None:
+        """Have the next read of the shard come from the drive itself, not from memory."""
         ...
 
     def size(self, name: str) -> int | None:
@@ -114,6 +124,10 @@ class AbsentDrive:
     def state(self) -> DriveState:
         return self._state
 
+    @property
+    def readable(self) -> bool:
+        return False
+
     def fence(self, reason: str) -> None:
         """It is not used as it is."""
 
@@ -136,6 +150,9 @@ class AbsentDrive:
         self._refuse()
 
     def unlink(self, name: str) -> None:
+        self._refuse()
+
+    def evict(self, name: str) -> None:
         self._refuse()
 
     def size(self, name: str) -> int | None:

@@ -61,6 +61,10 @@ class LocalDrive:
     def state(self) -> DriveState:
         return self._state
 
+    @property
+    def readable(self) -> bool:
+        return self._state in (DriveState.ONLINE, DriveState.READ_ONLY)
+
     def fence(self, reason: str) -> None:
         if self._state is DriveState.ONLINE:
             self._state = DriveState.FENCED
@@ -83,7 +87,7 @@ class LocalDrive:
             os.fdatasync(self._open(name).descriptor)  # noqa: TID251 - this is the one place
 
     def read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
-        if self._state is not DriveState.ONLINE:
+        if not self.readable:
             raise DriveError(f"drive {self._id} is {self._state.value}")
         try:
             file = self._files.get(name) or self._open(name)
@@ -113,6 +117,10 @@ class LocalDrive:
         with self._guard("unlink", name):
             (self._volumes / name).unlink(missing_ok=True)
 
+    def evict(self, name: str) -> None:
+        with self._guard("evict", name):
+            os.posix_fadvise(self._open(name).descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
     def size(self, name: str) -> int | None:
         try:
             return (self._volumes / name).stat().st_size
@@ -139,12 +147,15 @@ class LocalDrive:
         try:
             status = os.stat(self._volumes)
         except OSError as error:
-            self.fence(f"the drive is gone: {error}")
-            return False
+            return self._lose(f"the drive is gone: {error}")
         if (status.st_dev, status.st_ino) != self._place:
-            self.fence("another directory stands where the drive was")
-            return False
+            return self._lose("another directory stands where the drive was")
         return self._state is DriveState.ONLINE
+
+    def _lose(self, reason: str) -> bool:
+        if self._state is not DriveState.FENCED:
+            self._state, self.reason = DriveState.MISSING, reason
+        return False
 
     def close(self) -> None:
         self._files = LruMap(OPEN_FILES_MAX)
@@ -152,7 +163,8 @@ class LocalDrive:
     def _open(self, name: str) -> _ShardFile:
         file = self._files.get(name)
         if file is None:
-            file = _ShardFile(self._volumes / name, os.O_RDWR)
+            flags = os.O_RDWR if self._state is DriveState.ONLINE else os.O_RDONLY
+            file = _ShardFile(self._volumes / name, flags)
             self._files.put(name, file)
         return file
 
@@ -166,7 +178,9 @@ class LocalDrive:
         except OSError as error:
             if error.errno in _FULL_ERRNOS and verb != "sync":
                 raise DriveFull(f"drive {self._id} is full") from error
-            if verb in ("write", "sync", "create"):
+            if error.errno == errno.EROFS:
+                self._state, self.reason = DriveState.READ_ONLY, f"{verb} of {name} failed: {error}"
+            elif verb in ("write", "sync", "create"):
                 self.fence(f"{verb} of {name} failed: {error}")
             raise DriveError(f"cannot {verb} {name} of drive {self._id}: {error}") from error
 

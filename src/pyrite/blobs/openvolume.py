@@ -6,7 +6,7 @@ name the same bytes for ever.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from typing import NamedTuple
 
 from pyrite.blobs.drive import Buffer, Drive, DriveFull, DriveState
@@ -14,7 +14,7 @@ from pyrite.blobs.layout import Extent
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.errors import OutOfSpace, Unavailable
 from pyrite.core.groupcommit import GroupCommit
-from pyrite.core.offload import Offload
+from pyrite.core.offload import Workforce
 
 
 class Append(NamedTuple):
@@ -35,18 +35,19 @@ class OpenVolume:
         record: VolumeRecord,
         drives: Sequence[Drive | None],
         capacity_bytes: int,
-        offload: Offload,
-        threads: ThreadPoolExecutor,
+        workforce: Workforce,
     ) -> None:
         self.record = record
         self.drives = list(drives)
         self._capacity_bytes = capacity_bytes
-        self._threads = threads
+        self._workforce = workforce
         self._next = 0
         self.live_bytes = 0
         self.failed: set[int] = {index for index, drive in enumerate(drives) if drive is None}
         self.full = False
-        self._group: GroupCommit[Append] = GroupCommit(self.flush, offload, max_items=256)
+        self._group: GroupCommit[Append] = GroupCommit(
+            self.flush, workforce.lane(f"flush-{record.purpose}"), max_items=256
+        )
 
     @property
     def usable(self) -> bool:
@@ -97,15 +98,8 @@ class OpenVolume:
         good = [
             (index, drive) for index, drive in enumerate(self.drives) if drive is not None and index not in self.failed
         ]
-        jobs = [(index, drive, shard_name(self.record.id, index)) for index, drive in good]
-        errors: list[BaseException] = []
-        if len(jobs) == 1:
-            errors += filter(None, [self._attempt(work, *jobs[0])])
-        else:
-            futures = [self._threads.submit(self._attempt, work, *job) for job in jobs[1:]]
-            errors += filter(None, [self._attempt(work, *jobs[0])])
-            wait(futures)
-            errors += filter(None, [future.result() for future in futures])
+        jobs = [partial(self._attempt, work, index, drive, shard_name(self.record.id, index)) for index, drive in good]
+        errors = [error for error in self._workforce.together(jobs) if error is not None]
         if len(jobs) - len(errors) < self.record.layout.write_quorum:
             space = [error for error in errors if isinstance(error, OutOfSpace)]
             raise (space or errors or [Unavailable("too few drives are left for a write")])[0]

@@ -1,5 +1,6 @@
-"""Owns the choice of layout and drives for a new volume. Pure."""
+"""Owns the choice of layout and drives for a new volume, and of a drive for a shard that moves. Pure."""
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -9,10 +10,11 @@ from pyrite.core.errors import OutOfSpace, Unavailable
 
 
 class Candidate(NamedTuple):
-    """A drive that may take a shard."""
+    """A drive that may take a shard. `domain` is what fails together with it; "" is a domain of its own."""
 
     drive: str
     free_bytes: int
+    domain: str = ""
 
 
 def choose(
@@ -32,7 +34,33 @@ def choose(
     if len(roomy) < least:
         raise OutOfSpace(f"{least} drives with free space are needed for parity {m}, {len(roomy)} have any")
     count = least if purpose == "small" else min(len(roomy), SHARDS_MAX)
-    freest = sorted(roomy, key=lambda candidate: (-candidate.free_bytes, candidate.drive))
-    pool = sorted(candidate.drive for candidate in (roomy if purpose == "small" else freest[:count]))
-    start = turn % len(pool)
-    return Layout(count - m, m), tuple((pool[start:] + pool[:start])[:count])
+    order = sorted(roomy, key=lambda candidate: candidate.drive)
+    start = turn % len(order)
+    order = order[start:] + order[:start]
+    if purpose == "large":
+        order.sort(key=lambda candidate: -candidate.free_bytes)
+    chosen = {candidate.drive for candidate in spread(order, count)}
+    names = sorted(chosen) if purpose == "large" else [one.drive for one in order if one.drive in chosen]
+    first = turn % len(names) if purpose == "large" else 0
+    return Layout(count - m, m), tuple(names[first:] + names[:first])
+
+
+def spread(order: Sequence[Candidate], count: int) -> list[Candidate]:
+    """The first `count` of `order`, taken evenly from as many failure domains as there are."""
+    taken: list[Candidate] = []
+    used: Counter[str] = Counter()
+    left = list(order)
+    while left and len(taken) < count:
+        best = min(left, key=lambda candidate: used[candidate.domain or candidate.drive])  # the first of the least
+        left.remove(best)
+        taken.append(best)
+        used[best.domain or best.drive] += 1
+    return taken
+
+
+def choose_one(candidates: Sequence[Candidate], needed_bytes: int, domains: Sequence[str]) -> str | None:
+    """The drive for a shard of `needed_bytes` beside shards in `domains`: another domain first, then the freest."""
+    used = Counter(domains)
+    roomy = [candidate for candidate in candidates if candidate.free_bytes > needed_bytes]
+    best = min(roomy, key=lambda one: (used[one.domain or one.drive], -one.free_bytes, one.drive), default=None)
+    return best.drive if best is not None else None

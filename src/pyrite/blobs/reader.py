@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.coding import Coders
-from pyrite.blobs.drive import DriveError, DriveState, WouldBlock
+from pyrite.blobs.drive import DriveError, WouldBlock
 from pyrite.blobs.fragment import KIND_DATA, verify
 from pyrite.blobs.layout import HEADER_BYTES, Extent, Layout, Stripe
 from pyrite.blobs.volumes import ReadVolume, Volumes
@@ -48,7 +48,7 @@ class BlobReader:
             return None
         buffer = memoryview(bytearray(HEADER_BYTES + extent.length))
         for drive, name in volume.shards:
-            if drive is None or drive.state is not DriveState.ONLINE:
+            if drive is None or not drive.readable:
                 continue
             try:
                 count = drive.read_into(name, extent.offset, buffer, wait=False)
@@ -77,9 +77,22 @@ class BlobReader:
                 needed = sum(volume.layout.data * (HEADER_BYTES + stripe.payload) for stripe in group)
                 buffer = await self._pool.acquire(needed)
                 try:
-                    yield await self._read_group(extent, volume, group, low, high, memoryview(buffer))
+                    try:
+                        block = await self._read_group(extent, volume, group, low, high, memoryview(buffer))
+                    except Corrupt as error:
+                        volume = await self._moved(extent, volume, error)
+                        block = await self._read_group(extent, volume, group, low, high, memoryview(buffer))
+                    yield block
                 finally:
                     self._pool.release(buffer)
+
+    async def _moved(self, extent: Extent, volume: ReadVolume, error: Corrupt) -> ReadVolume:
+        """The volume as it stands now. Raises `error` when its shards have not moved."""
+        self._volumes.forget(extent.volume)
+        fresh = await self._volumes.find(extent.volume)
+        if fresh.shards == volume.shards:
+            raise error
+        return fresh
 
     async def _read_group(
         self, extent: Extent, volume: ReadVolume, group: list[Stripe], low: int, high: int, buffer: memoryview
@@ -119,22 +132,22 @@ class BlobReader:
                     stored, KIND_DATA, extent.volume, volume.layout.index_of(shard), stripe.shard_offset
                 )
                 payloads[shard] = stored[HEADER_BYTES:] if good else None
-                if count and not good:
+                if count >= 0 and not good:
                     self._report(extent, shard, stripe, "checksum")
         return found
 
     def _read_shard(
         self, volume: ReadVolume, shard: int, offset: int, target: memoryview, extent: Extent, wait: bool
     ) -> int:
-        """Bytes read; 0 when the drive or the file is not there."""
+        """Bytes read; -1 when the drive is not there, or says that it cannot."""
         drive, name = volume.shards[shard]
-        if drive is None or drive.state is not DriveState.ONLINE:
-            return 0
+        if drive is None or not drive.readable:
+            return -1
         try:
             return drive.read_into(name, offset, target, wait)
         except DriveError as error:
             self._on_damage(Damage(extent.volume, shard, offset, str(error)))
-            return 0
+            return -1
 
     def _rebuild(
         self, extent: Extent, volume: ReadVolume, stripe: Stripe, payloads: dict[int, memoryview | None]
@@ -167,7 +180,7 @@ class BlobReader:
         index = volume.layout.index_of(shard)
         if count == len(target) and verify(target, KIND_DATA, extent.volume, index, stripe.shard_offset):
             return target[HEADER_BYTES:]
-        if count:
+        if count >= 0:
             self._report(extent, shard, stripe, "checksum")
         return None
 
@@ -185,7 +198,7 @@ def _shards_needed(volume: ReadVolume, group: list[Stripe], low: int, high: int)
     """The data shards that hold any of the wanted bytes; of copies, the first whose drive is there."""
     layout = volume.layout
     if layout.data == 1:
-        online = [i for i, (drive, _) in enumerate(volume.shards) if drive and drive.state is DriveState.ONLINE]
+        online = [i for i, (drive, _) in enumerate(volume.shards) if drive and drive.readable]
         return online[:1] or [0]
     if len(group) > 1:
         return list(range(layout.data))

@@ -27,6 +27,7 @@ class VolumeRecord(msgspec.Struct, frozen=True, array_like=True):
     generation: int = 1
     degraded: tuple[int, ...] = ()
     live_bytes: int = -1  # bytes of each shard that acknowledged writes took; -1: not known
+    sealed_ms: int = 0
 
 
 class VolumeCatalog(Protocol):

@@ -1,21 +1,21 @@
 """Owns the set of volumes as one worker sees it: the open ones it appends to, the records it reads by."""
 
 import asyncio
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import msgspec
 
-from pyrite.blobs.drive import Drive, DriveError, DriveState
+from pyrite.blobs.drive import Drive, DriveState
+from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent, Layout, default_parity
 from pyrite.blobs.openvolume import OpenVolume
-from pyrite.blobs.placement import Candidate, choose
+from pyrite.blobs.placement import choose
 from pyrite.blobs.volume import Purpose, VolumeCatalog, VolumeRecord, shard_name
-from pyrite.core.clock import HybridClock
+from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.errors import Corrupt, Unavailable
 from pyrite.core.lru import LruMap
-from pyrite.core.offload import Offload, ThreadOffload
+from pyrite.core.offload import ThreadWorkforce, Workforce
 from pyrite.core.units import GIB
 
 VOLUME_SHARD_BYTES = 2 * GIB
@@ -36,12 +36,13 @@ class Volumes:
 
     def __init__(
         self,
-        drives: Mapping[str, Drive],
+        drives: DriveSet,
         catalog: VolumeCatalog,
         clock: HybridClock,
         owner: str,
         parity: int | None = None,
         shard_bytes: int = VOLUME_SHARD_BYTES,
+        workforce: Workforce | None = None,
     ) -> None:
         self._drives = drives
         self._catalog = catalog
@@ -50,15 +51,14 @@ class Volumes:
         self._parity = parity
         self._shard_bytes = shard_bytes
         self._open: dict[Purpose, OpenVolume] = {}
-        self._offloads: dict[Purpose, Offload] = {}
         self._opening = asyncio.Lock()
-        self._threads = ThreadPoolExecutor(max(4, len(drives)), thread_name_prefix="shard")
+        self._workforce = workforce or ThreadWorkforce(max(4, len(drives)))
         self._read: LruMap[int, ReadVolume] = LruMap(RECORDS_KEPT)
 
     @property
     def drives_needed(self) -> int:
         """The fewest drives that must be online for new volumes to keep their parity."""
-        parity = default_parity(len(self._drives)) if self._parity is None else self._parity
+        parity = default_parity(self._drives.members) if self._parity is None else self._parity
         return parity + 1
 
     # ---- writing
@@ -86,7 +86,11 @@ class Volumes:
     async def _create(self, purpose: Purpose) -> OpenVolume:
         for _ in range(len(self._drives) + 1):
             layout, chosen = choose(
-                self._candidates(), len(self._drives), self._parity, purpose, self._clock.next() & 0xFFFF
+                self._drives.candidates(),
+                self._drives.members,
+                self._parity,
+                purpose,
+                self._clock.next() & 0xFFFF,
             )
             record = await self._register(layout, chosen, purpose)
             drives = [self._drives[drive] for drive in chosen]
@@ -96,7 +100,7 @@ class Volumes:
             except Unavailable:
                 continue  # the drive that failed is fenced or full: choose again without it
             self._read.put(record.id, self._resolve(record))
-            return OpenVolume(record, drives, self._shard_bytes, self._offload(purpose), self._threads)
+            return OpenVolume(record, drives, self._shard_bytes, self._workforce)
         raise Unavailable("no drive accepts a new volume")
 
     async def _register(self, layout: Layout, chosen: tuple[str, ...], purpose: Purpose) -> VolumeRecord:
@@ -104,22 +108,6 @@ class Volumes:
             record = VolumeRecord(_FORMAT, self._clock.next(), layout, chosen, purpose, "open", self._owner)
             if await self._catalog.create(record):
                 return record
-
-    def _candidates(self) -> list[Candidate]:
-        found = []
-        for drive in self._drives.values():
-            if drive.state is not DriveState.ONLINE:
-                continue
-            try:
-                found.append(Candidate(drive.id, drive.space().free_bytes))
-            except DriveError:
-                continue
-        return found
-
-    def _offload(self, purpose: Purpose) -> Offload:
-        if purpose not in self._offloads:
-            self._offloads[purpose] = ThreadOffload(1, f"flush-{purpose}")
-        return self._offloads[purpose]
 
     async def note_failures(self, volume: OpenVolume) -> None:
         """Record shards that missed a write, before the write is acknowledged."""
@@ -131,7 +119,17 @@ class Volumes:
 
     async def seal(self, volume: OpenVolume) -> None:
         """Take no more writes: the record gets its final length."""
-        await self._update(volume, state="sealed", length=volume.length, live_bytes=volume.live_bytes)
+        now = stamp_ms(self._clock.next())
+        await self._update(volume, state="sealed", length=volume.length, live_bytes=volume.live_bytes, sealed_ms=now)
+
+    async def seal_unusable(self) -> None:
+        """Seal volumes of which a drive has failed or is leaving, so that their shards can be made again or moved."""
+        async with self._opening:
+            for purpose, volume in list(self._open.items()):
+                if not volume.usable or not all(map(self._drives.takes_data, volume.record.drives)):
+                    del self._open[purpose]
+                    await self.note_failures(volume)
+                    await self.seal(volume)
 
     async def _update(self, volume: OpenVolume, **changes: object) -> None:
         record = msgspec.structs.replace(volume.record, generation=volume.record.generation + 1, **changes)
@@ -165,6 +163,10 @@ class Volumes:
         """Load the record again the next time: its shards may have moved."""
         self._read.pop(volume)
 
+    def forget_all(self) -> None:
+        """Load every record again: drives or shards have moved."""
+        self._read.clear()
+
     def _resolve(self, record: VolumeRecord) -> ReadVolume:
         shards = tuple(
             (self._drives.get(drive), shard_name(record.id, index)) for index, drive in enumerate(record.drives)
@@ -185,11 +187,21 @@ class Volumes:
                 drive.punch(name, extent.offset, span)
         return span
 
+    def unlink(self, files: Sequence[tuple[str, str]]) -> None:
+        """Remove shard files, given by drive and name, where the drive is there. Blocks."""
+        for drive_id, name in files:
+            drive = self._drives.get(drive_id)
+            if drive is not None and drive.state is DriveState.ONLINE:
+                drive.unlink(name)
+
+    @property
+    def workforce(self) -> Workforce:
+        """Where blocking work is done."""
+        return self._workforce
+
     async def close(self) -> None:
         """Seal what is open and end the threads."""
         for volume in self._open.values():
             await self.seal(volume)
         self._open.clear()
-        for offload in self._offloads.values():
-            offload.close()
-        self._threads.shutdown(wait=True)
+        self._workforce.close()

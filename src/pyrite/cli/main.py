@@ -7,13 +7,14 @@ from typing import Annotated
 import typer
 
 from pyrite import __version__
+from pyrite.cli.arguments import AsJson, Drives, store_drives
+from pyrite.cli.drives import app as drives_app
 from pyrite.core.errors import ConfigError, PyriteError
 from pyrite.node.config import (
     Config,
     Environment,
     check_credentials,
     default_workers,
-    expand_drives,
     parse_address,
 )
 
@@ -25,8 +26,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-Drives = Annotated[list[str] | None, typer.Argument(help="Directories, one for each drive; /data{1...4} means four.")]
-AsJson = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+app.add_typer(drives_app, name="drive")
 
 
 @app.command()
@@ -46,6 +46,12 @@ def serve(
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
     access_log: Annotated[Path | None, typer.Option(help="Append one JSON line for each request.")] = None,
+    scrub_period: Annotated[
+        float | None, typer.Option(min=0.001, help="Days within which every byte is verified (14).")
+    ] = None,
+    rebuild_after: Annotated[
+        float | None, typer.Option(min=0, help="Minutes that a drive may be away before it is rebuilt elsewhere (10).")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve S3 from drives. Makes the store if the drives are empty."""
@@ -64,7 +70,7 @@ def serve(
     given = environment.get("PARITY")
     configure(log_level)
     config = Config(
-        drives=_drives(drives, environment),
+        drives=store_drives(drives),
         host=host,
         port=port,
         workers=_number("PYRITE_WORKERS", environment.get("WORKERS"), workers, default_workers()),
@@ -77,6 +83,8 @@ def serve(
         tls_key=key,
         access_log=access_log or _path(environment.get("ACCESS_LOG")),
         log_level=log_level,
+        scrub_period_s=_decimal("SCRUB_PERIOD", environment, scrub_period, 14) * 86_400,
+        rebuild_after_s=_decimal("REBUILD_AFTER", environment, rebuild_after, 10) * 60,
     )
     raise typer.Exit(run(config, announce))
 
@@ -87,7 +95,7 @@ def check(drives: Drives = None, as_json: AsJson = False) -> None:
     from pyrite.cli.reports import print_check
     from pyrite.node.check import check_store
 
-    report = check_store(_drives(drives, Environment()))
+    report = check_store(store_drives(drives))
     print_check(report, as_json)
     raise typer.Exit(0 if report.clean else 1)
 
@@ -98,17 +106,13 @@ def info(drives: Drives = None, as_json: AsJson = False) -> None:
     from pyrite.cli.reports import print_info
     from pyrite.node.info import read_info
 
-    print_info(read_info(_drives(drives, Environment())), as_json)
+    print_info(read_info(store_drives(drives)), as_json)
 
 
 @app.command()
 def version() -> None:
     """Print the version."""
     print(__version__)
-
-
-def _drives(given: list[str] | None, environment: Environment) -> tuple[Path, ...]:
-    return expand_drives(given or (environment.get("DRIVES") or "").split())
 
 
 def _path(text: str | None) -> Path | None:
@@ -123,6 +127,16 @@ def _number(name: str, text: str | None, given: int | None, default: int) -> int
     if not text.isdigit():
         raise ConfigError(f"{name} is not a number: {text!r}")
     return int(text)
+
+
+def _decimal(name: str, environment: Environment, given: float | None, default: float) -> float:
+    text = environment.get(name)
+    if given is not None or text is None:
+        return default if given is None else given
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"PYRITE_{name} is not a number: {text!r}") from None
 
 
 def main() -> None:

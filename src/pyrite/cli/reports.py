@@ -1,9 +1,11 @@
 """Owns how reports are printed: tables for people, JSON for programs."""
 
+from datetime import UTC, datetime
+
 import msgspec
-from rich.console import Console
 from rich.table import Table
 
+from pyrite.cli.arguments import console as wide_console
 from pyrite.core.units import format_size
 from pyrite.node.check import Report
 from pyrite.node.info import Info
@@ -28,7 +30,7 @@ def print_check(report: Report, as_json: bool) -> None:
     ]
     for name, value in rows:
         table.add_row(name, value)
-    console = Console(soft_wrap=True)
+    console = wide_console()
     console.print(table)
     for note in report.notes:
         console.print(f"note: {note}", markup=False)
@@ -42,11 +44,16 @@ def print_info(info: Info, as_json: bool) -> None:
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(info)).decode())
         return
-    console = Console(soft_wrap=True)
+    console = wide_console()
     console.print(f"store {info.store}", markup=False)
     console.print(f"{info.buckets} buckets, {info.objects} objects, {format_size(info.object_bytes)}", markup=False)
     volumes = ", ".join(f"{count} {name}" for name, count in sorted(info.volumes.items())) or "none"
-    console.print(f"volumes: {volumes}; {info.degraded_volumes} wait for repair", markup=False)
+    console.print(f"volumes: {volumes}; {info.waiting_for_repair} wait for repair", markup=False)
+    if info.lost_stripes:
+        console.print(f"{info.lost_stripes} stripes cannot be read; pyrite check names their objects", markup=False)
+    if info.oldest_unverified_ms:
+        oldest = datetime.fromtimestamp(info.oldest_unverified_ms / 1000, UTC).isoformat(" ", "seconds")
+        console.print(f"every byte was written or verified since {oldest}", markup=False)
     console.print(f"durability: {info.durability}", markup=False)
     table = Table("drive", "path", "state", "free", "total", "metadata", box=None)
     for drive in info.drives:

@@ -36,6 +36,10 @@ class LruMap(Generic[K, V]):
         """Remove `key` and return its value, or None; `on_evict` is not called."""
         return self._entries.pop(key, None)
 
+    def clear(self) -> None:
+        """Forget everything; `on_evict` is not called."""
+        self._entries.clear()
+
     def values(self) -> list[V]:
         """All values, oldest first."""
         return list(self._entries.values())

@@ -15,8 +15,13 @@ GARBAGE = b"g"  # stamp, nonce                            -> GarbageRecord
 USAGE = b"n"  # bucket id, kind                           -> counter
 VOLUMES = b"V"  # volume id                               -> VolumeRecord
 VOLUME_FREED = b"F"  # volume id                          -> counter of freed bytes
+REPAIRS = b"R"  # volume id                                -> RepairRecord
+SCRUBBED = b"C"  # volume id                               -> counter: when it was last verified, in ms
 DRIVES = b"D"  # drive id                                 -> DriveRecord
 STORE = b"S"  # name                                      -> StoreRecord
+
+PLACEMENT = STORE + b"placement"
+"""A counter that grows when a shard or a drive has moved: processes then load what they know of them again."""
 
 USAGE_OBJECTS = b"o"
 USAGE_BYTES = b"s"

@@ -42,6 +42,8 @@ class Config(msgspec.Struct, frozen=True):
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
     volume_shard_bytes: int = 2048 * MIB
+    scrub_period_s: float = 14 * 86_400.0
+    rebuild_after_s: float = 600.0
 
 
 class Environment:

@@ -6,6 +6,7 @@ A drive is never written to unless its identity says that it belongs here, or th
 import contextlib
 import fcntl
 import os
+import shutil
 import time
 from collections import Counter
 from pathlib import Path
@@ -89,6 +90,26 @@ def _inspect(path: Path) -> FoundDrive:
     return FoundDrive(path, DriveState.ONLINE, identity)
 
 
+def is_drive(path: Path, store: str, drive: str) -> bool:
+    """Whether `path` is this very drive of this store."""
+    try:
+        found = _inspect(path)
+    except ConfigError:
+        return False
+    return found.identity is not None and (found.identity.store, found.identity.drive) == (store, drive)
+
+
+def state_of(path: Path, store: str, drive: str) -> DriveState:
+    """What stands at the place of a drive: the drive itself (ONLINE), nothing, a blank or a foreign one."""
+    try:
+        found = _inspect(path)
+    except ConfigError:
+        return DriveState.FOREIGN
+    if found.identity is None:
+        return found.state
+    return DriveState.ONLINE if is_drive(path, store, drive) else DriveState.FOREIGN
+
+
 def _inspect_without_identity(path: Path) -> FoundDrive:
     try:
         entries = [name for name in os.listdir(path) if name not in _IGNORED]
@@ -106,6 +127,15 @@ def format_drive(path: Path, store: str, entropy: Entropy) -> Identity:
     (path / "volumes").mkdir(exist_ok=True)
     write_durably(path / IDENTITY, msgspec.json.encode(identity))
     return identity
+
+
+def erase_drive(path: Path) -> None:
+    """Make a drive that has left its store a blank directory again. Its identity goes first."""
+    (path / IDENTITY).unlink()
+    for name in (MIRRORS, CREDENTIALS):
+        (path / name).unlink(missing_ok=True)
+    for name in (METADATA, METADATA + ".new", "volumes"):
+        shutil.rmtree(path / name, ignore_errors=True)
 
 
 def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
@@ -144,12 +174,20 @@ class DriveLocks:
 
     def __init__(self, paths: list[Path]) -> None:
         self._descriptors: list[int] = []
-        for path in paths:
-            descriptor = os.open(path / IDENTITY, os.O_RDONLY | os.O_CLOEXEC)
-            self._descriptors.append(descriptor)
-            if not _lock(descriptor):
-                self.release()
-                raise ConfigError(f"{path} is in use by another Pyrite process")
+        try:
+            for path in paths:
+                self.add(path)
+        except BaseException:
+            self.release()
+            raise
+
+    def add(self, path: Path) -> None:
+        """Hold one more drive. Raises ConfigError when another server has it."""
+        descriptor = os.open(path / IDENTITY, os.O_RDONLY | os.O_CLOEXEC)
+        if not _lock(descriptor):
+            os.close(descriptor)
+            raise ConfigError(f"{path} is in use by another Pyrite process")
+        self._descriptors.append(descriptor)
 
     def release(self) -> None:
         """Let go."""

@@ -11,6 +11,8 @@ from pyrite.core.entropy import SystemEntropy
 from pyrite.node.offline import OfflineStore, with_store
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.repairs import RepairQueue
+from pyrite.services.scrub import oldest_unverified_ms
 
 
 class DriveInfo(msgspec.Struct):
@@ -25,7 +27,10 @@ class DriveInfo(msgspec.Struct):
 
 
 class Info(msgspec.Struct):
-    """A store. Sizes in bytes; `volumes` counts them by layout."""
+    """A store. Sizes in bytes; `volumes` counts them by layout.
+
+    `oldest_unverified_ms` is when the bytes were written or verified that were not verified for longest; 0: none.
+    """
 
     store: str
     drives: list[DriveInfo]
@@ -34,6 +39,9 @@ class Info(msgspec.Struct):
     object_bytes: int
     volumes: dict[str, int]
     degraded_volumes: int
+    waiting_for_repair: int
+    lost_stripes: int
+    oldest_unverified_ms: int
     durability: str
 
 
@@ -62,6 +70,7 @@ async def _read(store: OfflineStore) -> Info:
     for record in await MetadataCatalog(store.engine).all():
         volumes[record.layout.name] = volumes.get(record.layout.name, 0) + 1
         degraded += bool(record.degraded)
+    queue = await RepairQueue(store.engine).all()
     return Info(
         store.record.id,
         drives,
@@ -70,5 +79,8 @@ async def _read(store: OfflineStore) -> Info:
         sum(usage.size_bytes for usage in usages),
         volumes,
         degraded,
+        len(queue),
+        sum(queued.record.lost_stripes for queued in queue),
+        await oldest_unverified_ms(store.engine) or 0,
         "acknowledged writes are on stable storage (fsync of data and metadata)",
     )

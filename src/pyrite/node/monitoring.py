@@ -15,13 +15,14 @@ from pyrite.http.hosting import Request
 from pyrite.http.response import Response
 from pyrite.s3.app import Observer, S3App
 from pyrite.s3.request import S3Request
+from pyrite.services.scrub import oldest_unverified_ms
 from pyrite.telemetry.access import AccessLog, AccessRecord
 from pyrite.telemetry.metrics import CONTENT_TYPE, StoreGauges, expose
 from pyrite.telemetry.requests import RequestCounter
 from pyrite.telemetry.status import ProcessStatus, StatusBoard
 
 if TYPE_CHECKING:
-    from pyrite.node.worker import StoreProcess
+    from pyrite.node.storeprocess import StoreProcess
 
 LIVE = frozenset((b"/health", b"/health/live", b"/minio/health/live"))
 READY = frozenset((b"/health/ready", b"/minio/health/ready", b"/minio/health/cluster", b"/minio/health/cluster/read"))
@@ -88,6 +89,13 @@ class Monitor(Observer):
                 continue
             rows.append(("pyrite_drive_total_bytes", "Size of the drive", labels, space.total_bytes))
             rows.append(("pyrite_drive_free_bytes", "Bytes that may still be written", labels, space.free_bytes))
+        waiting = await self._store.repairs.all()
+        rows.append(("pyrite_volumes_waiting_for_repair", "Volumes in the repair queue", {}, len(waiting)))
+        lost = sum(queued.record.lost_stripes for queued in waiting)
+        rows.append(("pyrite_lost_stripes", "Stripes that could not be made again", {}, lost))
+        oldest = await oldest_unverified_ms(self._store.engine)
+        age_s = (self._store.clock.now_ms() - oldest) / 1000 if oldest is not None else 0
+        rows.append(("pyrite_oldest_unverified_seconds", "Age of the oldest byte that scrub has not seen", {}, age_s))
         for bucket in await self._store.buckets.list("", "", 1000):
             usage = await self._store.buckets.usage(bucket.id)
             labels = {"bucket": bucket.name}
@@ -158,7 +166,7 @@ class Monitor(Observer):
                 store.slot,
                 store.opened_pid,
                 store.clock.now_ms(),
-                store.readers.oldest_ms(),
+                store.under_way.oldest_ms(),
                 self.connections(),
                 self._counter.operations,
                 {drive.id: drive.state.value for drive in store.drives.values()},

@@ -1,6 +1,7 @@
 """Owns bringing a store up before any worker runs: formatting, locking, mirrors, sealing what a crash left open."""
 
 import asyncio
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -62,7 +63,10 @@ def open_store(config: Config) -> tuple[Opened, DriveLocks]:
         raise ConfigError("none of the drives can be used")
     locks = DriveLocks([drive.path for drive in usable])
     try:
-        return _bring_up(config, found, usable), locks
+        opened = _bring_up(config, found, usable)
+        for path in set(opened.online) - {drive.path for drive in usable}:
+            locks.add(path)  # added while the store ran: known from its record, not from the command line
+        return opened, locks
     except BaseException:
         locks.release()
         raise
@@ -81,7 +85,7 @@ def _format(config: Config, found: list[FoundDrive], entropy: Entropy) -> list[F
 def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive]) -> Opened:
     paths = [drive.path for drive in usable]
     mirror_set = _arrange(usable, paths)
-    engine = open_engine(mirror_set, {_id(drive): drive.path for drive in usable}, paths)
+    engine = open_engine(mirror_set, {_id(drive): drive.path for drive in usable}, lambda: paths)
     try:
         store, drives = asyncio.run(_load(engine, usable))
     finally:
@@ -115,8 +119,9 @@ async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, 
     here = {_id(drive): drive.path for drive in usable}
     drives = []
     for record in await load_drives(engine):
-        path = here.get(record.id)
-        drives.append(OpenDrive(record.id, path, DriveState.ONLINE if path else DriveState.MISSING))
+        path = here.get(record.id) or Path(record.path)
+        state = identities.state_of(path, store.id, record.id)
+        drives.append(OpenDrive(record.id, path if state is DriveState.ONLINE else None, state))
     opened = make_drives(tuple(drives))
     await seal_left_open(MetadataCatalog(engine), opened, None)
     return store, drives
@@ -137,18 +142,18 @@ def _notes(found: list[FoundDrive], drives: list[OpenDrive]) -> list[str]:
             notes.append(f"{drive.path} is empty and does not belong to the store; it is not used")
         elif drive.state is DriveState.MISSING:
             notes.append(f"{drive.path} is missing")
-    missing = [drive.id for drive in drives if drive.state is DriveState.MISSING]
+    missing = [drive.id for drive in drives if drive.state is not DriveState.ONLINE]
     if missing:
         notes.append(f"{len(missing)} of {len(drives)} drives are missing: {', '.join(missing)}")
     return notes
 
 
-def open_engine(mirror_set: MirrorSet, places: dict[str, Path], online: list[Path]) -> LmdbEngine:
-    """The metadata engine on the mirrors of `mirror_set`."""
+def open_engine(mirror_set: MirrorSet, places: Mapping[str, Path], online: Callable[[], list[Path]]) -> LmdbEngine:
+    """The metadata engine on the mirrors of `mirror_set`; changes of the set are announced on what is `online`."""
     opened = [Mirror(name, LmdbEnvironment(places[name] / METADATA)) for name in mirror_set.members if name in places]
     if not opened:
         raise Unavailable("no drive with metadata is present")
-    return LmdbEngine(opened, mirror_set.epoch, lambda changed: identities.announce_on(online, changed))
+    return LmdbEngine(opened, mirror_set.epoch, lambda changed: identities.announce_on(online(), changed))
 
 
 def make_drives(drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
@@ -162,19 +167,25 @@ def make_drives(drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
     return made
 
 
-async def seal_left_open(catalog: MetadataCatalog, drives: dict[str, Drive], owner: str | None) -> int:
+async def seal_left_open(catalog: MetadataCatalog, drives: Mapping[str, Drive], owner: str | None) -> int:
     """Seal the volumes that `owner` (None: anybody) left open when it died; how many there were."""
     sealed = 0
     for record in await catalog.all():
         if record.state == "open" and owner in (None, record.owner):
             length = max((_shard_size(drives, record, index) for index in range(record.layout.width)), default=0)
-            changed = msgspec.structs.replace(record, state="sealed", length=length, generation=record.generation + 1)
+            changed = msgspec.structs.replace(
+                record,
+                state="sealed",
+                length=length,
+                generation=record.generation + 1,
+                sealed_ms=SystemClock().now_ms(),
+            )
             await catalog.update(changed)
             sealed += 1
     return sealed
 
 
-def _shard_size(drives: dict[str, Drive], record: VolumeRecord, index: int) -> int:
+def _shard_size(drives: Mapping[str, Drive], record: VolumeRecord, index: int) -> int:
     drive = drives.get(record.drives[index])
     if drive is None or drive.state is not DriveState.ONLINE:
         return 0

@@ -1,14 +1,19 @@
 """Owns the records of the store itself and of its drives."""
 
+from typing import Literal
+
 import msgspec
 
 from pyrite.core.clock import Clock
 from pyrite.core.entropy import Entropy
-from pyrite.metadata.keyspaces import DRIVES, STORE
-from pyrite.metadata.kv import ABSENT, Batch, Engine, after_prefix
+from pyrite.metadata.keyspaces import DRIVES, PLACEMENT, STORE
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
 from pyrite.s3.service import Owner
 
+Role = Literal["active", "draining", "lost"]
+
 _FORMAT = 1
+_ATTEMPTS = 16
 _STORE_KEY = STORE + b"store"
 
 
@@ -28,12 +33,22 @@ class StoreRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class DriveRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A drive that belongs to the store; `path` is where it was last seen."""
+    """A drive that belongs to the store; `path` is where it was last seen.
+
+    `role`: "active"; "draining" (its shards move away); "lost" (they are made again elsewhere; it will not come
+    back). A lost drive leaves the store once nothing stands on it, a draining one when it is removed. `domain` is
+    what fails together with it. `successor` is the drive that replaces it. `suspect_ms` is when it failed a write:
+    everything on it is verified before that is forgotten.
+    """
 
     format: int
     id: str
     path: str
     joined_ms: int
+    role: Role = "active"
+    domain: str = ""
+    successor: str = ""
+    suspect_ms: int = 0
 
 
 async def create_store(
@@ -62,3 +77,44 @@ async def load_drives(engine: Engine) -> list[DriveRecord]:
     """The drives that belong to the store."""
     rows = await engine.scan(DRIVES, after_prefix(DRIVES), 100_000)
     return [msgspec.msgpack.decode(row.value, type=DriveRecord) for row in rows]
+
+
+def drive_key(drive_id: str) -> bytes:
+    """The key of a drive's record."""
+    return DRIVES + drive_id.encode()
+
+
+async def add_drive(engine: Engine, record: DriveRecord) -> None:
+    """Record a new drive."""
+    batch = Batch()
+    batch.expect(drive_key(record.id), ABSENT)
+    batch.put(drive_key(record.id), msgspec.msgpack.encode(record))
+    batch.add(PLACEMENT, 1)
+    await engine.commit(batch)
+
+
+async def change_drive(engine: Engine, drive_id: str, **changes: object) -> bool:
+    """Change a drive's record; False when there is none."""
+    for _ in range(_ATTEMPTS):
+        entry = await engine.get(drive_key(drive_id))
+        if entry is None:
+            return False
+        record = msgspec.msgpack.decode(entry.value, type=DriveRecord)
+        batch = Batch()
+        batch.expect(drive_key(drive_id), entry.version)
+        batch.put(drive_key(drive_id), msgspec.msgpack.encode(msgspec.structs.replace(record, **changes)))
+        batch.add(PLACEMENT, 1)
+        try:
+            await engine.commit(batch)
+        except Conflict:
+            continue
+        return True
+    return False
+
+
+async def drop_drive(engine: Engine, drive_id: str) -> None:
+    """Forget a drive."""
+    batch = Batch()
+    batch.delete(drive_key(drive_id))
+    batch.add(PLACEMENT, 1)
+    await engine.commit(batch)

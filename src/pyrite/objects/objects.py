@@ -21,6 +21,7 @@ from pyrite.objects.ingest import Check, Hasher, Received, Source, receive
 from pyrite.objects.naming import Found, Naming, blob_id, check_key, garbage_of
 from pyrite.objects.reading import Reading
 from pyrite.objects.records import FORMAT, Attributes, Checksum, ObjectRecord
+from pyrite.objects.underway import UnderWay
 
 
 class Given(NamedTuple):
@@ -104,11 +105,14 @@ async def freed_unless_named(blobs: BlobStore, extents: Sequence[Extent]) -> Asy
 class Objects:
     """Objects of all buckets, one at a time."""
 
-    def __init__(self, naming: Naming, blobs: BlobStore, reading: Reading, clock: HybridClock) -> None:
+    def __init__(
+        self, naming: Naming, blobs: BlobStore, reading: Reading, clock: HybridClock, under_way: UnderWay
+    ) -> None:
         self._naming = naming
         self._blobs = blobs
         self._reading = reading
         self._clock = clock
+        self._under_way = under_way
 
     async def find(self, bucket: Bucket, key: bytes) -> ObjectRecord:
         """The current object of `key`. Raises NoSuchKey."""
@@ -120,17 +124,28 @@ class Objects:
     async def put(self, bucket: Bucket, key: bytes, source: Source, put: Put) -> ObjectRecord:
         """Store `source` as the object of `key`. Raises what `put.check` and the conditions raise."""
         check_key(key)
-        taken = await receive(self._blobs, source, put.hashers, put.check)
-        if isinstance(taken, Received):
-            return await self.put_small(bucket, key, taken, put.given)
-        record = self._record(taken.extents, taken.size_bytes, taken.digests, put.given)
-        async with freed_unless_named(self._blobs, taken.extents):
-            await self._naming.put(bucket, key, record, put.given.conditions)
-        return record
+        token = self._under_way.enter()
+        try:
+            taken = await receive(self._blobs, source, put.hashers, put.check)
+            if isinstance(taken, Received):
+                return await self._put_small(bucket, key, taken, put.given)
+            record = self._record(taken.extents, taken.size_bytes, taken.digests, put.given)
+            async with freed_unless_named(self._blobs, taken.extents):
+                await self._naming.put(bucket, key, record, put.given.conditions)
+            return record
+        finally:
+            self._under_way.leave(token)
 
     async def put_small(self, bucket: Bucket, key: bytes, body: Received, given: Given) -> ObjectRecord:
         """Store a small body and name it, in one commit. Raises what the conditions raise."""
         check_key(key)
+        token = self._under_way.enter()
+        try:
+            return await self._put_small(bucket, key, body, given)
+        finally:
+            self._under_way.leave(token)
+
+    async def _put_small(self, bucket: Bucket, key: bytes, body: Received, given: Given) -> ObjectRecord:
         if not body.data:
             record = self._record((), 0, body.digests, given)
             await self._naming.put(bucket, key, record, given.conditions)

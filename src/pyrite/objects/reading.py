@@ -1,38 +1,16 @@
-"""Owns the bytes of objects on their way out: which parts and extents hold a range, and holding off the reaper."""
+"""Owns the bytes of objects on their way out: which parts and extents hold a range."""
 
 from bisect import bisect_right
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
 from pyrite.blobs.store import BlobStore
-from pyrite.core.clock import Clock
 from pyrite.core.errors import Corrupt
 from pyrite.metadata.kv import Engine
 from pyrite.objects import keys
 from pyrite.objects.errors import NoSuchPart
 from pyrite.objects.records import ObjectRecord, PartPage, PartRecord, decode_page
-
-
-class Readers:
-    """The reads under way in this process, by when they began; garbage younger than the oldest is not freed."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._starts: dict[object, int] = {}
-
-    def enter(self) -> object:
-        """Note a read that begins; give the token to `leave`."""
-        token = object()
-        self._starts[token] = self._clock.now_ms()
-        return token
-
-    def leave(self, token: object) -> None:
-        """The read has ended."""
-        self._starts.pop(token, None)
-
-    def oldest_ms(self) -> int:
-        """When the oldest read under way began; now when there is none."""
-        return min(self._starts.values(), default=self._clock.now_ms())
+from pyrite.objects.underway import UnderWay
 
 
 class PartRange(NamedTuple):
@@ -45,10 +23,10 @@ class PartRange(NamedTuple):
 class Reading:
     """Reads the bytes of objects."""
 
-    def __init__(self, engine: Engine, blobs: BlobStore, readers: Readers) -> None:
+    def __init__(self, engine: Engine, blobs: BlobStore, under_way: UnderWay) -> None:
         self._engine = engine
         self._blobs = blobs
-        self._readers = readers
+        self._under_way = under_way
 
     def now(self, record: ObjectRecord, start: int, stop: int) -> memoryview | None:
         """Bytes start..stop of a small object if they are at hand, else None."""
@@ -56,7 +34,7 @@ class Reading:
 
     async def stream(self, record: ObjectRecord, start: int, stop: int) -> AsyncIterator[list[memoryview]]:
         """Bytes start..stop in blocks; the views of a block last until the next one. Raises Corrupt."""
-        token = self._readers.enter()
+        token = self._under_way.enter()
         try:
             if not record.upload:
                 async for block in self._blobs.read(record.extents, start, stop):
@@ -69,7 +47,7 @@ class Reading:
                 async for block in self._blobs.read(item.part.extents, low, high):
                     yield block
         finally:
-            self._readers.leave(token)
+            self._under_way.leave(token)
 
     async def part(self, record: ObjectRecord, number: int) -> PartRange:
         """The part called `number` of a multipart object. Raises NoSuchPart."""

@@ -110,7 +110,7 @@ class GarbageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Something that lost its name: the reaper frees it when no reader can hold it any more.
 
     One of: a blob (`extents`), the pages of a completed upload (`upload` and `page_count`), the parts of an
-    upload (`upload` alone), or everything under a bucket's id (`bucket`).
+    upload (`upload` alone), everything under a bucket's id (`bucket`), or shard files (`files`: drive and name).
     """
 
     format: int
@@ -118,6 +118,7 @@ class GarbageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     upload: bytes = b""
     page_count: int = 0
     bucket: int = 0
+    files: tuple[tuple[str, str], ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -18,7 +18,7 @@ from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import ConditionalConflict, NoSuchUpload
-from pyrite.objects.ingest import Check, Hasher, Source, ingest
+from pyrite.objects.ingest import Check, Hasher, Source, Stored, ingest
 from pyrite.objects.naming import Naming, check_key
 from pyrite.objects.objects import freed_unless_named
 from pyrite.objects.records import (
@@ -34,6 +34,7 @@ from pyrite.objects.records import (
     decode_upload,
     encode,
 )
+from pyrite.objects.underway import UnderWay
 
 OBJECT_MAX_BYTES = 50 * TIB
 PARTS_MAX = 10_000
@@ -62,12 +63,21 @@ class Completion(NamedTuple):
 class Uploads:
     """The multipart uploads of all buckets."""
 
-    def __init__(self, engine: Engine, naming: Naming, blobs: BlobStore, clock: HybridClock, entropy: Entropy) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        naming: Naming,
+        blobs: BlobStore,
+        clock: HybridClock,
+        entropy: Entropy,
+        under_way: UnderWay,
+    ) -> None:
         self._engine = engine
         self._naming = naming
         self._blobs = blobs
         self._clock = clock
         self._entropy = entropy
+        self._under_way = under_way
 
     async def create(
         self, bucket: Bucket, key: bytes, attributes: Attributes, owner: str, algorithm: str, kind: ChecksumType | str
@@ -103,7 +113,15 @@ class Uploads:
         checksum: str,
     ) -> PartRecord:
         """Store a part; a part of the same number is replaced. Raises NoSuchUpload when the upload ends first."""
-        stored = await ingest(self._blobs, source, hashers, check)
+        token = self._under_way.enter()
+        try:
+            return await self._put_part(
+                bucket, upload, number, await ingest(self._blobs, source, hashers, check), checksum
+            )
+        finally:
+            self._under_way.leave(token)
+
+    async def _put_part(self, bucket: Bucket, upload: Upload, number: int, stored: Stored, checksum: str) -> PartRecord:
         record = PartRecord(
             FORMAT,
             number,

@@ -16,6 +16,13 @@ def volume_key(volume: int) -> bytes:
     return VOLUMES + number(volume)
 
 
+def change_volume(batch: Batch, record: VolumeRecord, version: int, **changes: object) -> None:
+    """Have `batch` store `record`, which stands under `version`, with `changes` and the next generation."""
+    changed = msgspec.structs.replace(record, generation=record.generation + 1, **changes)
+    batch.expect(volume_key(record.id), version)
+    batch.put(volume_key(record.id), _encode(changed))
+
+
 class MetadataCatalog:
     """Volume records in the key-value store."""
 
@@ -43,6 +50,11 @@ class MetadataCatalog:
             found += [decode_volume(row.value) for row in rows]
             start = rows[-1].key + b"\0"
         return found
+
+    async def entry(self, volume: int) -> tuple[VolumeRecord, int] | None:
+        """The record of `volume` and the version under which it is stored, or None."""
+        entry = await self._engine.get(volume_key(volume))
+        return None if entry is None else (decode_volume(entry.value), entry.version)
 
     async def _write(self, record: VolumeRecord, expected: int) -> bool:
         batch = Batch()

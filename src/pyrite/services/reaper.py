@@ -32,27 +32,27 @@ class Reaped(NamedTuple):
 
 
 class Reaper:
-    """Frees garbage. `oldest_read_ms` tells when the oldest read under way on this store began."""
+    """Frees garbage. `oldest_under_way_ms` tells when the oldest read or write under way began."""
 
     def __init__(
         self,
         engine: Engine,
         blobs: BlobStore,
         clock: Clock,
-        oldest_read_ms: Callable[[], int],
+        oldest_under_way_ms: Callable[[], int],
         on_error: Callable[[PyriteError], None],
         grace_ms: int = GRACE_MS,
     ) -> None:
         self._engine = engine
         self._blobs = blobs
         self._clock = clock
-        self._oldest_read_ms = oldest_read_ms
+        self._oldest_under_way_ms = oldest_under_way_ms
         self._on_error = on_error
         self._grace_ms = grace_ms
 
     async def step(self) -> Reaped:
         """Free a bounded number of garbage records that are old enough."""
-        horizon = min(self._clock.now_ms(), self._oldest_read_ms()) - self._grace_ms
+        horizon = min(self._clock.now_ms(), self._oldest_under_way_ms()) - self._grace_ms
         rows = await self._engine.scan(GARBAGE, after_prefix(GARBAGE), _STEP_ROWS)
         ripe = [row for row in rows if stamp_ms(int.from_bytes(row.key[1:9], "big")) <= horizon]
         done = 0
@@ -75,6 +75,10 @@ class Reaper:
         batch.expect(row.key, row.version)
         if garbage.bucket:
             await self._free_bucket(batch, row, garbage.bucket)
+        elif garbage.files:
+            batch.delete(row.key)
+            self._blobs.unlink(garbage.files)
+            await self._engine.commit(batch)
         elif garbage.upload and not garbage.page_count:
             await self._free_parts(batch, row, garbage.upload)
         else:

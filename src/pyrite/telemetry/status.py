@@ -10,12 +10,12 @@ from pyrite.telemetry.requests import OperationStats
 
 
 class ProcessStatus(msgspec.Struct, array_like=True):
-    """One process at one moment. `oldest_read_ms` is when its oldest read under way began."""
+    """One process at one moment. `oldest_under_way_ms` is when its oldest read or write under way began."""
 
     slot: str
     pid: int
     written_ms: int
-    oldest_read_ms: int
+    oldest_under_way_ms: int
     connections: int
     operations: dict[str, OperationStats]
     drives: dict[str, str]

@@ -1,0 +1,69 @@
+"""Owns the drives of a store as one process holds them: which there are, and which take new data."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+from pyrite.blobs.drive import Drive, DriveError, DriveState
+from pyrite.blobs.placement import Candidate
+
+
+class DriveSet(Mapping[str, Drive]):
+    """Drives by id. They come and go while the process runs; who holds the set sees it."""
+
+    def __init__(self, drives: Mapping[str, Drive]) -> None:
+        self._drives = dict(drives)
+        self._closed: set[str] = set()
+        self._domains: dict[str, str] = {}
+
+    def __getitem__(self, drive_id: str) -> Drive:
+        return self._drives[drive_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._drives)
+
+    def __len__(self) -> int:
+        return len(self._drives)
+
+    @property
+    def members(self) -> int:
+        """How many drives take part: those that are leaving do not count."""
+        return len(self._drives) - len(self._closed & self._drives.keys())
+
+    def put(self, drive: Drive) -> None:
+        """Add a drive, or take another object for one that is there."""
+        self._drives[drive.id] = drive
+
+    def drop(self, drive_id: str) -> None:
+        """Forget a drive that does not belong to the store any more."""
+        drive = self._drives.pop(drive_id, None)
+        if drive is not None:
+            drive.close()
+        self._closed.discard(drive_id)
+
+    def describe(self, drive_id: str, takes_data: bool, domain: str = "") -> None:
+        """Whether new data may go to a drive, and its failure domain ("": a domain of its own)."""
+        if takes_data:
+            self._closed.discard(drive_id)
+        else:
+            self._closed.add(drive_id)
+        self._domains[drive_id] = domain
+
+    def takes_data(self, drive_id: str) -> bool:
+        """Whether new data may go to the drive: it is online and not leaving."""
+        drive = self._drives.get(drive_id)
+        return drive is not None and drive.state is DriveState.ONLINE and drive_id not in self._closed
+
+    def domain(self, drive_id: str) -> str:
+        """The failure domain of a drive; its own id where it has no label."""
+        return self._domains.get(drive_id) or drive_id
+
+    def candidates(self, but: Sequence[str] = ()) -> list[Candidate]:
+        """The drives that new data may go to, except for those in `but`."""
+        found = []
+        for drive_id, drive in self._drives.items():
+            if drive_id in but or not self.takes_data(drive_id):
+                continue
+            try:
+                found.append(Candidate(drive_id, drive.space().free_bytes, self.domain(drive_id)))
+            except DriveError:
+                continue
+        return found

@@ -1,0 +1,154 @@
+"""Owns the background work of a server: builds the services of one store and runs their steps for ever."""
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable
+
+import structlog
+
+from pyrite.blobs.drive import DriveState
+from pyrite.blobs.mending import Mender
+from pyrite.core.entropy import SystemEntropy
+from pyrite.core.errors import PyriteError
+from pyrite.node.config import Config
+from pyrite.node.monitoring import Monitor
+from pyrite.node.registry import change_drive, drop_drive
+from pyrite.node.storeprocess import StoreProcess
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.exposure import Exposure
+from pyrite.services.reaper import Reaper
+from pyrite.services.repair import Repaired, Repairer
+from pyrite.services.scrub import Scrubber
+from pyrite.services.upkeep import Upkeep, use_of
+from pyrite.telemetry.status import StatusBoard
+
+_PAUSE_S = 1.0
+_FAILED_PAUSE_S = 5.0
+
+
+class Background:
+    """Everything that a store does by itself."""
+
+    def __init__(self, store: StoreProcess, board: StatusBoard, monitor: Monitor, config: Config) -> None:
+        self._store = store
+        self._board = board
+        self._log = structlog.get_logger(component="background")
+        clock = store.clock
+        lane = store.volumes.workforce.lane("mending")
+        mender = Mender(store.drives, store.volumes.workforce)
+        self.exposure = Exposure(store.drives, clock.now_ms, int(config.rebuild_after_s * 1000))
+        self.reaper = Reaper(store.engine, store.blobs, clock, self._oldest_ms, monitor.on_reap_error)
+        self.repairer = Repairer(
+            store.engine,
+            store.drives,
+            mender,
+            self.exposure,
+            store.under_way,
+            self._oldest_ms,
+            store.hybrid,
+            SystemEntropy(),
+            clock.now_ms,
+            lane,
+            self._on_repaired,
+            self._on_error,
+        )
+        self.scrubber = Scrubber(
+            store.engine,
+            mender,
+            self.repairer.queue,
+            store.under_way,
+            clock.now_ms,
+            clock.monotonic_s,
+            lane,
+            config.scrub_period_s,
+        )
+        self.upkeep = Upkeep(
+            MetadataCatalog(store.engine), self.repairer.queue, store.drives, self.exposure, clock.now_ms
+        )
+
+    def _oldest_ms(self) -> int:
+        """When the oldest read or write of all processes began."""
+        others = [status.oldest_under_way_ms for status in self._board.read()]
+        return min([self._store.under_way.oldest_ms(), *others])
+
+    async def run(self) -> None:
+        """Step after step of every service, until cancelled."""
+        steps = (self._reap, self._mind_drives, self._repair, self._scrub)
+        async with asyncio.TaskGroup() as group:
+            for step in steps:
+                group.create_task(self._for_ever(step))
+
+    async def _for_ever(self, step: Callable[[], Awaitable[bool]]) -> None:
+        while True:
+            pause = _PAUSE_S
+            try:
+                if await step():
+                    pause = 0
+            except PyriteError as error:
+                self._on_error(error)
+                pause = _FAILED_PAUSE_S
+            await asyncio.sleep(pause)
+
+    async def _reap(self) -> bool:
+        return (await self.reaper.step()).more
+
+    async def _mind_drives(self) -> bool:
+        store = self._store
+        await store.membership.follow()
+        records = store.membership.records
+        leaving = {record.id: record.successor for record in records.values() if record.role != "active"}
+        self.exposure.leave(leaving, [record.id for record in records.values() if record.role == "lost"])
+        await self._note_suspects()
+        await self.upkeep.step()
+        await self._let_go()
+        return False
+
+    async def _note_suspects(self) -> None:
+        """Remember drives that failed a write, and have everything on those that are back verified."""
+        fenced = {drive for status in self._board.read() for drive, state in status.drives.items() if state == "fenced"}
+        for record in self._store.membership.records.values():
+            if record.id in fenced and not record.suspect_ms:
+                await change_drive(self._store.engine, record.id, suspect_ms=self._store.clock.now_ms())
+            elif record.suspect_ms and record.id not in fenced:
+                drive = self._store.drives.get(record.id)
+                if drive is not None and drive.state is DriveState.ONLINE:
+                    await self.upkeep.verify_drive(record.id)
+                    await change_drive(self._store.engine, record.id, suspect_ms=0)
+
+    async def _let_go(self) -> None:
+        """Forget lost drives on which nothing stands any more."""
+        lost = [record.id for record in self._store.membership.records.values() if record.role == "lost"]
+        if not lost:
+            return
+        uses = use_of(await MetadataCatalog(self._store.engine).all())
+        for drive_id in lost:
+            if drive_id not in uses:
+                self._log.info("drive_let_go", drive=drive_id)
+                await drop_drive(self._store.engine, drive_id)
+
+    async def _repair(self) -> bool:
+        return await self.repairer.step()
+
+    async def _scrub(self) -> bool:
+        return (await self.scrubber.step()).volumes > 0
+
+    def _on_repaired(self, repaired: Repaired) -> None:
+        self._log.info(
+            "volume_repaired",
+            volume=f"{repaired.volume:016x}",
+            shards=list(repaired.shards),
+            written_bytes=repaired.written_bytes,
+            lost_stripes=repaired.lost_stripes,
+        )
+
+    def _on_error(self, error: PyriteError) -> None:
+        self._log.warning("background_step_failed", reason=str(error))
+
+
+async def keep(background: Background, stop: asyncio.Event) -> None:
+    """Run `background` until `stop`."""
+    running = asyncio.create_task(background.run())
+    await stop.wait()
+    running.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await running

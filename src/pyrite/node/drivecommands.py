@@ -1,0 +1,209 @@
+"""Owns what `pyrite drive` does: lists, adds, drains, removes and replaces drives of a store that may be running.
+
+A command changes the drive's record in metadata, as one more process of the store; the server sees it within a
+second and does the work. So a command that is cut short loses nothing, and nothing has to be told to go on.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from pyrite.blobs.drive import DriveError, DriveState
+from pyrite.blobs.local import LocalDrive
+from pyrite.core.clock import SystemClock
+from pyrite.core.entropy import SystemEntropy
+from pyrite.core.errors import ConfigError
+from pyrite.metadata.environment import MirrorSet
+from pyrite.metadata.lmdb import LmdbEngine
+from pyrite.metadata.opening import choose_source
+from pyrite.node import drives as identities
+from pyrite.node.drives import METADATA
+from pyrite.node.opening import open_engine
+from pyrite.node.registry import (
+    DriveRecord,
+    StoreRecord,
+    add_drive,
+    change_drive,
+    drop_drive,
+    load_drives,
+    load_store,
+)
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.repairs import RepairQueue
+from pyrite.services.upkeep import DriveUse, use_of
+
+T = TypeVar("T")
+_FORMAT = 1
+
+
+class DriveStatus(msgspec.Struct):
+    """A drive as `pyrite drive list` shows it. Sizes in bytes; `shard_bytes` by the records of the volumes."""
+
+    id: str
+    path: str
+    state: str
+    role: str
+    domain: str
+    total_bytes: int
+    free_bytes: int
+    shards: int
+    shard_bytes: int
+    holds_metadata: bool
+    volumes_waiting_for_repair: int
+
+
+class LiveStore(NamedTuple):
+    """A store opened beside the processes that serve it."""
+
+    record: StoreRecord
+    engine: LmdbEngine
+    drives: list[DriveRecord]
+    mirrors: MirrorSet
+
+    def find(self, name: str) -> DriveRecord:
+        """The drive called `name`: its id, the beginning of its id, or its path. Raises ConfigError."""
+        exact = [drive for drive in self.drives if name == drive.id or Path(name).absolute() == Path(drive.path)]
+        found = exact or [drive for drive in self.drives if drive.id.startswith(name)]
+        if len(found) != 1:
+            raise ConfigError(f"{name!r} names {len(found)} drives of the store; see pyrite drive list")
+        return found[0]
+
+    async def uses(self) -> dict[str, DriveUse]:
+        """What stands on each drive."""
+        return use_of(await MetadataCatalog(self.engine).all())
+
+
+def with_live_store(paths: tuple[Path, ...], body: Callable[[LiveStore], Awaitable[T]]) -> T:
+    """What `body` returns of the store to which the drives at `paths` belong. Raises ConfigError."""
+    found = identities.inspect(paths)
+    places = {drive.identity.drive: drive.path for drive in found if drive.identity is not None}
+    announced = identities.read_announced(list(places.values()))
+    if announced is None:
+        raise ConfigError("there is no store on these drives")
+    source = choose_source({name: path / METADATA for name, path in places.items()}, announced)
+    return asyncio.run(_run(places, announced, source, body))
+
+
+async def _run(
+    places: dict[str, Path], announced: MirrorSet, source: str, body: Callable[[LiveStore], Awaitable[T]]
+) -> T:
+    first = open_engine(MirrorSet(announced.epoch, (source,)), places, list)
+    try:
+        store, drives = await load_store(first), await load_drives(first)
+    finally:
+        await first.close()
+    if store is None:
+        raise ConfigError("the store was never completed; start it once with pyrite serve")
+    for drive in drives:
+        if drive.id not in places and identities.is_drive(Path(drive.path), store.id, drive.id):
+            places[drive.id] = Path(drive.path)
+    mirrors = MirrorSet(announced.epoch, (source, *(name for name in announced.members if name != source)))
+    engine = open_engine(mirrors, places, lambda: list(places.values()))
+    try:
+        return await body(LiveStore(store, engine, drives, announced))
+    finally:
+        await engine.close()
+
+
+async def list_drives(store: LiveStore) -> list[DriveStatus]:
+    """Every drive of the store."""
+    uses, records = await store.uses(), {r.id: r for r in await MetadataCatalog(store.engine).all()}
+    waiting: dict[str, int] = {}
+    for queued in await RepairQueue(store.engine).all():
+        volume = records.get(queued.record.volume)
+        for shard in queued.record.shards if volume is not None else ():
+            assert volume is not None
+            waiting[volume.drives[shard]] = waiting.get(volume.drives[shard], 0) + 1
+    return [_status(store, drive, uses.get(drive.id, DriveUse()), waiting.get(drive.id, 0)) for drive in store.drives]
+
+
+def _status(store: LiveStore, drive: DriveRecord, use: DriveUse, waiting: int) -> DriveStatus:
+    path = Path(drive.path)
+    state = identities.state_of(path, store.record.id, drive.id)
+    total = free = 0
+    if state is DriveState.ONLINE:
+        try:
+            total, free = LocalDrive(drive.id, path).space()
+        except (DriveError, OSError):
+            state = DriveState.MISSING
+    return DriveStatus(
+        drive.id,
+        drive.path,
+        "suspect" if drive.suspect_ms else state.value,
+        drive.role,
+        drive.domain,
+        total,
+        free,
+        use.shards,
+        use.shard_bytes,
+        drive.id in store.mirrors.members,
+        waiting,
+    )
+
+
+async def add(store: LiveStore, path: Path, domain: str) -> DriveRecord:
+    """Make an empty directory, given by its absolute path, a drive of the store. Raises ConfigError when it is none."""
+    (found,) = identities.inspect((path,))
+    if found.identity is not None:
+        raise ConfigError(f"{path} is a Pyrite drive already")
+    identity = identities.format_drive(path, store.record.id, SystemEntropy())
+    identities.announce_on([path], store.mirrors)
+    record = DriveRecord(_FORMAT, identity.drive, str(path), SystemClock().now_ms(), domain=domain)
+    await add_drive(store.engine, record)
+    return record
+
+
+async def drain(store: LiveStore, name: str) -> DriveRecord:
+    """Have everything move off a drive. Raises ConfigError when the others could not hold the store's parity."""
+    drive = store.find(name)
+    others = sum(other.role == "active" and other.id != drive.id for other in store.drives)
+    on_it = [record for record in await MetadataCatalog(store.engine).all() if drive.id in record.drives]
+    needed = max((record.layout.width for record in on_it), default=0)
+    if others < needed:
+        raise ConfigError(
+            f"volumes on drive {drive.id} need {needed} drives, and {others} others are active; add a drive first"
+        )
+    await change_drive(store.engine, drive.id, role="draining")
+    return drive
+
+
+async def activate(store: LiveStore, name: str) -> DriveRecord:
+    """Take a drain back."""
+    drive = store.find(name)
+    await change_drive(store.engine, drive.id, role="active", successor="")
+    return drive
+
+
+async def remove(store: LiveStore, name: str, lost: bool) -> DriveRecord:
+    """Take an empty drive out of the store and leave its directory blank. With `lost`, give up one that is gone.
+
+    Raises ConfigError when something stands on it and it is not lost.
+    """
+    drive = store.find(name)
+    use = (await store.uses()).get(drive.id, DriveUse())
+    if use.shards and not lost:
+        raise ConfigError(
+            f"{use.shards} shards stand on drive {drive.id}; drain it first, or say --lost when it will not come back"
+        )
+    if use.shards:
+        await change_drive(store.engine, drive.id, role="lost")
+        return drive
+    store.engine.condemn(drive.id)
+    await drop_drive(store.engine, drive.id)
+    path = Path(drive.path)
+    if identities.is_drive(path, store.record.id, drive.id):
+        identities.erase_drive(path)
+    return drive
+
+
+async def replace(store: LiveStore, name: str, path: Path) -> tuple[DriveRecord, DriveRecord]:
+    """Put a new drive in the place of another; the old and the new one. Raises ConfigError."""
+    old = store.find(name)
+    if path == Path(old.path) and identities.is_drive(path, store.record.id, old.id):
+        raise ConfigError(f"{path} is the old drive itself; name the directory of the new one")
+    new = await add(store, path, old.domain)
+    await change_drive(store.engine, old.id, role="lost", successor=new.id)
+    return old, new

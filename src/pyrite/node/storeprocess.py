@@ -1,0 +1,138 @@
+"""Owns the store as one process opens it: metadata, drives, blobs, and the objects on top of them."""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.drive import DriveState
+from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.local import LocalDrive
+from pyrite.blobs.reader import Damage
+from pyrite.blobs.store import BlobStore
+from pyrite.blobs.volumes import Volumes
+from pyrite.core.clock import HybridClock, SystemClock
+from pyrite.core.entropy import SystemEntropy
+from pyrite.core.errors import PyriteError
+from pyrite.core.offload import ThreadOffload
+from pyrite.node.config import Config
+from pyrite.node.membership import Membership
+from pyrite.node.opening import Opened, make_drives, open_engine
+from pyrite.objects.buckets import Buckets
+from pyrite.objects.naming import Naming
+from pyrite.objects.objects import Objects
+from pyrite.objects.reading import Reading
+from pyrite.objects.underway import UnderWay
+from pyrite.objects.uploads import Uploads
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.s3.service import Service
+from pyrite.services.repairs import RepairQueue
+
+_OFFLOAD_THREADS = 4
+_REPORTED_MAX = 1000
+
+Hold = Callable[[Path], None]
+
+
+class StoreProcess:
+    """The store as one process opens it: metadata, drives, blobs, and the objects on top of them."""
+
+    def __init__(self, config: Config, opened: Opened, slot: str, hold: Hold | None = None) -> None:
+        self.slot = slot
+        self.opened = opened
+        self.opened_pid = os.getpid()
+        self.clock = SystemClock()
+        self.hybrid = HybridClock(self.clock)
+        entropy = SystemEntropy()
+        places = {drive.id: drive.path for drive in opened.drives if drive.path is not None}
+        self.engine = open_engine(opened.mirrors, places, lambda: self.membership.paths())
+        self.drives = DriveSet(make_drives(opened.drives))
+        self.catalog = MetadataCatalog(self.engine)
+        self.volumes = Volumes(self.drives, self.catalog, self.hybrid, slot, config.parity, config.volume_shard_bytes)
+        self.membership = Membership(self.engine, opened.store.id, self.drives, self.volumes, hold)
+        self.repairs = RepairQueue(self.engine)
+        self._reported: set[tuple[int, int]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._loop = asyncio.get_running_loop()
+        self.offload = ThreadOffload(_OFFLOAD_THREADS)
+        self.damaged_fragments = 0
+        self.blobs = BlobStore(self.volumes, BufferPool(config.buffer_memory_bytes), self.offload, self._on_damage)
+        self.under_way = UnderWay(self.clock)
+        self.reading = Reading(self.engine, self.blobs, self.under_way)
+        self.buckets = Buckets(self.engine, self.hybrid, entropy)
+        self.naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
+        self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
+        self.uploads = Uploads(self.engine, self.naming, self.blobs, self.hybrid, entropy, self.under_way)
+        self._log = structlog.get_logger(component="store")
+
+    def service(self, region: str) -> Service:
+        """The store as handlers see it."""
+        return Service(
+            self.engine,
+            self.buckets,
+            self.naming,
+            self.objects,
+            self.uploads,
+            self.reading,
+            self.opened.store.owner,
+            region,
+        )
+
+    def _on_damage(self, damage: Damage) -> None:
+        self.damaged_fragments += 1
+        self._log.warning(
+            "fragment_damaged",
+            volume=f"{damage.volume:016x}",
+            shard=damage.shard,
+            offset=damage.offset,
+            reason=damage.reason,
+        )
+        self._loop.call_soon_threadsafe(self._queue_repair, damage)
+
+    def _queue_repair(self, damage: Damage) -> None:
+        place = (damage.volume, damage.shard)
+        if place not in self._reported and len(self._reported) < _REPORTED_MAX:
+            self._reported.add(place)
+            task = asyncio.ensure_future(self._put_repair(damage))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _put_repair(self, damage: Damage) -> None:
+        try:
+            await self.repairs.put(damage.volume, (damage.shard,), "a read found damage", self.clock.now_ms())
+        except PyriteError as error:
+            self._log.warning("repair_not_queued", volume=f"{damage.volume:016x}", reason=str(error))
+
+    async def tick(self) -> None:
+        """What every process does once a second: notice what became of drives and volumes."""
+        self._reported.clear()
+        self.probe_drives()
+        try:
+            await self.membership.follow()
+            await self.volumes.seal_unusable()
+        except PyriteError as error:
+            self._log.warning("tick_failed", reason=str(error))
+
+    def probe_drives(self) -> None:
+        """Fence drives that have gone away, and drop the metadata mirrors on them."""
+        for drive in self.drives.values():
+            if isinstance(drive, LocalDrive) and drive.state is DriveState.ONLINE and not drive.probe():
+                self._log.error("drive_lost", drive=drive.id, path=str(drive.path), reason=drive.reason)
+            if drive.state is not DriveState.ONLINE:
+                self.engine.condemn(drive.id)
+
+    def may_write(self) -> bool:
+        """Whether enough drives are there for a write to keep its parity."""
+        online = sum(drive.state is DriveState.ONLINE for drive in self.drives.values())
+        return online >= self.volumes.drives_needed
+
+    async def close(self) -> None:
+        """Seal what is open, and finish what runs."""
+        with contextlib.suppress(PyriteError):
+            await self.blobs.close()
+        await self.engine.close()
+        self.offload.close()

@@ -1,0 +1,133 @@
+"""Owns scrub: reads every live fragment of the store within a period and queues what is wrong for repair.
+
+It goes at the pace that the period asks for, and never takes more than a share of the time, so that requests hardly
+notice. What it has verified is recorded volume by volume.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from pyrite.blobs.layout import Extent
+from pyrite.blobs.mending import Findings, Mender, runs
+from pyrite.blobs.volume import VolumeRecord
+from pyrite.core.clock import stamp_ms
+from pyrite.core.offload import Offload
+from pyrite.metadata.keyspaces import SCRUBBED, number
+from pyrite.metadata.kv import Batch, Conflict, Engine, after_prefix, decode_counter, encode_counter
+from pyrite.objects.underway import UnderWay
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.census import still_named, take_census
+from pyrite.services.repairs import RepairQueue
+
+VOLUMES_AT_A_TIME = 32
+PERIOD_S = 14 * 86_400
+DUTY = 0.2
+"""The largest share of the time that scrub reads; the rest it rests."""
+_AHEAD = 0.5  # volumes verified less than this part of the period ago are left alone
+
+Sleep = Callable[[float], Awaitable[None]]
+
+
+class Scrubbed(NamedTuple):
+    """What a step verified, and how much of it was wrong."""
+
+    volumes: int
+    read_bytes: int
+    faults: int
+
+
+class Scrubber:
+    """Verifies volumes, the one longest unverified first."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        mender: Mender,
+        queue: RepairQueue,
+        under_way: UnderWay,
+        now_ms: Callable[[], int],
+        monotonic_s: Callable[[], float],
+        offload: Offload,
+        period_s: float = PERIOD_S,
+        sleep: Sleep = asyncio.sleep,
+    ) -> None:
+        self._engine = engine
+        self._catalog = MetadataCatalog(engine)
+        self._mender = mender
+        self._queue = queue
+        self._under_way = under_way
+        self._now_ms = now_ms
+        self._monotonic_s = monotonic_s
+        self._offload = offload
+        self._period_s = period_s
+        self._sleep = sleep
+        self.faults = 0
+        self.read_bytes = 0
+
+    async def step(self) -> Scrubbed:
+        """Verify the volumes that are due, up to a limit."""
+        due = await self._due()
+        if not due:
+            return Scrubbed(0, 0, 0)
+        began = self._now_ms()
+        census = await take_census(self._engine, self._under_way, began, {record.id for record in due})
+        read = faults = 0
+        for record in due:
+            findings = await self._verify(record, census.extents.get(record.id, []))
+            if findings.faults:
+                offsets = {fault.offset for fault in findings.faults}
+                alive = await still_named(self._engine, self._under_way, record, offsets)
+                findings.faults = [fault for fault in findings.faults if fault.offset in alive]
+            read += findings.read_bytes
+            faults += len(findings.faults)
+            await self._note(record, findings, began)
+        return Scrubbed(len(due), read, faults)
+
+    async def _due(self) -> list[VolumeRecord]:
+        verified = await verified_ms(self._engine)
+        horizon = self._now_ms() - int(self._period_s * 1000 * _AHEAD)
+        records = await self._catalog.all()
+        due = [(max(verified.get(record.id, 0), stamp_ms(record.id)), record.id, record) for record in records]
+        due = [item for item in due if item[0] <= horizon]
+        due.sort(key=lambda item: item[:2])
+        return [record for _, _, record in due[:VOLUMES_AT_A_TIME]]
+
+    async def _verify(self, record: VolumeRecord, extents: list[Extent]) -> Findings:
+        findings = Findings()
+        for run in runs(record.layout, extents):
+            started, before = self._monotonic_s(), findings.read_bytes
+            await self._offload.run(self._mender.inspect, record, run, findings)
+            self.read_bytes += findings.read_bytes - before
+            busy = self._monotonic_s() - started
+            await self._sleep(busy * (1 / DUTY - 1))
+        return findings
+
+    async def _note(self, record: VolumeRecord, findings: Findings, began_ms: int) -> None:
+        if findings.faults:
+            self.faults += len(findings.faults)
+            shards = tuple({fault.shard for fault in findings.faults})
+            await self._queue.put(record.id, shards, "scrub found damage", self._now_ms())
+        batch = Batch()
+        batch.put(SCRUBBED + number(record.id), encode_counter(began_ms))
+        try:
+            await self._engine.commit(batch)
+        except Conflict:
+            return
+
+
+async def oldest_unverified_ms(engine: Engine) -> int | None:
+    """When the bytes were written or last verified that have waited longest; None in an empty store."""
+    verified = await verified_ms(engine)
+    stamps = [max(verified.get(record.id, 0), stamp_ms(record.id)) for record in await MetadataCatalog(engine).all()]
+    return min(stamps, default=None)
+
+
+async def verified_ms(engine: Engine) -> dict[int, int]:
+    """When each volume was last verified."""
+    found: dict[int, int] = {}
+    start, end = SCRUBBED, after_prefix(SCRUBBED)
+    while rows := await engine.scan(start, end, 1000):
+        found.update({int.from_bytes(row.key[1:9], "big"): decode_counter(row.value) for row in rows})
+        start = rows[-1].key + b"\0"
+    return found

@@ -1,0 +1,113 @@
+"""Owns finding what needs repair without reading a byte: degraded volumes, lost drives, uneven drives.
+
+What it finds goes into the repair queue.
+"""
+
+from collections.abc import Callable
+
+import msgspec
+
+from pyrite.blobs.drive import DriveError
+from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.volume import VolumeRecord
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.exposure import Exposure
+from pyrite.services.repairs import RepairQueue
+
+UNEVEN_FRACTION = 0.05
+"""Shards move once the emptiest drive is emptier than the fullest by more than this share of it."""
+MOVES_AT_A_TIME = 8
+
+
+class DriveUse(msgspec.Struct):
+    """What stands on a drive: shards, and their bytes by the records of the volumes."""
+
+    shards: int = 0
+    shard_bytes: int = 0
+
+
+def use_of(records: list[VolumeRecord]) -> dict[str, DriveUse]:
+    """What stands on each drive."""
+    uses: dict[str, DriveUse] = {}
+    for record in records:
+        for drive in record.drives:
+            use = uses.setdefault(drive, DriveUse())
+            use.shards += 1
+            use.shard_bytes += record.length
+    return uses
+
+
+class Upkeep:
+    """Feeds the repair queue."""
+
+    def __init__(
+        self,
+        catalog: MetadataCatalog,
+        queue: RepairQueue,
+        drives: DriveSet,
+        exposure: Exposure,
+        now_ms: Callable[[], int],
+    ) -> None:
+        self._catalog = catalog
+        self._queue = queue
+        self._drives = drives
+        self._exposure = exposure
+        self._now_ms = now_ms
+
+    async def step(self) -> bool:
+        """Look at every volume once; whether anything was queued."""
+        self._exposure.look()
+        records = await self._catalog.all()
+        queued = False
+        for record in records:
+            wanting = self._exposure.wanting(record)
+            if record.state == "sealed" and wanting:
+                reason = "missed writes" if record.degraded else "its drive is gone or leaving"
+                queued |= await self._queue.put(record.id, wanting, reason, self._now_ms())
+        if not queued:
+            queued = await self._even_out(records)
+        return queued
+
+    async def verify_drive(self, drive_id: str) -> None:
+        """Queue every volume on a drive whose writes may have been lost: its shards are verified and mended."""
+        for record in await self._catalog.all():
+            shards = tuple(shard for shard, drive in enumerate(record.drives) if drive == drive_id)
+            if shards and record.state == "sealed":
+                await self._queue.put(record.id, shards, "its drive failed a write", self._now_ms())
+
+    async def _even_out(self, records: list[VolumeRecord]) -> bool:
+        """Queue moves from the fullest drive to the emptiest."""
+        waiting = {queued.record.volume for queued in await self._queue.all()}
+        uses, sizes = use_of(records), self._sizes()
+        if waiting or len(sizes) < 2:
+            return False
+        shares = {drive: uses.get(drive, DriveUse()).shard_bytes / size for drive, size in sizes.items()}
+        moved = 0
+        for record in sorted(records, key=lambda record: -record.length):
+            fullest = max(shares, key=lambda drive: shares[drive])
+            emptiest = min(shares, key=lambda drive: shares[drive])
+            if moved == MOVES_AT_A_TIME or shares[fullest] - shares[emptiest] <= UNEVEN_FRACTION * max(shares.values()):
+                break
+            if record.state != "sealed" or not record.length or emptiest in record.drives:
+                continue
+            shift = record.length / sizes[fullest]
+            source = max((drive for drive in record.drives if drive in shares), key=lambda d: shares[d], default=None)
+            if source is None or shares[source] - shares[emptiest] <= shift:
+                continue  # it would only swap their roles
+            shard = record.drives.index(source)
+            await self._queue.put(record.id, (shard,), "drives are unevenly full", self._now_ms(), emptiest)
+            shares[source] -= shift
+            shares[emptiest] += record.length / sizes[emptiest]
+            moved += 1
+        return moved > 0
+
+    def _sizes(self) -> dict[str, int]:
+        sizes = {}
+        for drive_id, drive in self._drives.items():
+            if not self._drives.takes_data(drive_id):
+                continue
+            try:
+                sizes[drive_id] = max(drive.space().total_bytes, 1)
+            except DriveError:
+                continue
+        return sizes
