@@ -1,67 +1,13 @@
 """Drives are lost, replaced, added, drained and removed under a running server, and no byte is lost."""
 
-import hashlib
 import json
-import random
 import shutil
 import subprocess
 from pathlib import Path
 from typing import Any
 
+from tests.drives.load import QUICK, Load, drive, folders, metric, nothing_waits, state_of
 from tests.server import PYRITE, Server, wait_until
-
-KIB, MIB = 1024, 1024 * 1024
-SIZES = [1, 100, 4096, 70_000, 128 * KIB, 300_000, MIB, 5 * MIB + 17]
-QUICK = ("--rebuild-after", "0.01")
-
-
-def folders(folder: Path, count: int) -> list[Path]:
-    made = [folder / f"d{number}" for number in range(count)]
-    for path in made:
-        path.mkdir()
-    return made
-
-
-def drive(server: Server, *command: str) -> Any:
-    """What `pyrite drive ... --json` answers."""
-    stores = [word for path in server.drives for word in ("--store", str(path))]
-    done = subprocess.run([PYRITE, "drive", *command, *stores, "--json"], capture_output=True, timeout=120)
-    assert done.returncode == 0, done.stderr.decode()
-    return json.loads(done.stdout)
-
-
-class Load:
-    """Objects of every size class, and the hashes that they must keep."""
-
-    def __init__(self, server: Server, seed: int = 1) -> None:
-        self.s3 = server.client()
-        self.rng = random.Random(seed)
-        self.expected: dict[str, str] = {}
-        self.s3.create_bucket(Bucket="data")
-
-    def put(self, count: int) -> None:
-        for _ in range(count):
-            body = self.rng.randbytes(self.rng.choice(SIZES))
-            key = f"k{self.rng.randrange(10_000)}"
-            self.s3.put_object(Bucket="data", Key=key, Body=body)
-            self.expected[key] = hashlib.sha256(body).hexdigest()
-
-    def delete(self, count: int) -> None:
-        for key in self.rng.sample(sorted(self.expected), count):
-            self.s3.delete_object(Bucket="data", Key=key)
-            del self.expected[key]
-
-    def verify(self) -> None:
-        for key, digest in self.expected.items():
-            body = self.s3.get_object(Bucket="data", Key=key)["Body"].read()
-            assert hashlib.sha256(body).hexdigest() == digest, key
-
-
-def nothing_waits(server: Server) -> bool:
-    report = json.loads(
-        subprocess.run([PYRITE, "info", "--json", *map(str, server.drives)], capture_output=True, check=True).stdout
-    )
-    return report["degraded_volumes"] == 0 and report["waiting_for_repair"] == 0
 
 
 def test_a_lost_drive_is_replaced_and_rebuilt(tmp_path: Path) -> None:
@@ -83,12 +29,13 @@ def test_a_lost_drive_is_replaced_and_rebuilt(tmp_path: Path) -> None:
         assert listed[str(new)]["shards"] >= lost["shards"]
         wait_until(lambda: nothing_waits(server))
         load.verify()
-        shutil.rmtree(drives[4])
-        shutil.rmtree(drives[5])
+        wait_until(lambda: sum(d["holds_metadata"] for d in drive(server, "list")) == 3)
+        shutil.rmtree(drives[0])  # with drive 2, these held the metadata when the store was made
+        shutil.rmtree(drives[1])
         load.verify()
         server.check_at_end = False
         server.stop()
-    report = subprocess.run([PYRITE, "check", "--json", *map(str, server.drives[:4])], capture_output=True).stdout
+    report = subprocess.run([PYRITE, "check", "--json", *map(str, server.drives[2:])], capture_output=True).stdout
     assert json.loads(report)["clean"], report
 
 
@@ -160,9 +107,9 @@ def test_a_drive_that_comes_back_is_used_again(tmp_path: Path) -> None:
         load.put(40)
         drives[1].rename(tmp_path / "away")
         load.put(30)
-        wait_until(lambda: _state(server, drives[1]) == "missing")
+        wait_until(lambda: state_of(server, drives[1]) == "missing")
         (tmp_path / "away").rename(drives[1])
-        wait_until(lambda: _metric(server, "pyrite_drive_online") == 4)
+        wait_until(lambda: metric(server, "pyrite_drive_online") == 4)
         load.put(30)
         wait_until(lambda: nothing_waits(server))
         load.verify()
@@ -177,25 +124,13 @@ def test_a_blank_and_a_foreign_drive_are_never_written_to(tmp_path: Path) -> Non
         drives[1].rename(tmp_path / "away")
         drives[1].mkdir()
         load.put(20)
-        wait_until(lambda: _state(server, drives[1]) == "blank")
+        wait_until(lambda: state_of(server, drives[1]) == "blank")
         assert not list(drives[1].iterdir())
         shutil.copytree(drives[2], drives[1], dirs_exist_ok=True)  # a clone of a drive that is here
-        wait_until(lambda: _state(server, drives[1]) == "foreign")
+        wait_until(lambda: state_of(server, drives[1]) == "foreign")
         load.put(20)
         load.verify()
         shutil.rmtree(drives[1])
         (tmp_path / "away").rename(drives[1])
-        wait_until(lambda: _metric(server, "pyrite_drive_online") == 4)
+        wait_until(lambda: metric(server, "pyrite_drive_online") == 4)
         wait_until(lambda: nothing_waits(server))
-
-
-def _state(server: Server, path: Path) -> str:
-    return next(d["state"] for d in drive(server, "list") if d["path"] == str(path))
-
-
-def _metric(server: Server, name: str) -> float:
-    import urllib.request
-
-    with urllib.request.urlopen(server.endpoint + "/metrics", timeout=10) as response:
-        lines = response.read().decode().splitlines()
-    return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))

@@ -13,6 +13,7 @@ from pyrite.blobs.layout import HEADER_BYTES
 MAGIC = 0xF7
 VERSION = 1
 KIND_DATA = 1
+KIND_LOG = 2
 
 _HEADER = Struct(">BBBBIQQQ")
 _PLACE = Struct(">BBBBIQQ")

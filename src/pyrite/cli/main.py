@@ -9,6 +9,8 @@ import typer
 from pyrite import __version__
 from pyrite.cli.arguments import AsJson, Drives, store_drives
 from pyrite.cli.drives import app as drives_app
+from pyrite.cli.metadata import app as metadata_app
+from pyrite.cli.metadata import recover
 from pyrite.core.errors import ConfigError, PyriteError
 from pyrite.node.config import (
     Config,
@@ -27,6 +29,8 @@ app = typer.Typer(
 )
 
 app.add_typer(drives_app, name="drive")
+app.add_typer(metadata_app, name="metadata")
+app.command("recover")(recover)
 
 
 @app.command()

@@ -134,6 +134,14 @@ class LmdbEnvironment:
         members = msgspec.msgpack.decode(mirrors, type=MirrorSet) if mirrors else None
         return sequence, members, _decode_redo(redo)
 
+    def rows(self, table: int, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
+        """At most `limit` physical rows of a table from `start` on, as they are stored."""
+        with self._env.begin() as txn:
+            cursor = txn.cursor(db=self._tables[table])
+            if not (cursor.set_range(start) if start else cursor.first()):
+                return []
+            return list(islice(cursor.iternext(), limit))
+
     def copy_to(self, target: Path) -> None:
         """Write a compact, consistent copy into the empty directory `target`."""
         self._env.copy(str(target), compact=True)
@@ -182,6 +190,11 @@ class WriteTransaction:
     def sequence(self) -> int:
         """The number of the last committed transaction."""
         return int(self._txn.get(_SEQUENCE, b"0", db=self._engine))
+
+    @property
+    def redo(self) -> bytes:
+        """The changes of the last committed transaction, or nothing where it kept none."""
+        return self._txn.get(_REDO, b"", db=self._engine)  # type: ignore[no-any-return]
 
     @property
     def mirrors(self) -> MirrorSet | None:

@@ -5,23 +5,35 @@ See docs/formats/metadata.md; `metadata/mirroring.py` has the protocol between t
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 
 import lmdb
 
 from pyrite.core.groupcommit import GroupCommit
 from pyrite.core.offload import ThreadOffload
+from pyrite.metadata.environment import LmdbEnvironment
+from pyrite.metadata.journal import Journal
 from pyrite.metadata.kv import Batch, Entry, MetadataCorrupt, Row
 from pyrite.metadata.mirror import Mirror
-from pyrite.metadata.mirroring import Announce, MirroredCommitter
+from pyrite.metadata.mirroring import Announce, CatchUp, MirroredCommitter, OpenMirror
 from pyrite.metadata.priors import apply_after_priors
 
 
 class LmdbEngine:
     """Metadata on one to three drives of this machine; several processes may open the same drives."""
 
-    def __init__(self, mirrors: Sequence[Mirror], epoch: int, announce: Announce) -> None:
-        self._all = list(mirrors)
-        self._committer = MirroredCommitter(mirrors, epoch, announce)
+    def __init__(
+        self,
+        mirrors: Sequence[Mirror],
+        epoch: int,
+        announce: Announce,
+        journal: Journal | None = None,
+        open_mirror: OpenMirror | None = None,
+    ) -> None:
+        self._opened = list(mirrors)
+        self._journal = journal
+        self._open_mirror = open_mirror
+        self._committer = MirroredCommitter(mirrors, epoch, announce, journal, self._open)
         self._offload = ThreadOffload(1, "metadata")
         self._group: GroupCommit[Batch] = GroupCommit(self._flush, self._offload)
 
@@ -59,8 +71,46 @@ class LmdbEngine:
 
     async def close(self) -> None:
         self._offload.close()
-        for mirror in self._all:
+        if self._journal is not None:
+            self._journal.close()
+        for mirror in self._opened:
             mirror.close()
+
+    def _open(self, name: str) -> Mirror:
+        if self._open_mirror is None:
+            raise OSError(f"the mirror on drive {name} cannot be opened here")
+        mirror = self._open_mirror(name)
+        self._opened.append(mirror)
+        return mirror
+
+    @property
+    def mirrors(self) -> list[str]:
+        """The drives that hold the metadata, as this process knows them."""
+        return [mirror.name for mirror in self._committer.mirrors]
+
+    @property
+    def environment(self) -> LmdbEnvironment:
+        """The database that is read."""
+        return self._committer.mirrors[0].environment
+
+    @property
+    def journal_failures(self) -> int:
+        """How many transactions of this process are not in the journal."""
+        return self._committer.journal_failures
+
+    async def enlist(self, name: str, path: Path, catch_up: CatchUp) -> bool:
+        """Make the empty directory `path`, on the drive called `name`, hold the metadata too; False when it failed."""
+        return await self._offload.run(self._enlist, name, path, catch_up)
+
+    def _enlist(self, name: str, path: Path, catch_up: CatchUp) -> bool:
+        copy = LmdbEnvironment(path)
+        taken_in = False
+        try:
+            taken_in = self._committer.enlist(name, copy, catch_up)
+        finally:
+            if not taken_in:
+                copy.close()
+        return taken_in
 
     def reap_readers(self) -> int:
         """Free the reader slots that killed processes left, on every mirror; how many there were."""

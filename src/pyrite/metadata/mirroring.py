@@ -11,11 +11,15 @@ import lmdb
 
 from pyrite.core.errors import OutOfSpace, Unavailable
 from pyrite.metadata.applying import Applier
-from pyrite.metadata.environment import Changes, MirrorSet, WriteTransaction, encode_redo
+from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet, WriteTransaction, encode_redo
+from pyrite.metadata.journal import Entry as JournalEntry
+from pyrite.metadata.journal import Journal, replay
 from pyrite.metadata.kv import Batch
 from pyrite.metadata.mirror import Mirror, MirrorBehind
 
 Announce = Callable[[MirrorSet], None]
+OpenMirror = Callable[[str], Mirror]
+CatchUp = Callable[[int], Sequence[JournalEntry]]
 Outcomes = list[BaseException | None]
 
 _ATTEMPTS = 4
@@ -24,8 +28,18 @@ _ATTEMPTS = 4
 class MirroredCommitter:
     """Commits groups to `mirrors`; the first of them is the one that is read."""
 
-    def __init__(self, mirrors: Sequence[Mirror], epoch: int, announce: Announce) -> None:
+    def __init__(
+        self,
+        mirrors: Sequence[Mirror],
+        epoch: int,
+        announce: Announce,
+        journal: Journal | None = None,
+        open_mirror: OpenMirror | None = None,
+    ) -> None:
         self.mirrors = list(mirrors)
+        self._journal = journal
+        self._open_mirror = open_mirror
+        self.journal_failures = 0
         self._epoch = epoch
         self._announce = announce
         self._failed: str | None = None
@@ -62,17 +76,22 @@ class MirroredCommitter:
             applier.finish()
             if not applier.changes:
                 return outcomes
-            if len(self.mirrors) == 1 and txn.mirrors == self._mirror_set():
-                txn.finish(sequence, None)
-                txn.commit()
-            else:
-                self._commit_mirrored(txn, applier.changes, sequence)
+            redo = encode_redo(applier.changes)
+            written = self._journal.start(sequence, redo) if self._journal is not None else None
+            try:
+                if len(self.mirrors) == 1 and txn.mirrors == self._mirror_set():
+                    txn.finish(sequence, redo)
+                    txn.commit()
+                else:
+                    self._commit_mirrored(txn, applier.changes, sequence, redo)
+            finally:
+                if written is not None and written.exception() is not None:
+                    self.journal_failures += 1  # the names are safe on the mirrors: a new dump mends the journal
         finally:
             txn.abort()  # does nothing after a commit
         return outcomes
 
-    def _commit_mirrored(self, txn: WriteTransaction, changes: Changes, sequence: int) -> None:
-        redo = encode_redo(changes)
+    def _commit_mirrored(self, txn: WriteTransaction, changes: Changes, sequence: int, redo: bytes) -> None:
         others = self.mirrors[1:]
         prepared = self._prepare(others, changes, sequence, redo)
         commits = [(mirror, mirror.commit()) for mirror in prepared]
@@ -103,15 +122,65 @@ class MirroredCommitter:
         return MirrorSet(self._epoch, tuple(mirror.name for mirror in self.mirrors))
 
     def _adopt(self, known: MirrorSet | None) -> None:
-        """Follow another worker that has dropped a mirror."""
+        """Follow another worker that has dropped a mirror, or taken one in."""
         if known is None or known.epoch <= self._epoch:
             return
         self._epoch = known.epoch
-        kept = [mirror for mirror in self.mirrors if mirror.name in known.members]
+        mine = {mirror.name: mirror for mirror in self.mirrors}
+        opened = [mine.get(name) or self._open(name) for name in known.members]
+        kept = [mirror for mirror in opened if mirror is not None]
+        if len(kept) < len(opened):
+            self._epoch += 1
+            self._announce(MirrorSet(self._epoch, tuple(mirror.name for mirror in kept)))
         if self.mirrors[0] not in kept:
             self.mirrors[:] = kept
             raise MirrorBehind
         self.mirrors[:] = kept
+
+    def _open(self, name: str) -> Mirror | None:
+        try:
+            return self._open_mirror(name) if self._open_mirror is not None else None
+        except (lmdb.Error, OSError):
+            return None
+
+    def enlist(self, name: str, copy: LmdbEnvironment, catch_up: CatchUp) -> bool:
+        """Take in a mirror whose environment `copy` was copied a moment ago; False when it could not be.
+
+        Writers wait while what happened since is applied to it. `catch_up` gives the entries behind a number; the
+        last transaction may still be on its way into the journal, so it is taken from the first mirror.
+        """
+        self._drop_condemned()
+        txn = self.mirrors[0].environment.begin()
+        try:
+            self._adopt(txn.mirrors)
+            if any(mirror.name == name for mirror in self.mirrors):
+                return False
+            newest, redo = txn.sequence, txn.redo
+            has = copy.read_state()[0]
+            entries = {entry.sequence: entry for entry in catch_up(has)} if has < newest else {}
+            if redo and newest > has:
+                entries[newest] = JournalEntry(newest, 0, redo)
+            wanted = range(has + 1, newest + 1)
+            if any(sequence not in entries for sequence in wanted):
+                return False
+            replay(copy, [entries[sequence] for sequence in wanted])
+            self._epoch += 1
+            joined = MirrorSet(self._epoch, (*(mirror.name for mirror in self.mirrors), name))
+            self._announce(joined)
+            self.mirrors.append(Mirror(name, copy))
+            txn.set_mirrors(joined)
+            self._tell(joined)
+            txn.commit()
+        finally:
+            txn.abort()
+        return True
+
+    def _tell(self, joined: MirrorSet) -> None:
+        """Have the other mirrors know the set too, outside any numbered transaction."""
+        for mirror in self.mirrors[1:]:
+            other = mirror.environment.begin()
+            other.set_mirrors(joined)
+            other.commit()
 
     def _drop_condemned(self) -> None:
         lost = [mirror for mirror in self.mirrors if mirror.name in self._condemned]

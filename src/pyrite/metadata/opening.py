@@ -64,7 +64,7 @@ def create_first(places: Mapping[str, Path], announce: Announce) -> MirrorSet:
         shutil.rmtree(places[name], ignore_errors=True)
         places[name].mkdir(parents=True)
         LmdbEnvironment(places[name], create=True).close()
-        _sync_directory(places[name].parent)
+        sync_directory(places[name].parent)
     chosen = MirrorSet(1, tuple(members))
     announce(chosen)
     return chosen
@@ -84,21 +84,31 @@ def _sequence(path: Path) -> int | None:
 
 
 def _copy(source: Path, target: Path) -> None:
-    staging = target.with_name(target.name + ".new")
-    shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
     environment = LmdbEnvironment(source)
     try:
-        environment.copy_to(staging)
+        copy_environment(environment, target)
     except lmdb.Error as error:
         raise ConfigError(f"cannot copy metadata to {target}: {error}") from error
     finally:
         environment.close()
-    _sync_file(staging / "data.mdb")
-    _sync_directory(staging)
+
+
+def copy_environment(environment: LmdbEnvironment, target: Path) -> None:
+    """Put a consistent copy of `environment` at `target`, in the place of what is there. Raises lmdb.Error."""
+    staging = target.with_name(target.name + ".new")
+    shutil.rmtree(staging, ignore_errors=True)
+    staging.mkdir(parents=True)
+    environment.copy_to(staging)
+    settle_environment(staging)
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
-    _sync_directory(target.parent)
+    sync_directory(target.parent)
+
+
+def settle_environment(path: Path) -> None:
+    """Make the database in `path` durable."""
+    _sync_file(path / "data.mdb")
+    sync_directory(path)
 
 
 def _sync_file(path: Path) -> None:
@@ -109,5 +119,6 @@ def _sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make the entries of a directory durable."""
     _sync_file(path)

@@ -11,6 +11,8 @@ from pyrite.blobs.mending import Mender
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.node.config import Config
+from pyrite.node.dumping import Dumper
+from pyrite.node.mirrors import MirrorKeeper
 from pyrite.node.monitoring import Monitor
 from pyrite.node.registry import change_drive, drop_drive
 from pyrite.node.storeprocess import StoreProcess
@@ -32,6 +34,7 @@ class Background:
     def __init__(self, store: StoreProcess, board: StatusBoard, monitor: Monitor, config: Config) -> None:
         self._store = store
         self._board = board
+        self._dumped_for = (0, frozenset(store.membership.places()))
         self._log = structlog.get_logger(component="background")
         clock = store.clock
         lane = store.volumes.workforce.lane("mending")
@@ -62,6 +65,7 @@ class Background:
             lane,
             config.scrub_period_s,
         )
+        self.dumper, self.mirrors = Dumper(store), MirrorKeeper(store)
         self.upkeep = Upkeep(
             MetadataCatalog(store.engine), self.repairer.queue, store.drives, self.exposure, clock.now_ms
         )
@@ -73,7 +77,7 @@ class Background:
 
     async def run(self) -> None:
         """Step after step of every service, until cancelled."""
-        steps = (self._reap, self._mind_drives, self._repair, self._scrub)
+        steps = (self._reap, self._mind_drives, self._repair, self._scrub, self._keep_names)
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(self._for_ever(step))
@@ -131,6 +135,16 @@ class Background:
 
     async def _scrub(self) -> bool:
         return (await self.scrubber.step()).volumes > 0
+
+    async def _keep_names(self) -> bool:
+        """Keep the mirrors complete and the names on the drives recoverable."""
+        made = await self.mirrors.step()
+        journal_failures = sum(status.journal_failures for status in self._board.read())
+        drives = frozenset(self._store.membership.places())
+        if (journal_failures, drives) != self._dumped_for:
+            self._dumped_for = (journal_failures, drives)
+            self.dumper.ask()
+        return await self.dumper.step() or made
 
     def _on_repaired(self, repaired: Repaired) -> None:
         self._log.info(

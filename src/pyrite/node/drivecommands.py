@@ -5,6 +5,7 @@ second and does the work. So a command that is cut short loses nothing, and noth
 """
 
 import asyncio
+import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -12,12 +13,18 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from pyrite.blobs.drive import DriveError, DriveState
+from pyrite.blobs.drivelog import DriveLog
+from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.layout import default_parity
 from pyrite.blobs.local import LocalDrive
-from pyrite.core.clock import SystemClock
+from pyrite.core.clock import HybridClock, SystemClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import ConfigError
-from pyrite.metadata.environment import MirrorSet
+from pyrite.core.offload import ThreadWorkforce
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
+from pyrite.metadata.journal import Journal
 from pyrite.metadata.lmdb import LmdbEngine
+from pyrite.metadata.mirror import Mirror
 from pyrite.metadata.opening import choose_source
 from pyrite.node import drives as identities
 from pyrite.node.drives import METADATA
@@ -31,6 +38,7 @@ from pyrite.node.registry import (
     load_drives,
     load_store,
 )
+from pyrite.node.storeprocess import JOURNAL
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.repairs import RepairQueue
 from pyrite.services.upkeep import DriveUse, use_of
@@ -100,12 +108,20 @@ async def _run(
     for drive in drives:
         if drive.id not in places and identities.is_drive(Path(drive.path), store.id, drive.id):
             places[drive.id] = Path(drive.path)
-    mirrors = MirrorSet(announced.epoch, (source, *(name for name in announced.members if name != source)))
-    engine = open_engine(mirrors, places, lambda: list(places.values()))
+    hybrid, workforce = HybridClock(SystemClock()), ThreadWorkforce(2)
+    members = DriveSet({name: LocalDrive(name, path) for name, path in places.items()})
+    log = DriveLog(JOURNAL, f"cli{os.getpid()}", members, hybrid, lambda: default_parity(len(members)) + 1, workforce)
+
+    def open_mirror(name: str) -> Mirror:
+        return Mirror(name, LmdbEnvironment(places[name] / METADATA))
+
+    journal = Journal(log.append, hybrid.next)
+    engine = open_engine(announced, places, lambda: list(places.values()), journal, open_mirror)
     try:
         return await body(LiveStore(store, engine, drives, announced))
     finally:
         await engine.close()
+        workforce.close()
 
 
 async def list_drives(store: LiveStore) -> list[DriveStatus]:

@@ -45,10 +45,10 @@ class Membership:
             self._volumes.forget_all()
         return changed
 
-    def paths(self) -> list[Path]:
-        """Where the drives are that can be used."""
+    def places(self) -> dict[str, Path]:
+        """Where the drives are that can be used, by id."""
         usable = [drive for drive in self._drives.values() if drive.state is DriveState.ONLINE]
-        return [drive.path for drive in usable if isinstance(drive, LocalDrive)]
+        return {drive.id: drive.path for drive in usable if isinstance(drive, LocalDrive)}
 
     async def _load(self) -> None:
         self.records = {record.id: record for record in await load_drives(self._engine)}

@@ -171,5 +171,6 @@ class Monitor(Observer):
                 self._counter.operations,
                 {drive.id: drive.state.value for drive in store.drives.values()},
                 self._damaged_before + store.damaged_fragments,
+                store.engine.journal_failures,
             )
         )

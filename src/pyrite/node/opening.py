@@ -15,6 +15,7 @@ from pyrite.core.entropy import Entropy, SystemEntropy
 from pyrite.core.errors import ConfigError, Unavailable
 from pyrite.metadata import opening as mirrors
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
+from pyrite.metadata.journal import Journal
 from pyrite.metadata.kv import Engine
 from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
@@ -148,12 +149,20 @@ def _notes(found: list[FoundDrive], drives: list[OpenDrive]) -> list[str]:
     return notes
 
 
-def open_engine(mirror_set: MirrorSet, places: Mapping[str, Path], online: Callable[[], list[Path]]) -> LmdbEngine:
+def open_engine(
+    mirror_set: MirrorSet,
+    places: Mapping[str, Path],
+    online: Callable[[], list[Path]],
+    journal: Journal | None = None,
+    open_mirror: Callable[[str], Mirror] | None = None,
+) -> LmdbEngine:
     """The metadata engine on the mirrors of `mirror_set`; changes of the set are announced on what is `online`."""
     opened = [Mirror(name, LmdbEnvironment(places[name] / METADATA)) for name in mirror_set.members if name in places]
     if not opened:
         raise Unavailable("no drive with metadata is present")
-    return LmdbEngine(opened, mirror_set.epoch, lambda changed: identities.announce_on(online(), changed))
+    return LmdbEngine(
+        opened, mirror_set.epoch, lambda changed: identities.announce_on(online(), changed), journal, open_mirror
+    )
 
 
 def make_drives(drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:

@@ -10,6 +10,7 @@ import structlog
 
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.drive import DriveState
+from pyrite.blobs.drivelog import DriveLog
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.local import LocalDrive
 from pyrite.blobs.reader import Damage
@@ -18,8 +19,12 @@ from pyrite.blobs.volumes import Volumes
 from pyrite.core.clock import HybridClock, SystemClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
-from pyrite.core.offload import ThreadOffload
+from pyrite.core.offload import ThreadOffload, ThreadWorkforce
+from pyrite.metadata.environment import LmdbEnvironment
+from pyrite.metadata.journal import Journal
+from pyrite.metadata.mirror import Mirror
 from pyrite.node.config import Config
+from pyrite.node.drives import METADATA
 from pyrite.node.membership import Membership
 from pyrite.node.opening import Opened, make_drives, open_engine
 from pyrite.objects.buckets import Buckets
@@ -34,6 +39,8 @@ from pyrite.services.repairs import RepairQueue
 
 _OFFLOAD_THREADS = 4
 _REPORTED_MAX = 1000
+_SHARD_THREADS = 4
+JOURNAL = "names"
 
 Hold = Callable[[Path], None]
 
@@ -48,11 +55,22 @@ class StoreProcess:
         self.clock = SystemClock()
         self.hybrid = HybridClock(self.clock)
         entropy = SystemEntropy()
-        places = {drive.id: drive.path for drive in opened.drives if drive.path is not None}
-        self.engine = open_engine(opened.mirrors, places, lambda: self.membership.paths())
         self.drives = DriveSet(make_drives(opened.drives))
+        workforce = ThreadWorkforce(max(_SHARD_THREADS, len(self.drives)))
+        self._journal = DriveLog(
+            JOURNAL, slot, self.drives, HybridClock(self.clock), lambda: self.volumes.drives_needed, workforce
+        )
+        self.engine = open_engine(
+            opened.mirrors,
+            {drive.id: drive.path for drive in opened.drives if drive.path is not None},
+            lambda: list(self.membership.places().values()),
+            Journal(self._journal.append, HybridClock(self.clock).next),
+            self._open_mirror,
+        )
         self.catalog = MetadataCatalog(self.engine)
-        self.volumes = Volumes(self.drives, self.catalog, self.hybrid, slot, config.parity, config.volume_shard_bytes)
+        self.volumes = Volumes(
+            self.drives, self.catalog, self.hybrid, slot, config.parity, config.volume_shard_bytes, workforce
+        )
         self.membership = Membership(self.engine, opened.store.id, self.drives, self.volumes, hold)
         self.repairs = RepairQueue(self.engine)
         self._reported: set[tuple[int, int]] = set()
@@ -68,6 +86,13 @@ class StoreProcess:
         self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, self.naming, self.blobs, self.hybrid, entropy, self.under_way)
         self._log = structlog.get_logger(component="store")
+
+    def _open_mirror(self, drive_id: str) -> Mirror:
+        """The mirror on a drive, taken in by another process. Raises OSError or lmdb.Error."""
+        path = self.membership.places().get(drive_id)
+        if path is None:
+            raise FileNotFoundError(drive_id)
+        return Mirror(drive_id, LmdbEnvironment(path / METADATA))
 
     def service(self, region: str) -> Service:
         """The store as handlers see it."""

@@ -20,6 +20,7 @@ class ProcessStatus(msgspec.Struct, array_like=True):
     operations: dict[str, OperationStats]
     drives: dict[str, str]
     damaged_fragments: int
+    journal_failures: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
