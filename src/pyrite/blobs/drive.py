@@ -96,6 +96,10 @@ class Drive(Protocol):
         """Bytes of the shard file, or None when there is none."""
         ...
 
+    def allocated(self, name: str) -> int:
+        """Bytes that the shard file takes on the drive, without its holes; 0 when there is none."""
+        ...
+
     def names(self) -> list[str]:
         """All shard files."""
         ...
@@ -156,6 +160,9 @@ class AbsentDrive:
         self._refuse()
 
     def size(self, name: str) -> int | None:
+        self._refuse()
+
+    def allocated(self, name: str) -> int:
         self._refuse()
 
     def names(self) -> list[str]:

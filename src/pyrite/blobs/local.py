@@ -129,6 +129,14 @@ class LocalDrive:
         except OSError as error:
             raise DriveError(f"cannot stat {name} of drive {self._id}: {error}") from error
 
+    def allocated(self, name: str) -> int:
+        try:
+            return (self._volumes / name).stat().st_blocks * 512
+        except FileNotFoundError:
+            return 0
+        except OSError as error:
+            raise DriveError(f"cannot stat {name} of drive {self._id}: {error}") from error
+
     def names(self) -> list[str]:
         with self._guard("list", VOLUMES):
             return sorted(entry.name for entry in os.scandir(self._volumes))

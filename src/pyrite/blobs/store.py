@@ -93,9 +93,9 @@ class BlobStore:
             freed[extent.volume] = freed.get(extent.volume, 0) + await self._volumes.punch(extent)
         return freed
 
-    def unlink(self, files: Sequence[tuple[str, str]]) -> None:
-        """Remove shard files, given by drive and name; those on drives that are not there stay. Blocks."""
-        self._volumes.unlink(files)
+    def unlink(self, files: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Remove shard files, given by drive and name; returns those on drives that are away. Blocks."""
+        return self._volumes.unlink(files)
 
     async def close(self) -> None:
         """Seal open volumes."""

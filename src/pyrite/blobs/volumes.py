@@ -187,12 +187,18 @@ class Volumes:
                 drive.punch(name, extent.offset, span)
         return span
 
-    def unlink(self, files: Sequence[tuple[str, str]]) -> None:
-        """Remove shard files, given by drive and name, where the drive is there. Blocks."""
+    def unlink(self, files: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
+        """Remove shard files, given by drive and name; returns those on drives that are away. Blocks."""
+        left = []
         for drive_id, name in files:
             drive = self._drives.get(drive_id)
-            if drive is not None and drive.state is DriveState.ONLINE:
+            if drive is None:
+                continue  # it does not belong to the store any more
+            if drive.state is DriveState.ONLINE:
                 drive.unlink(name)
+            else:
+                left.append((drive_id, name))
+        return left
 
     @property
     def workforce(self) -> Workforce:

@@ -62,6 +62,15 @@ class BlobWriter:
         """The caller has put `count` bytes into what `space` returned."""
         self._filled += count
 
+    async def put(self, view: memoryview) -> None:
+        """Add bytes that are here already."""
+        while view:
+            space = await self.space()
+            count = min(len(space), len(view))
+            space[:count] = view[:count]
+            self.advance(count)
+            view = view[count:]
+
     async def settle(self) -> None:
         """Wait until everything so far has been written, though not yet durably, and seen by the taps."""
         if self._filled:

@@ -12,6 +12,7 @@ from pyrite.cli.drives import app as drives_app
 from pyrite.cli.metadata import app as metadata_app
 from pyrite.cli.metadata import recover
 from pyrite.core.errors import ConfigError, PyriteError
+from pyrite.core.units import MIB
 from pyrite.node.config import (
     Config,
     Environment,
@@ -88,6 +89,8 @@ def serve(
         access_log=access_log or _path(environment.get("ACCESS_LOG")),
         log_level=log_level,
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, scrub_period, 14) * 86_400,
+        volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
+        compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),
         rebuild_after_s=_decimal("REBUILD_AFTER", environment, rebuild_after, 10) * 60,
     )
     raise typer.Exit(run(config, announce))

@@ -17,6 +17,7 @@ from pyrite.node.monitoring import Monitor
 from pyrite.node.registry import change_drive, drop_drive
 from pyrite.node.storeprocess import StoreProcess
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
@@ -65,6 +66,17 @@ class Background:
             lane,
             config.scrub_period_s,
         )
+        self.compactor = Compactor(
+            store.engine,
+            store.blobs,
+            store.drives,
+            store.under_way,
+            self._oldest_ms,
+            store.hybrid,
+            SystemEntropy(),
+            clock.now_ms,
+        )
+        self._compact_s = config.compact_interval_s
         self.dumper, self.mirrors = Dumper(store), MirrorKeeper(store)
         self.upkeep = Upkeep(
             MetadataCatalog(store.engine), self.repairer.queue, store.drives, self.exposure, clock.now_ms
@@ -77,7 +89,7 @@ class Background:
 
     async def run(self) -> None:
         """Step after step of every service, until cancelled."""
-        steps = (self._reap, self._mind_drives, self._repair, self._scrub, self._keep_names)
+        steps = (self._reap, self._mind_drives, self._repair, self._scrub, self._compact, self._keep_names)
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(self._for_ever(step))
@@ -135,6 +147,14 @@ class Background:
 
     async def _scrub(self) -> bool:
         return (await self.scrubber.step()).volumes > 0
+
+    async def _compact(self) -> bool:
+        done = await self.compactor.step()
+        if done != (0, 0):
+            self._log.info("compacted", removed_volumes=done.removed, moved_bytes=done.moved_bytes)
+            return True
+        await asyncio.sleep(self._compact_s)
+        return False
 
     async def _keep_names(self) -> bool:
         """Keep the mirrors complete and the names on the drives recoverable."""

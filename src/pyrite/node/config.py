@@ -44,6 +44,7 @@ class Config(msgspec.Struct, frozen=True):
     volume_shard_bytes: int = 2048 * MIB
     scrub_period_s: float = 14 * 86_400.0
     rebuild_after_s: float = 600.0
+    compact_interval_s: float = 60.0
 
 
 class Environment:

@@ -124,7 +124,7 @@ async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, 
         state = identities.state_of(path, store.id, record.id)
         drives.append(OpenDrive(record.id, path if state is DriveState.ONLINE else None, state))
     opened = make_drives(tuple(drives))
-    await seal_left_open(MetadataCatalog(engine), opened, None)
+    await seal_left_open(MetadataCatalog(engine), opened, None, SystemClock().now_ms())
     return store, drives
 
 
@@ -176,7 +176,7 @@ def make_drives(drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
     return made
 
 
-async def seal_left_open(catalog: MetadataCatalog, drives: Mapping[str, Drive], owner: str | None) -> int:
+async def seal_left_open(catalog: MetadataCatalog, drives: Mapping[str, Drive], owner: str | None, now_ms: int) -> int:
     """Seal the volumes that `owner` (None: anybody) left open when it died; how many there were."""
     sealed = 0
     for record in await catalog.all():

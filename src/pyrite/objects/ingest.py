@@ -5,7 +5,7 @@ from typing import NamedTuple, Protocol
 
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import SMALL_MAX_BYTES, BlobStore
-from pyrite.blobs.writer import BlobWriter, Tap
+from pyrite.blobs.writer import Tap
 from pyrite.objects.errors import SizeMismatch
 
 
@@ -92,7 +92,7 @@ async def _store_large(
     writer = blobs.writer(source.length, _taps(hashers))
     size = len(head)
     try:
-        await _write_head(writer, head)
+        await writer.put(memoryview(head))
         while True:
             space = await writer.space()
             count = await source.read_into(space)
@@ -107,16 +107,6 @@ async def _store_large(
     except BaseException:
         await writer.abandon()
         raise
-
-
-async def _write_head(writer: BlobWriter, head: bytes | memoryview) -> None:
-    view = memoryview(head)
-    while view:
-        space = await writer.space()
-        count = min(len(space), len(view))
-        space[:count] = view[:count]
-        writer.advance(count)
-        view = view[count:]
 
 
 def _taps(hashers: Mapping[str, Hasher]) -> Sequence[Tap]:

@@ -201,6 +201,18 @@ class Objects:
         Raises NoSuchKey when the source has changed in the meantime.
         """
         check_key(key)
+        while True:
+            try:
+                return await self._copy(source_bucket, source_key, source, bucket, key, copied)
+            except Conflict as conflict:
+                again = await self._naming.current(source_bucket, source_key)
+                if again is None or again.record.version != source.record.version:
+                    raise SourceChanged(source_key.decode("utf-8", "replace")) from conflict
+                source = again  # the same object, whose bytes were moved
+
+    async def _copy(
+        self, source_bucket: Bucket, source_key: bytes, source: Found, bucket: Bucket, key: bytes, copied: Copied
+    ) -> ObjectRecord:
         version = self._clock.next()
         record = msgspec.structs.replace(
             source.record,
@@ -218,8 +230,5 @@ class Objects:
             if held is not None:
                 batch.add(keys.references(blob_id(held)), 1)
 
-        try:
-            await self._naming.put(bucket, key, record, copied.conditions, share)
-        except Conflict as conflict:
-            raise SourceChanged(source_key.decode("utf-8", "replace")) from conflict
+        await self._naming.put(bucket, key, record, copied.conditions, share)
         return record

@@ -62,22 +62,27 @@ class Reaper:
 
     async def _try_to_free(self, row: Row) -> bool:
         try:
-            await self._free(row, decode_garbage(row.value))
+            return await self._free(row, decode_garbage(row.value))
         except Conflict:
             return False  # somebody changed what it refers to: the next step sees it anew
         except PyriteError as error:
             self._on_error(error)
             return False
-        return True
 
-    async def _free(self, row: Row, garbage: GarbageRecord) -> None:
+    async def _free(self, row: Row, garbage: GarbageRecord) -> bool:
+        """Whether anything was freed."""
         batch = Batch()
         batch.expect(row.key, row.version)
         if garbage.bucket:
             await self._free_bucket(batch, row, garbage.bucket)
         elif garbage.files:
-            batch.delete(row.key)
-            self._blobs.unlink(garbage.files)
+            left = tuple(self._blobs.unlink(garbage.files))
+            if left == garbage.files:
+                return False
+            if left:
+                batch.put(row.key, encode(GarbageRecord(FORMAT, files=left)))
+            else:
+                batch.delete(row.key)
             await self._engine.commit(batch)
         elif garbage.upload and not garbage.page_count:
             await self._free_parts(batch, row, garbage.upload)
@@ -86,6 +91,7 @@ class Reaper:
             if not await self._drop_reference(batch, garbage):
                 await self._free_blobs(batch, garbage)
             await self._engine.commit(batch)
+        return True
 
     async def _drop_reference(self, batch: Batch, garbage: GarbageRecord) -> bool:
         """Whether somebody else still refers to the blob; then one reference fewer is all there is to do."""

@@ -1,0 +1,267 @@
+"""Owns compaction: volumes in which nothing lives are removed, and the little that lives in wasteful ones is moved.
+
+Deleting punches holes, but a drive frees whole pages: what is left of small objects, and bytes that never got a name,
+stay. Where they come to more than half of what a volume takes, its live bytes are written anew and their names are
+changed, each only if it is still what the census saw. The old bytes become garbage like any others.
+"""
+
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Sequence
+from typing import NamedTuple, TypeVar
+
+import msgspec
+
+from pyrite.blobs.drive import DriveState
+from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.layout import Extent
+from pyrite.blobs.store import SMALL_MAX_BYTES, BlobStore
+from pyrite.blobs.volume import VolumeRecord, shard_name
+from pyrite.core.clock import HybridClock
+from pyrite.core.entropy import Entropy
+from pyrite.core.errors import Corrupt, Unavailable
+from pyrite.core.units import MIB
+from pyrite.metadata.keyspaces import OBJECTS, PAGES, SCRUBBED, VOLUME_FREED, number
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Row, after_prefix, decode_counter
+from pyrite.objects import keys
+from pyrite.objects.naming import blob_id
+from pyrite.objects.records import FORMAT, GarbageRecord, PartPage, decode_object, decode_page, encode
+from pyrite.objects.underway import UnderWay
+from pyrite.objects.volumecatalog import MetadataCatalog, change_volume, volume_key
+from pyrite.services.census import Holding, take_census
+from pyrite.services.repair import SETTLED_AFTER_MS
+from pyrite.services.repairs import RepairQueue, repair_key
+
+T = TypeVar("T")
+
+VOLUMES_AT_A_TIME = 16
+WASTE_FRACTION = 0.5
+WASTE_MIN_BYTES = MIB
+COUNT_AFTER_MS = 86_400_000
+"""How long after it was counted what lives in a volume is counted again: bytes may have lost their names unnoticed."""
+
+
+class Compacted(NamedTuple):
+    """What a step did."""
+
+    removed: int
+    moved_bytes: int
+
+
+class Victim(NamedTuple):
+    """A volume that may be worth compacting, the version of its record, and what a shard of it takes on its drive."""
+
+    record: VolumeRecord
+    version: int
+    allocated_bytes: int
+    freed_bytes: int
+
+
+class Compactor:
+    """Removes empty volumes and moves what lives in wasteful ones."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        blobs: BlobStore,
+        drives: DriveSet,
+        under_way: UnderWay,
+        oldest_under_way_ms: Callable[[], int],
+        clock: HybridClock,
+        entropy: Entropy,
+        now_ms: Callable[[], int],
+        waste_min_bytes: int = WASTE_MIN_BYTES,
+        count_after_ms: int = COUNT_AFTER_MS,
+    ) -> None:
+        self._engine = engine
+        self._catalog = MetadataCatalog(engine)
+        self._queue = RepairQueue(engine)
+        self._blobs = blobs
+        self._drives = drives
+        self._under_way = under_way
+        self._oldest_under_way_ms = oldest_under_way_ms
+        self._clock = clock
+        self._entropy = entropy
+        self._now_ms = now_ms
+        self._waste_min_bytes = waste_min_bytes
+        self._count_after_ms = count_after_ms
+        self._counted_ms: dict[int, int] = {}
+
+    async def step(self) -> Compacted:
+        """Look at all volumes, and do something about a bounded number of them."""
+        victims = await self._victims()
+        if not victims:
+            return Compacted(0, 0)
+        holdings: list[Holding] = []
+        census = await take_census(self._engine, self._under_way, self._now_ms(), victims, holdings.append)
+        removed = 0
+        wasteful: set[int] = set()
+        for volume, victim in victims.items():
+            self._counted_ms[volume] = self._now_ms()
+            extents = census.extents.get(volume, [])
+            live = sum(victim.record.layout.span(extent.length) for extent in extents)
+            if not extents:
+                removed += await self._remove(victim)
+            elif victim.allocated_bytes - live >= max(self._waste_min_bytes, WASTE_FRACTION * victim.allocated_bytes):
+                wasteful.add(volume)
+            elif victim.record.live_bytes - victim.freed_bytes != live:
+                await self._note(victim, live)
+        return Compacted(removed, await self._move(wasteful, holdings))
+
+    async def _victims(self) -> dict[int, Victim]:
+        horizon = self._oldest_under_way_ms() - SETTLED_AFTER_MS
+        waiting = {queued.record.volume for queued in await self._queue.all()}
+        freed = await self._freed()
+        found: dict[int, Victim] = {}
+        for record in await self._catalog.all():
+            settled = record.state == "sealed" and record.sealed_ms < horizon
+            if not settled or record.degraded or record.id in waiting or len(found) == VOLUMES_AT_A_TIME:
+                continue
+            known = record.live_bytes - freed.get(record.id, 0) if record.live_bytes >= 0 else 0
+            allocated = self._allocated(record)
+            wasteful = allocated - known >= max(self._waste_min_bytes, WASTE_FRACTION * allocated)
+            uncounted = self._now_ms() - self._counted_ms.get(record.id, record.sealed_ms) >= self._count_after_ms
+            if known <= 0 or wasteful or uncounted:
+                entry = await self._catalog.entry(record.id)
+                if entry is not None:
+                    found[record.id] = Victim(*entry, allocated, freed.get(record.id, 0))
+        return found
+
+    async def _freed(self) -> dict[int, int]:
+        found: dict[int, int] = {}
+        start = VOLUME_FREED
+        while rows := await self._engine.scan(start, after_prefix(VOLUME_FREED), 1000):
+            found.update({int.from_bytes(row.key[1:9], "big"): decode_counter(row.value) for row in rows})
+            start = rows[-1].key + b"\0"
+        return found
+
+    def _allocated(self, record: VolumeRecord) -> int:
+        """What the largest shard that is there takes on its drive."""
+        taken = 0
+        for shard, drive_id in enumerate(record.drives):
+            drive = self._drives.get(drive_id)
+            if drive is not None and drive.state is DriveState.ONLINE:
+                taken = max(taken, drive.allocated(shard_name(record.id, shard)))
+        return taken
+
+    async def _remove(self, victim: Victim) -> bool:
+        """Forget a volume to which nothing refers, and have its files removed."""
+        record, batch = victim.record, Batch()
+        batch.expect(volume_key(record.id), victim.version)
+        batch.expect(repair_key(record.id), ABSENT)
+        batch.delete(volume_key(record.id))
+        batch.delete(VOLUME_FREED + number(record.id))
+        batch.delete(SCRUBBED + number(record.id))
+        files = tuple((drive, shard_name(record.id, shard)) for shard, drive in enumerate(record.drives))
+        self._discard(batch, GarbageRecord(FORMAT, files=files))
+        return await self._try(batch)
+
+    async def _note(self, victim: Victim, live: int) -> None:
+        """Record what lives in a volume, where it was not known, so that it is not counted again."""
+        batch = Batch()
+        change_volume(batch, victim.record, victim.version, live_bytes=live + victim.freed_bytes)
+        await self._try(batch)
+
+    # ---- moving
+
+    async def _move(self, volumes: set[int], holdings: Sequence[Holding]) -> int:
+        """Write what lives in `volumes` anew and change its names; the bytes that were moved."""
+        sharing: dict[tuple[Extent, ...], list[Row]] = defaultdict(list)
+        moved = 0
+        for holding in holdings:
+            if not any(extent.volume in volumes for extent in holding.extents):
+                continue
+            if holding.row.key[:1] == OBJECTS:
+                sharing[decode_object(holding.row.value).extents].append(holding.row)
+            elif holding.row.key[:1] == PAGES:
+                moved += await self._attempt(self._move_page, volumes, holding.row)
+        for rows in sharing.values():
+            moved += await self._attempt(self._move_objects, volumes, rows)
+        return moved  # parts of uploads under way stay where they are: whoever completes them has read where that is
+
+    async def _attempt(self, move: Callable[[set[int], T], Awaitable[int]], volumes: set[int], what: T) -> int:
+        token = self._under_way.enter()
+        try:
+            return await move(volumes, what)
+        except (Unavailable, Corrupt):
+            return 0  # no room, or damage that waits for repair: the next step tries again
+        finally:
+            self._under_way.leave(token)
+
+    async def _move_objects(self, volumes: set[int], rows: list[Row]) -> int:
+        """Move the blob that all the objects of `rows` share, if they are all that share it."""
+        old = decode_object(rows[0].value).extents
+        reference_key = keys.references(blob_id(GarbageRecord(FORMAT, extents=old)))
+        entry = await self._engine.get(reference_key)
+        count = decode_counter(entry.value if entry else None)
+        if count + 1 != len(rows):
+            return 0  # somebody has shared or given up the blob since
+        new, left = await self._rewrite(volumes, old)
+        batch = Batch()
+        for row in rows:
+            batch.expect(row.key, row.version)
+            batch.put(row.key, encode(msgspec.structs.replace(decode_object(row.value), extents=new)))
+        batch.expect(reference_key, entry.version if entry is not None else ABSENT)
+        if count:
+            batch.delete(reference_key)
+            batch.add(keys.references(blob_id(GarbageRecord(FORMAT, extents=new))), count)
+        return await self._conclude(batch, new, old, left)
+
+    async def _move_page(self, volumes: set[int], row: Row) -> int:
+        page = decode_page(row.value)
+        old = tuple(extent for part in page.parts for extent in part.extents)
+        parts, new, left = [], list[Extent](), list[Extent]()
+        for part in page.parts:
+            extents, gone = await self._rewrite(volumes, part.extents)
+            parts.append(msgspec.structs.replace(part, extents=extents))
+            new += extents
+            left += gone
+        batch = Batch()
+        batch.expect(row.key, row.version)
+        batch.put(row.key, encode(PartPage(page.format, tuple(parts))))
+        return await self._conclude(batch, new, old, left)
+
+    async def _rewrite(self, volumes: set[int], old: Sequence[Extent]) -> tuple[tuple[Extent, ...], list[Extent]]:
+        """`old` with the extents that stand in `volumes` written anew, and those that this leaves behind."""
+        new: list[Extent] = []
+        left: list[Extent] = []
+        for extent in old:
+            if extent.volume not in volumes:
+                new.append(extent)
+                continue
+            new += await self._copy(extent)
+            left.append(extent)
+        return tuple(new), left
+
+    async def _copy(self, extent: Extent) -> tuple[Extent, ...]:
+        blocks = self._blobs.read((extent,), 0, extent.length)
+        if extent.length <= SMALL_MAX_BYTES:
+            return await self._blobs.write_small(b"".join([bytes(view) async for block in blocks for view in block]))
+        writer = self._blobs.writer(extent.length)
+        try:
+            async for block in blocks:
+                for view in block:
+                    await writer.put(view)
+            return await writer.finish()
+        except BaseException:
+            await writer.abandon()
+            raise
+
+    async def _conclude(
+        self, batch: Batch, new: Sequence[Extent], old: Sequence[Extent], left: Sequence[Extent]
+    ) -> int:
+        """Change the names; what they left behind becomes garbage, or else what was written for them."""
+        self._discard(batch, GarbageRecord(FORMAT, extents=tuple(left)))
+        if await self._try(batch):
+            return sum(extent.length for extent in left)
+        await self._blobs.free([extent for extent in new if extent not in set(old)])
+        return 0
+
+    def _discard(self, batch: Batch, garbage: GarbageRecord) -> None:
+        batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
+
+    async def _try(self, batch: Batch) -> bool:
+        try:
+            await self._engine.commit(batch)
+        except Conflict:
+            return False
+        return True

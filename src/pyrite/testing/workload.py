@@ -1,0 +1,248 @@
+"""Owns simulated clients: they put, get, copy, delete and list objects at once, and write down what they saw."""
+
+import asyncio
+import hashlib
+import random
+from collections.abc import Callable
+from typing import Any
+
+from pyrite.aws.checksums import CRC64NVME
+from pyrite.core.errors import Corrupt, Unavailable
+from pyrite.core.units import KIB
+from pyrite.metadata.kv import after_prefix
+from pyrite.objects import keys
+from pyrite.objects.assembling import CompletePart
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import WriteConditions
+from pyrite.objects.errors import (
+    ConditionalConflict,
+    NoSuchKey,
+    NoSuchUpload,
+    ObjectsError,
+    PreconditionFailed,
+)
+from pyrite.objects.ingest import Hasher
+from pyrite.objects.naming import Found
+from pyrite.objects.objects import Copied, Given, Put
+from pyrite.objects.records import Attributes
+from pyrite.objects.uploads import Completion
+from pyrite.testing.linearizability import ANY, KEEP, SOMETHING, Operation
+from pyrite.testing.world import Process
+
+SIZES = (0, 1, 100, 700, 3000, 5000, 20_000)
+LARGE_SIZES = (128 * KIB + 1, 200_000)
+
+
+class Body:
+    """A body that arrives in pieces."""
+
+    def __init__(self, data: bytes, whole: bool) -> None:
+        self.length: int | None = len(data)
+        self._data = memoryview(data)
+        self._whole = whole
+
+    def take_all(self) -> memoryview | None:
+        return self._data if self._whole else None
+
+    async def read_into(self, target: memoryview) -> int:
+        await asyncio.sleep(0)
+        count = min(len(target), len(self._data))
+        target[:count] = self._data[:count]
+        self._data = self._data[count:]
+        return count
+
+
+def _hashers() -> dict[str, Hasher]:
+    return {"MD5": hashlib.md5(usedforsecurity=False), CRC64NVME.name: CRC64NVME.make()}
+
+
+def _accept(digests: Any, size_bytes: int) -> None:
+    """Clients here say nothing of what they send."""
+
+
+class Histories:
+    """What was done to each key, and every value that was ever written, by its digest."""
+
+    def __init__(self) -> None:
+        self.by_key: dict[bytes, list[Operation]] = {}
+        self.sizes: dict[str, int] = {}
+        self.acknowledged = 0
+        self.refused = 0
+
+    @classmethod
+    def after(cls, earlier: "Histories") -> "Histories":
+        """Empty histories that know the values of earlier ones."""
+        made = cls()
+        made.sizes = earlier.sizes
+        return made
+
+    def add(self, key: bytes, operation: Operation) -> None:
+        """Note an operation of which the outcome is known or not."""
+        self.by_key.setdefault(key, []).append(operation)
+
+
+class Client:
+    """One client of a process."""
+
+    def __init__(self, process: Process, bucket: Bucket, keys: list[bytes], histories: Histories, large: float) -> None:
+        self._process = process
+        self._bucket = bucket
+        self._keys = keys
+        self._histories = histories
+        self._rng: random.Random = process.world.rng
+        self._now: Callable[[], float] = process.world.clock.monotonic_s
+        self._large = large
+
+    async def work(self, count: int) -> None:
+        """`count` operations, one after the other."""
+        todo = [self.put, self.put, self.put, self.get, self.get, self.delete, self.create, self.copy, self.multipart]
+        for _ in range(count):
+            key = self._rng.choice(self._keys)
+            await self._rng.choice(todo)(key)
+            await asyncio.sleep(self._rng.expovariate(50))
+
+    def _body(self) -> bytes:
+        size = self._rng.choice(LARGE_SIZES if self._rng.random() < self._large else SIZES)
+        return self._rng.randbytes(8) * (size // 8) + self._rng.randbytes(size % 8)
+
+    def _value(self, body: bytes) -> str:
+        value = hashlib.md5(body, usedforsecurity=False).hexdigest()
+        self._histories.sizes[value] = len(body)
+        return value
+
+    async def _write(self, key: bytes, conditions: WriteConditions, found: str | None) -> None:
+        body = self._body()
+        value, called_s = self._value(body), self._now()
+        given = Given(Attributes(), "owner", CRC64NVME.name, conditions)
+        source = Body(body, self._rng.random() < 0.7)
+        note = self._histories.add
+        open_operation = Operation(found, value, called_s)
+        self._pending(key, open_operation)
+        try:
+            await self._process.objects.put(self._bucket, key, source, Put(given, _hashers(), _accept))
+        except PreconditionFailed:
+            note(key, Operation(SOMETHING, KEEP, called_s, self._now()))
+        except (Unavailable, ConditionalConflict):
+            self._histories.refused += 1
+            note(key, open_operation)
+        else:
+            self._histories.acknowledged += 1
+            note(key, Operation(found, value, called_s, self._now()))
+        self._done(key, open_operation)
+
+    def _pending(self, key: bytes, operation: Operation) -> None:
+        """What is under way when the process crashes may have taken effect: it stands in the history until it ends."""
+        self._histories.add(key, operation)
+
+    def _done(self, key: bytes, operation: Operation) -> None:
+        self._histories.by_key[key].remove(operation)
+
+    async def put(self, key: bytes) -> None:
+        """Put an object."""
+        await self._write(key, WriteConditions(), ANY)
+
+    async def create(self, key: bytes) -> None:
+        """Put an object where there is none."""
+        await self._write(key, WriteConditions(if_none_match="*"), None)
+
+    async def get(self, key: bytes) -> str | None:
+        """Read an object whole; its value."""
+        called_s = self._now()
+        try:
+            record = await self._process.objects.find(self._bucket, key)
+            data = b"".join(
+                [
+                    bytes(view)
+                    async for block in self._process.reading.stream(record, 0, record.size_bytes)
+                    for view in block
+                ]
+            )
+        except NoSuchKey:
+            self._histories.add(key, Operation(None, KEEP, called_s, self._now()))
+            return None
+        except Unavailable:
+            return None
+        except Corrupt:
+            if all(drive.readable for drive in self._process.drives.values()):
+                raise
+            return None  # too many drives have failed in this process: they have lost nothing
+        value = hashlib.md5(data, usedforsecurity=False).hexdigest()
+        assert self._histories.sizes.get(value) == record.size_bytes, f"{key!r} read as bytes that nobody has written"
+        self._histories.add(key, Operation(value, KEEP, called_s, self._now()))
+        return value
+
+    async def delete(self, key: bytes) -> None:
+        """Delete an object."""
+        operation = Operation(ANY, None, self._now())
+        self._pending(key, operation)
+        try:
+            await self._process.objects.delete(self._bucket, key)
+        except (Unavailable, ObjectsError):
+            self._histories.add(key, operation)
+        else:
+            self._histories.acknowledged += 1
+            self._histories.add(key, operation._replace(returned_s=self._now()))
+        self._done(key, operation)
+
+    async def copy(self, key: bytes) -> None:
+        """Copy another object here, sharing its bytes. What the source held is judged by what arrives."""
+        source_key = self._rng.choice(self._keys)
+        source = await self._process.naming.current(self._bucket, source_key)
+        if source is None or source_key == key or not source.record.etag or "-" in source.record.etag:
+            return
+        operation = Operation(ANY, source.record.etag, self._now())
+        self._pending(key, operation)
+        try:
+            await self._copy(source_key, source, key)
+        except NoSuchKey:
+            pass  # the source changed meanwhile: nothing was done
+        except (Unavailable, ConditionalConflict):
+            self._histories.add(key, operation)
+        else:
+            self._histories.acknowledged += 1
+            self._histories.add(key, operation._replace(returned_s=self._now()))
+        self._done(key, operation)
+
+    async def _copy(self, source_key: bytes, source: Found, key: bytes) -> None:
+        copied = Copied(source.record.attributes, "owner")
+        await self._process.objects.copy(self._bucket, source_key, source, self._bucket, key, copied)
+
+    async def multipart(self, key: bytes) -> None:
+        """Upload in one or two parts, and complete, abort or forget it."""
+        uploads, bucket = self._process.uploads, self._bucket
+        fate = self._rng.random()
+        try:
+            upload_id = await uploads.create(bucket, key, Attributes(), "owner", "", "")
+            upload = await uploads.find(bucket, key, upload_id)
+            body = self._body() or b"x"
+            part = await uploads.put_part(bucket, upload, 1, Body(body, True), _hashers(), _accept, CRC64NVME.name)
+            if fate < 0.2:
+                await uploads.abort(bucket, key, upload_id)
+        except (Unavailable, ObjectsError):
+            return
+        if fate < 0.3:
+            return
+        operation = Operation(ANY, self._value(body), self._now())
+        self._pending(key, operation)
+        try:
+            await uploads.complete(bucket, key, upload_id, Completion([CompletePart(1, part.etag, {})]))
+        except (Unavailable, ObjectsError):
+            self._histories.add(key, operation)
+        else:
+            self._histories.acknowledged += 1
+            self._histories.add(key, operation._replace(returned_s=self._now()))
+        self._done(key, operation)
+
+
+async def clear(process: Process, bucket: Bucket) -> None:
+    """Delete every object and abort every upload."""
+    prefix = keys.objects(bucket.id)
+    for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):
+        await process.objects.delete(bucket, row.key[len(prefix) :])
+    prefix = keys.uploads(bucket.id)
+    for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):
+        key, upload_id = keys.split_upload(row.key)
+        try:
+            await process.uploads.abort(bucket, key, upload_id)
+        except NoSuchUpload:
+            continue

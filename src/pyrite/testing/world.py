@@ -1,0 +1,337 @@
+"""Owns a simulated store: the real code of metadata, blobs, objects and services on simulated disks and time.
+
+A `World` outlives crashes: its disks and its metadata are what is durable. `boot` makes a process of it.
+"""
+
+import asyncio
+import random
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
+
+from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.drive import DriveState
+from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.mending import Mender
+from pyrite.blobs.reader import Damage
+from pyrite.blobs.store import BlobStore
+from pyrite.blobs.volumes import Volumes
+from pyrite.core.clock import HybridClock
+from pyrite.core.errors import PyriteError, Unavailable
+from pyrite.core.offload import Offload
+from pyrite.core.units import KIB, MIB
+from pyrite.metadata.kv import Batch, Entry, Row
+from pyrite.metadata.memory import MemoryEngine
+from pyrite.node.opening import seal_left_open
+from pyrite.objects.buckets import Buckets
+from pyrite.objects.naming import Naming
+from pyrite.objects.objects import Objects
+from pyrite.objects.reading import Reading
+from pyrite.objects.underway import UnderWay
+from pyrite.objects.uploads import Uploads
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.compact import Compactor
+from pyrite.services.exposure import Exposure
+from pyrite.services.reaper import Reaper
+from pyrite.services.repair import Repaired, Repairer
+from pyrite.services.repairs import RepairQueue
+from pyrite.services.scrub import Scrubber
+from pyrite.services.upkeep import Upkeep
+from pyrite.testing.disks import SimDisk, SimDrive
+from pyrite.testing.loop import SimulatedCrash, VirtualLoop, run
+
+T = TypeVar("T")
+EPOCH_MS = 1_800_000_000_000
+SHARD_BYTES = 256 * KIB
+REBUILD_AFTER_MS = 20_000
+
+
+class SimClock:
+    """The time of the loop that runs; between loops it stands still."""
+
+    def __init__(self) -> None:
+        self.loop: VirtualLoop | None = None
+        self.now_s = 0.0
+
+    def monotonic_s(self) -> float:
+        if self.loop is not None:
+            self.now_s = max(self.now_s, self.loop.time())
+        return self.now_s
+
+    def now_ms(self) -> int:
+        return EPOCH_MS + int(self.monotonic_s() * 1000)
+
+
+class SeededEntropy:
+    """Bytes from a seed."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+
+    def bytes(self, count: int) -> bytes:
+        return self._rng.randbytes(count)
+
+
+class SimOffload:
+    """Blocking work that takes a moment of virtual time, in which others run; with `ordered`, one after the other."""
+
+    def __init__(self, rng: random.Random, ordered: bool) -> None:
+        self._rng = rng
+        self._ordered = ordered
+        self._free_s = 0.0
+
+    async def run(self, function: Callable[..., T], *args: Any) -> T:
+        return await self.start(function, *args)
+
+    def start(self, function: Callable[..., T], *args: Any) -> "asyncio.Future[T]":
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def work() -> None:
+            try:
+                result = function(*args)
+            except Exception as error:  # noqa: BLE001 - the future carries it to whoever awaits
+                if not future.done():
+                    future.set_exception(error)
+            else:
+                if not future.done():
+                    future.set_result(result)
+
+        when_s = loop.time() + self._rng.expovariate(1000)
+        if self._ordered:
+            when_s = self._free_s = max(when_s, self._free_s + 1e-6)
+        loop.call_at(when_s, work)
+        return future
+
+    def close(self) -> None:
+        """Nothing runs elsewhere."""
+
+
+class SimWorkforce:
+    """Lanes on virtual time; what is done together is done in an order drawn anew each time."""
+
+    def __init__(self, rng: random.Random) -> None:
+        self._rng = rng
+        self._lanes: dict[str, SimOffload] = {}
+
+    def lane(self, name: str) -> Offload:
+        return self._lanes.setdefault(name, SimOffload(self._rng, ordered=True))
+
+    def together(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        order = list(range(len(jobs)))
+        self._rng.shuffle(order)
+        results = {index: jobs[index]() for index in order}
+        return [results[index] for index in range(len(jobs))]
+
+    def close(self) -> None:
+        """Nothing runs elsewhere."""
+
+
+class SimEngine:
+    """Metadata in memory that takes time to commit, and now and then refuses before anything has happened."""
+
+    def __init__(self, inner: MemoryEngine, rng: random.Random, hook: Callable[[str, str], None]) -> None:
+        self._inner = inner
+        self._rng = rng
+        self._hook = hook
+        self.refusals = 0.0
+
+    async def get(self, key: bytes) -> Entry | None:
+        return await self._inner.get(key)
+
+    async def scan(self, start: bytes, end: bytes, limit: int, reverse: bool = False) -> list[Row]:
+        return await self._inner.scan(start, end, limit, reverse)
+
+    async def commit(self, batch: Batch) -> None:
+        await asyncio.sleep(self._rng.expovariate(1000))
+        if self.refusals and self._rng.random() < self.refusals:
+            raise Unavailable("metadata takes no commit now")
+        self._hook("commit", "before")
+        await self._inner.commit(batch)
+        self._hook("commit", "after")
+
+    async def close(self) -> None:
+        """Nothing to release."""
+
+
+class Process:
+    """The store as a process has it, from its start to its end or its crash."""
+
+    def __init__(self, world: "World") -> None:
+        rng, clock = world.rng, world.clock
+        self.world = world
+        self.alive = True
+        self.hybrid = HybridClock(clock)
+        self.hybrid.observe(world.last_stamp)
+        self.engine = SimEngine(world.engine, rng, self._hook)
+        self.drives = DriveSet({disk.id: SimDrive(disk, self._hook) for disk in world.disks})
+        entropy, workforce, offload = SeededEntropy(rng), SimWorkforce(rng), SimOffload(rng, ordered=False)
+        self.catalog = MetadataCatalog(self.engine)
+        self.volumes = Volumes(
+            self.drives, self.catalog, self.hybrid, "w0", world.parity, SHARD_BYTES, workforce=workforce
+        )
+        self.queue = RepairQueue(self.engine)
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), offload, self._on_damage)
+        self.under_way = UnderWay(clock)
+        self.reading = Reading(self.engine, self.blobs, self.under_way)
+        self.buckets = Buckets(self.engine, self.hybrid, entropy)
+        naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
+        self.naming = naming
+        self.objects = Objects(naming, self.blobs, self.reading, self.hybrid, self.under_way)
+        self.uploads = Uploads(self.engine, naming, self.blobs, self.hybrid, entropy, self.under_way)
+        oldest, now = self.under_way.oldest_ms, clock.now_ms
+        mender = Mender(self.drives, workforce)
+        self.exposure = Exposure(self.drives, now, REBUILD_AFTER_MS)
+        self.reaper = Reaper(self.engine, self.blobs, clock, oldest, self._on_error)
+        self.repairer = Repairer(
+            self.engine,
+            self.drives,
+            mender,
+            self.exposure,
+            self.under_way,
+            oldest,
+            self.hybrid,
+            entropy,
+            now,
+            offload,
+            self._on_repaired,
+            self._on_error,
+        )
+        self.scrubber = Scrubber(
+            self.engine, mender, self.queue, self.under_way, now, clock.monotonic_s, offload, world.scrub_period_s
+        )
+        self.upkeep = Upkeep(self.catalog, self.queue, self.drives, self.exposure, now)
+        self.compactor = Compactor(
+            self.engine,
+            self.blobs,
+            self.drives,
+            self.under_way,
+            oldest,
+            self.hybrid,
+            entropy,
+            now,
+            waste_min_bytes=4 * KIB,
+            count_after_ms=60_000,
+        )
+
+    def _hook(self, verb: str, name: str) -> None:
+        if not self.alive:
+            raise SimulatedCrash(verb)  # what is left of a process that has ended does nothing any more
+        self.world.hook(verb, name)
+
+    def end(self) -> None:
+        """Nothing that this process still does has an effect."""
+        self.alive = False
+
+    async def start(self) -> None:
+        """What a worker does before it serves."""
+        await seal_left_open(self.catalog, self.drives, None, self.world.clock.now_ms())
+
+    def _on_damage(self, damage: Damage) -> None:
+        self.world.damage += 1
+        loop = asyncio.get_running_loop()
+        task = loop.create_task(self._queue_repair(damage))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _queue_repair(self, damage: Damage) -> None:
+        try:
+            await self.queue.put(damage.volume, (damage.shard,), "a read found damage", self.world.clock.now_ms())
+        except PyriteError as error:
+            self._on_error(error)
+
+    def _on_repaired(self, repaired: Repaired) -> None:
+        self.world.repaired += 1
+
+    def _on_error(self, error: PyriteError) -> None:
+        self.world.errors[type(error).__name__] = self.world.errors.get(type(error).__name__, 0) + 1
+
+    async def housekeep(self) -> None:
+        """Background steps, in an order drawn from the seed, for ever."""
+        steps: list[Callable[[], Awaitable[Any]]] = [
+            self.reaper.step,
+            self.upkeep.step,
+            self.repairer.step,
+            self.scrubber.step,
+            self.compactor.step,
+            self.volumes.seal_unusable,
+        ]
+        while True:
+            step = self.world.rng.choice(steps)
+            try:
+                await step()
+            except PyriteError as error:
+                self._on_error(error)
+            await asyncio.sleep(self.world.rng.expovariate(1))
+
+
+class World:
+    """What is durable, and how it fails: `crash_in` calls of drives or metadata from now, the process ends."""
+
+    def __init__(self, seed: int, drives: int, parity: int | None = None, scrub_period_s: float = 60.0) -> None:
+        self.seed = seed
+        self.rng = random.Random(seed)
+        self.parity = parity
+        self.scrub_period_s = scrub_period_s
+        self.clock = SimClock()
+        self.engine = MemoryEngine()
+        self.disks = [SimDisk(f"d{number}", self.rng) for number in range(drives)]
+        self.crash_in: int | None = None
+        self.last_stamp = 0
+        self.trace: list[tuple[str, str]] | None = None
+        self.damage = self.repaired = self.crashes = 0
+        self.errors: dict[str, int] = {}
+
+    def hook(self, verb: str, name: str) -> None:
+        """Every call of a drive and every commit passes here."""
+        if self.trace is not None:
+            self.trace.append((verb, name))
+        if self.crash_in is not None:
+            self.crash_in -= 1
+            if self.crash_in <= 0:
+                raise SimulatedCrash(verb)
+
+    def live(self, body: Callable[[Process], Awaitable[T]], power: bool = True) -> T | None:
+        """What `body` returns of a process that starts now; None when the process crashed, and with `power` the disks.
+
+        A crash without the power keeps what was written; with it, what was not synced is torn or gone.
+        """
+        loop = VirtualLoop(self.rng, self.clock.now_s)
+        self.clock.loop = loop
+        process: list[Process] = []
+
+        async def main() -> T:
+            process.append(Process(self))
+            await process[0].start()
+            return await body(process[0])
+
+        try:
+            return run(loop, main(), lambda: process[0].end() if process else None)
+        except SimulatedCrash:
+            self.crashes += 1
+            if power:
+                for disk in self.disks:
+                    disk.cut()
+            return None
+        finally:
+            self.crash_in = None
+            self.clock.monotonic_s()
+            self.clock.loop = None
+            if process:
+                self.last_stamp = max(self.last_stamp, process[0].hybrid.next())
+
+    async def settle(self, process: Process, steps: int = 400) -> None:
+        """Let background work go on until nothing is left to do. Raises AssertionError when that never comes."""
+        for _ in range(steps):
+            await asyncio.sleep(30)
+            process.exposure.look()
+            busy = (await process.reaper.step()).records > 0
+            await process.volumes.seal_unusable()
+            busy |= await process.upkeep.step()
+            busy |= await process.repairer.step()
+            busy |= (await process.scrubber.step()).faults > 0
+            busy |= (await process.compactor.step()) != (0, 0)
+            waiting = await process.queue.all()
+            if not busy and not waiting and all(drive.state is DriveState.ONLINE for drive in process.drives.values()):
+                return
+        raise AssertionError(f"background work never ends: {[queued.record for queued in waiting]}")
