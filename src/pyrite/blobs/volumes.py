@@ -180,10 +180,12 @@ class Volumes:
 
         Blocks for as long as the drives take; run it where that does no harm.
         """
-        volume = await self.find(extent.volume)
-        span = volume.layout.span(extent.length)
-        for drive, name in volume.shards:
-            if drive is not None and drive.state is DriveState.ONLINE:
+        record = await self._catalog.load(extent.volume)  # not from memory: its shards may have moved
+        if record is None:
+            raise Corrupt(f"volume {extent.volume:016x} has no record")
+        span = record.layout.span(extent.length)
+        for drive, name in self._resolve(record).shards:
+            if drive is not None and drive.state is DriveState.ONLINE and drive.size(name) is not None:
                 drive.punch(name, extent.offset, span)
         return span
 

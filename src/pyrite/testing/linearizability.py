@@ -46,7 +46,7 @@ _Configuration = tuple[str | None, frozenset[int]]
 
 def judge(history: Iterable[Operation], initial: Iterable[str | None]) -> Judgement:
     """Whether `history` is linearizable from one of the `initial` states."""
-    operations = list(history)
+    operations = _relevant(list(history))
     events = [(operation.called_s, 0, index) for index, operation in enumerate(operations)]
     events += [
         (operation.returned_s, 1, index)
@@ -66,6 +66,21 @@ def judge(history: Iterable[Operation], initial: Iterable[str | None]) -> Judgem
         if not configurations:
             return Judgement(False, frozenset(), operations[index])
     return Judgement(True, frozenset(state for state, _ in _close(configurations, open_now, operations)))
+
+
+def _relevant(history: list[Operation]) -> list[Operation]:
+    """`history` without writes of unknown outcome that nobody has seen: what it explains, it explains without them.
+
+    They would all stay open, and the states to keep would double with each.
+    """
+    seen = {operation.found for operation in history}
+    if SOMETHING in seen:
+        return history
+    return [
+        operation
+        for operation in history
+        if operation.returned_s < math.inf or operation.left is None or operation.left in seen
+    ]
 
 
 def _close(configurations: set[_Configuration], open_now: set[int], operations: list[Operation]) -> set[_Configuration]:

@@ -1,0 +1,75 @@
+"""Whole stores live through crashes, power cuts and faulty disks on virtual time, and break no promise."""
+
+import os
+
+import pytest
+
+from pyrite.testing.linearizability import ANY, KEEP, SOMETHING, Operation, judge
+from pyrite.testing.simulation import Life, simulate
+
+SEEDS_AT_A_TIME = 50
+
+
+@pytest.mark.parametrize("first", range(0, 60, 15))
+def test_lives_break_no_promise(first: int) -> None:
+    """A few dozen seeds of three hundred operations each, with every kind of fault."""
+    for seed in range(first, first + 15):
+        simulate(seed, 300)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("first", range(0, int(os.environ.get("SIMULATION_SEEDS", "10000")), SEEDS_AT_A_TIME))
+def test_ten_thousand_lives(first: int) -> None:
+    """Ten thousand seeds of a thousand operations each."""
+    for seed in range(first, first + SEEDS_AT_A_TIME):
+        simulate(seed, 1000)
+
+
+def test_one_seed_is_one_life() -> None:
+    """Two runs of one seed make the same calls of drives and metadata in the same order."""
+    traces = []
+    for _ in range(2):
+        life = Life(7, 400)
+        life.world.trace = []
+        life.run()
+        traces.append(life.world.trace)
+    assert len(traces[0]) > 1000
+    assert traces[0] == traces[1]
+
+
+def test_faults_do_happen() -> None:
+    """The lives are not quiet ones: processes crash, damage is seen, and repaired."""
+    lives = [simulate(seed, 300) for seed in range(100, 125)]
+    assert sum(life.crashes for life in lives) > 5
+    assert sum(life.damage for life in lives) > 5
+    assert sum(life.repaired for life in lives) > 5
+    assert sum(life.acknowledged for life in lives) > 500
+
+
+def write(value: str | None, called: float, returned: float) -> Operation:
+    return Operation(ANY, value, called, returned)
+
+
+def read(value: str | None, called: float, returned: float) -> Operation:
+    return Operation(value, KEEP, called, returned)
+
+
+@pytest.mark.parametrize(
+    ("history", "good"),
+    [
+        ([write("a", 0, 1), read("a", 2, 3)], True),
+        ([write("a", 0, 1), read(None, 2, 3)], False),  # an acknowledged write is lost
+        ([write("a", 0, 3), read(None, 1, 2)], True),
+        ([write("a", 0, 3), read("a", 1, 2), read(None, 2.5, 2.7)], False),  # seen, then unseen
+        ([write("a", 0, 1), write("b", 2, 3), read("a", 4, 5)], False),  # an old value comes back
+        ([write("a", 0, 1), write(None, 2, 3), read("a", 4, 5)], False),  # a deleted one comes back
+        ([write("a", 0, float("inf")), read(None, 1, 2), read("a", 3, 4)], True),  # it took effect late
+        ([Operation(None, "a", 0, 1), Operation(None, "b", 2, 3)], False),  # two creations
+        ([write("a", 0, 1), Operation(SOMETHING, KEEP, 2, 3)], True),
+        ([Operation(SOMETHING, KEEP, 2, 3)], False),
+    ],
+)
+def test_the_judge(history: list[Operation], good: bool) -> None:
+    """Small histories are judged as anyone would."""
+    assert judge(history, [None]).good == good
