@@ -157,9 +157,9 @@ def test_check_finds_damage(tmp_path: Path) -> None:
     with Server([tmp_path / "d"], check=False) as server:
         server.client().create_bucket(Bucket="rot")
         server.client().put_object(Bucket="rot", Key="victim", Body=b"v" * 1000)
-    shard = next(path for path in (tmp_path / "d" / "volumes").iterdir() if path.stat().st_size)
+    shard = next(path for path in (tmp_path / "d" / "volumes").iterdir() if b"v" * 1000 in path.read_bytes())
     content = bytearray(shard.read_bytes())
-    content[500] ^= 1
+    content[content.index(b"v" * 1000) + 500] ^= 1
     shard.write_bytes(content)
     done = pyrite("check", str(tmp_path / "d"))
     assert done.returncode == 1 and "victim" in done.stdout and "unreadable" in done.stdout
