@@ -22,6 +22,7 @@ from pyrite.services.exposure import Exposure
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
 from pyrite.services.scrub import Scrubber
+from pyrite.services.surroundings import Surroundings
 from pyrite.services.upkeep import Upkeep, use_of
 from pyrite.telemetry.status import StatusBoard
 
@@ -37,49 +38,32 @@ class Background:
         self._board = board
         self._dumped_for = (0, frozenset(store.membership.places()))
         self._log = structlog.get_logger(component="background")
-        clock = store.clock
-        lane = store.volumes.workforce.lane("mending")
-        mender = Mender(store.drives, store.volumes.workforce)
-        self.exposure = Exposure(store.drives, clock.now_ms, int(config.rebuild_after_s * 1000))
-        self.reaper = Reaper(store.engine, store.blobs, clock, self._oldest_ms, monitor.on_reap_error)
-        self.repairer = Repairer(
-            store.engine,
-            store.drives,
-            mender,
-            self.exposure,
-            store.under_way,
-            self._oldest_ms,
-            store.hybrid,
-            SystemEntropy(),
-            clock.now_ms,
-            lane,
-            self._on_repaired,
-            self._on_error,
-        )
-        self.scrubber = Scrubber(
-            store.engine,
-            mender,
-            self.repairer.queue,
-            store.under_way,
-            clock.now_ms,
-            clock.monotonic_s,
-            lane,
-            config.scrub_period_s,
-        )
-        self.compactor = Compactor(
-            store.engine,
-            store.blobs,
-            store.drives,
-            store.under_way,
-            self._oldest_ms,
-            store.hybrid,
-            SystemEntropy(),
-            clock.now_ms,
-        )
+        around = self._surroundings()
+        self.exposure = Exposure(store.drives, store.clock.now_ms, int(config.rebuild_after_s * 1000))
+        self.reaper = Reaper(store.engine, store.blobs, store.clock, self._oldest_ms, monitor.on_reap_error)
+        self.repairer = Repairer(around, self.exposure, self._on_repaired)
+        self.scrubber = Scrubber(around, config.scrub_period_s)
+        self.compactor = Compactor(around)
         self._compact_s = config.compact_interval_s
         self.dumper, self.mirrors = Dumper(store), MirrorKeeper(store)
-        self.upkeep = Upkeep(
-            MetadataCatalog(store.engine), self.repairer.queue, store.drives, self.exposure, clock.now_ms
+        self.upkeep = Upkeep(around, self.exposure)
+
+    def _surroundings(self) -> Surroundings:
+        store, workforce = self._store, self._store.volumes.workforce
+        return Surroundings(
+            store.engine,
+            store.catalog,
+            store.repairs,
+            store.drives,
+            store.blobs,
+            Mender(store.drives, workforce),
+            store.under_way,
+            self._oldest_ms,
+            store.clock,
+            store.hybrid,
+            SystemEntropy(),
+            workforce.lane("mending"),
+            self._on_error,
         )
 
     def _oldest_ms(self) -> int:

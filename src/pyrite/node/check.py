@@ -62,7 +62,7 @@ def check_store(paths: tuple[Path, ...]) -> Report:
     """Check the store on `paths`, which must not be running. Raises ConfigError when it is, or is none."""
 
     async def body(store: OfflineStore) -> Report:
-        locks = DriveLocks(list(store.places.values()))
+        locks = DriveLocks(list(store.located.places.values()))
         try:
             return await Checker(store).run()
         finally:
@@ -272,14 +272,15 @@ class Checker:
 
     def _check_mirrors(self) -> None:
         """Every mirror holds the same rows; one that is behind is brought up at the next start."""
-        truth = _fingerprint(self._store.places[self._store.source] / METADATA, self.report)
-        for name in self._store.announced.members:
-            if name == self._store.source:
+        located = self._store.located
+        truth = _fingerprint(located.metadata, self.report)
+        for name in located.announced.members:
+            if name == located.source:
                 continue
-            if name not in self._store.places:
+            if name not in located.places:
                 self.report.notes.append(f"the metadata mirror on drive {name} is missing")
                 continue
-            other = _fingerprint(self._store.places[name] / METADATA, self.report)
+            other = _fingerprint(located.places[name] / METADATA, self.report)
             if other[0] != truth[0]:
                 self.report.notes.append(f"the metadata mirror on drive {name} is behind and will be brought up")
             elif other != truth:

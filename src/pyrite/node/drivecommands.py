@@ -25,9 +25,9 @@ from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
-from pyrite.metadata.opening import choose_source
 from pyrite.node import drives as identities
 from pyrite.node.drives import METADATA
+from pyrite.node.offline import Located, locate
 from pyrite.node.opening import open_engine
 from pyrite.node.registry import (
     DriveRecord,
@@ -86,19 +86,12 @@ class LiveStore(NamedTuple):
 
 def with_live_store(paths: tuple[Path, ...], body: Callable[[LiveStore], Awaitable[T]]) -> T:
     """What `body` returns of the store to which the drives at `paths` belong. Raises ConfigError."""
-    found = identities.inspect(paths)
-    places = {drive.identity.drive: drive.path for drive in found if drive.identity is not None}
-    announced = identities.read_announced(list(places.values()))
-    if announced is None:
-        raise ConfigError("there is no store on these drives")
-    source = choose_source({name: path / METADATA for name, path in places.items()}, announced)
-    return asyncio.run(_run(places, announced, source, body))
+    return asyncio.run(_run(locate(paths), body))
 
 
-async def _run(
-    places: dict[str, Path], announced: MirrorSet, source: str, body: Callable[[LiveStore], Awaitable[T]]
-) -> T:
-    first = open_engine(MirrorSet(announced.epoch, (source,)), places, list)
+async def _run(located: Located, body: Callable[[LiveStore], Awaitable[T]]) -> T:
+    places, announced = located.places, located.announced
+    first = open_engine(MirrorSet(announced.epoch, (located.source,)), places, list)
     try:
         store, drives = await load_store(first), await load_drives(first)
     finally:

@@ -57,10 +57,9 @@ async def _read(store: OfflineStore) -> Info:
         if drive.state is DriveState.ONLINE:
             with contextlib.suppress(DriveError):
                 total, free = drive.space()
-        path = store.places.get(drive.id)
-        drives.append(
-            DriveInfo(drive.id, str(path or ""), drive.state.value, total, free, drive.id in store.announced.members)
-        )
+        path = store.located.places.get(drive.id)
+        mirrored = drive.id in store.located.announced.members
+        drives.append(DriveInfo(drive.id, str(path or ""), drive.state.value, total, free, mirrored))
     clock = HybridClock(SystemClock())
     catalog = Buckets(store.engine, clock, SystemEntropy())
     buckets = await catalog.list("", "", 1_000_000)

@@ -24,16 +24,39 @@ from pyrite.node.registry import StoreRecord, load_drives, load_store
 T = TypeVar("T")
 
 
+class Located(NamedTuple):
+    """Where the drives of a store are, and on which of them its newest metadata is."""
+
+    places: dict[str, Path]
+    announced: MirrorSet
+    source: str
+    found: list[FoundDrive]
+
+    @property
+    def metadata(self) -> Path:
+        """The directory of the newest metadata."""
+        return self.places[self.source] / METADATA
+
+
+def locate(paths: tuple[Path, ...]) -> Located:
+    """The store on `paths`. Raises ConfigError when there is none, Unavailable when its metadata is not there."""
+    found = identities.inspect(paths)
+    usable = [drive for drive in found if drive.state is DriveState.ONLINE and drive.identity is not None]
+    places = {drive.identity.drive: drive.path for drive in usable if drive.identity is not None}
+    announced = identities.read_announced(list(places.values()))
+    if announced is None:
+        raise ConfigError("there is no store on these drives")
+    source = choose_source({name: path / METADATA for name, path in places.items()}, announced)
+    return Located(places, announced, source, found)
+
+
 class OfflineStore(NamedTuple):
     """A store opened for looking."""
 
     record: StoreRecord
     engine: Engine
     drives: dict[str, Drive]
-    places: dict[str, Path]
-    announced: MirrorSet
-    source: str
-    found: list[FoundDrive]
+    located: Located
 
 
 def with_store(paths: tuple[Path, ...], body: Callable[[OfflineStore], Awaitable[T]]) -> T:
@@ -41,17 +64,11 @@ def with_store(paths: tuple[Path, ...], body: Callable[[OfflineStore], Awaitable
 
     The metadata is read from a snapshot, so that a running server is not held up and nothing is written.
     """
-    found = identities.inspect(paths)
-    usable = [drive for drive in found if drive.state is DriveState.ONLINE and drive.identity is not None]
-    announced = identities.read_announced([drive.path for drive in usable])
-    if not usable or announced is None:
-        raise ConfigError("there is no store on these drives")
-    places = {drive.identity.drive: drive.path for drive in usable if drive.identity is not None}
-    source = choose_source({name: path / METADATA for name, path in places.items()}, announced)
+    located = locate(paths)
     folder = Path(tempfile.mkdtemp(prefix="pyrite-look-"))
     try:
-        snapshot(places[source] / METADATA, folder)
-        return asyncio.run(_run(folder, places, announced, source, found, body))
+        snapshot(located.metadata, folder)
+        return asyncio.run(_run(folder, located, body))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
@@ -70,24 +87,18 @@ def snapshot(metadata: Path, folder: Path) -> None:
         environment.close()
 
 
-async def _run(
-    folder: Path,
-    places: dict[str, Path],
-    announced: MirrorSet,
-    source: str,
-    found: list[FoundDrive],
-    body: Callable[[OfflineStore], Awaitable[T]],
-) -> T:
-    engine = LmdbEngine([Mirror(source, LmdbEnvironment(folder))], announced.epoch, lambda _: None)
+async def _run(folder: Path, located: Located, body: Callable[[OfflineStore], Awaitable[T]]) -> T:
+    mirror = Mirror(located.source, LmdbEnvironment(folder))
+    engine = LmdbEngine([mirror], located.announced.epoch, lambda _: None)
     try:
         record = await load_store(engine)
         if record is None:
             raise ConfigError("the store was never completed; start it once with pyrite serve")
         known = []
         for drive in await load_drives(engine):
-            path = places.get(drive.id)
+            path = located.places.get(drive.id)
             known.append(OpenDrive(drive.id, path, DriveState.ONLINE if path else DriveState.MISSING))
         drives = make_drives(tuple(known))
-        return await body(OfflineStore(record, engine, drives, places, announced, source, found))
+        return await body(OfflineStore(record, engine, drives, located))
     finally:
         await engine.close()

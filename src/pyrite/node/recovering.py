@@ -32,7 +32,7 @@ from pyrite.metadata.opening import choose_source, settle_environment, sync_dire
 from pyrite.node import drives as identities
 from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.dumping import DUMP, newest_dump
-from pyrite.node.offline import snapshot
+from pyrite.node.offline import locate, snapshot
 from pyrite.node.storeprocess import JOURNAL
 from pyrite.objects import keys
 from pyrite.objects.records import decode_bucket, decode_listed
@@ -99,17 +99,12 @@ def restore(paths: tuple[Path, ...], backup: Path, exactly: bool) -> Recovered:
 
 def back_up(paths: tuple[Path, ...], target: Path) -> int:
     """Write a consistent copy of the metadata to the file `target`; its bytes. The store may be running."""
-    found = identities.inspect(paths)
-    places = {drive.identity.drive: drive.path for drive in found if drive.identity is not None}
-    announced = identities.read_announced(list(places.values()))
-    if announced is None:
-        raise ConfigError("there is no store on these drives")
-    source = choose_source({name: path / METADATA for name, path in places.items()}, announced)
+    located = locate(paths)
     folder = target.with_name(target.name + ".new")
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     try:
-        snapshot(places[source] / METADATA, folder)
+        snapshot(located.metadata, folder)
         settle_environment(folder)
         os.replace(folder / "data.mdb", target)
     finally:

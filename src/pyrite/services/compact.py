@@ -12,24 +12,21 @@ from typing import NamedTuple, TypeVar
 import msgspec
 
 from pyrite.blobs.drive import DriveState
-from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent
-from pyrite.blobs.store import SMALL_MAX_BYTES, BlobStore
+from pyrite.blobs.store import SMALL_MAX_BYTES
 from pyrite.blobs.volume import VolumeRecord, shard_name
-from pyrite.core.clock import HybridClock
-from pyrite.core.entropy import Entropy
 from pyrite.core.errors import Corrupt, Unavailable
 from pyrite.core.units import MIB
 from pyrite.metadata.keyspaces import OBJECTS, PAGES, SCRUBBED, VOLUME_FREED, number
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Row, after_prefix, decode_counter
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Row, after_prefix, decode_counter
 from pyrite.objects import keys
 from pyrite.objects.naming import blob_id
 from pyrite.objects.records import FORMAT, GarbageRecord, PartPage, decode_object, decode_page, encode
-from pyrite.objects.underway import UnderWay
-from pyrite.objects.volumecatalog import MetadataCatalog, change_volume, volume_key
-from pyrite.services.census import Holding, take_census
+from pyrite.objects.volumecatalog import change_volume, volume_key
+from pyrite.services.census import Holding
 from pyrite.services.repair import SETTLED_AFTER_MS
-from pyrite.services.repairs import RepairQueue, repair_key
+from pyrite.services.repairs import repair_key
+from pyrite.services.surroundings import Surroundings
 
 T = TypeVar("T")
 
@@ -61,27 +58,11 @@ class Compactor:
 
     def __init__(
         self,
-        engine: Engine,
-        blobs: BlobStore,
-        drives: DriveSet,
-        under_way: UnderWay,
-        oldest_under_way_ms: Callable[[], int],
-        clock: HybridClock,
-        entropy: Entropy,
-        now_ms: Callable[[], int],
+        surroundings: Surroundings,
         waste_min_bytes: int = WASTE_MIN_BYTES,
         count_after_ms: int = COUNT_AFTER_MS,
     ) -> None:
-        self._engine = engine
-        self._catalog = MetadataCatalog(engine)
-        self._queue = RepairQueue(engine)
-        self._blobs = blobs
-        self._drives = drives
-        self._under_way = under_way
-        self._oldest_under_way_ms = oldest_under_way_ms
-        self._clock = clock
-        self._entropy = entropy
-        self._now_ms = now_ms
+        self._store = surroundings
         self._waste_min_bytes = waste_min_bytes
         self._count_after_ms = count_after_ms
         self._counted_ms: dict[int, int] = {}
@@ -92,11 +73,11 @@ class Compactor:
         if not victims:
             return Compacted(0, 0)
         holdings: list[Holding] = []
-        census = await take_census(self._engine, self._under_way, self._now_ms(), victims, holdings.append)
+        census = await self._store.census(victims, holdings.append)
         removed = 0
         wasteful: set[int] = set()
         for volume, victim in victims.items():
-            self._counted_ms[volume] = self._now_ms()
+            self._counted_ms[volume] = self._store.now_ms()
             extents = census.extents.get(volume, [])
             live = sum(victim.record.layout.span(extent.length) for extent in extents)
             if not extents:
@@ -108,20 +89,20 @@ class Compactor:
         return Compacted(removed, await self._move(wasteful, holdings))
 
     async def _victims(self) -> dict[int, Victim]:
-        horizon = self._oldest_under_way_ms() - SETTLED_AFTER_MS
-        waiting = {queued.record.volume for queued in await self._queue.all()}
+        horizon = self._store.oldest_under_way_ms() - SETTLED_AFTER_MS
+        waiting = {queued.record.volume for queued in await self._store.queue.all()}
         freed = await self._freed()
         found: dict[int, Victim] = {}
-        for record in await self._catalog.all():
+        for record in await self._store.catalog.all():
             settled = record.state == "sealed" and record.sealed_ms < horizon
             if not settled or record.degraded or record.id in waiting or len(found) == VOLUMES_AT_A_TIME:
                 continue
             known = record.live_bytes - freed.get(record.id, 0) if record.live_bytes >= 0 else 0
             allocated = self._allocated(record)
             wasteful = allocated - known >= max(self._waste_min_bytes, WASTE_FRACTION * allocated)
-            uncounted = self._now_ms() - self._counted_ms.get(record.id, record.sealed_ms) >= self._count_after_ms
+            uncounted = self._store.now_ms() - self._counted_ms.get(record.id, record.sealed_ms) >= self._count_after_ms
             if known <= 0 or wasteful or uncounted:
-                entry = await self._catalog.entry(record.id)
+                entry = await self._store.catalog.entry(record.id)
                 if entry is not None:
                     found[record.id] = Victim(*entry, allocated, freed.get(record.id, 0))
         return found
@@ -129,7 +110,7 @@ class Compactor:
     async def _freed(self) -> dict[int, int]:
         found: dict[int, int] = {}
         start = VOLUME_FREED
-        while rows := await self._engine.scan(start, after_prefix(VOLUME_FREED), 1000):
+        while rows := await self._store.engine.scan(start, after_prefix(VOLUME_FREED), 1000):
             found.update({int.from_bytes(row.key[1:9], "big"): decode_counter(row.value) for row in rows})
             start = rows[-1].key + b"\0"
         return found
@@ -138,7 +119,7 @@ class Compactor:
         """What the largest shard that is there takes on its drive."""
         taken = 0
         for shard, drive_id in enumerate(record.drives):
-            drive = self._drives.get(drive_id)
+            drive = self._store.drives.get(drive_id)
             if drive is not None and drive.state is DriveState.ONLINE:
                 taken = max(taken, drive.allocated(shard_name(record.id, shard)))
         return taken
@@ -152,7 +133,7 @@ class Compactor:
         batch.delete(VOLUME_FREED + number(record.id))
         batch.delete(SCRUBBED + number(record.id))
         files = tuple((drive, shard_name(record.id, shard)) for shard, drive in enumerate(record.drives))
-        self._discard(batch, GarbageRecord(FORMAT, files=files))
+        self._store.discard(batch, GarbageRecord(FORMAT, files=files))
         return await self._try(batch)
 
     async def _note(self, victim: Victim, live: int) -> None:
@@ -179,19 +160,19 @@ class Compactor:
         return moved  # parts of uploads under way stay where they are: whoever completes them has read where that is
 
     async def _attempt(self, move: Callable[[set[int], T], Awaitable[int]], volumes: set[int], what: T) -> int:
-        token = self._under_way.enter()
+        token = self._store.under_way.enter()
         try:
             return await move(volumes, what)
         except (Unavailable, Corrupt):
             return 0  # no room, or damage that waits for repair: the next step tries again
         finally:
-            self._under_way.leave(token)
+            self._store.under_way.leave(token)
 
     async def _move_objects(self, volumes: set[int], rows: list[Row]) -> int:
         """Move the blob that all the objects of `rows` share, if they are all that share it."""
         old = decode_object(rows[0].value).extents
         reference_key = keys.references(blob_id(GarbageRecord(FORMAT, extents=old)))
-        entry = await self._engine.get(reference_key)
+        entry = await self._store.engine.get(reference_key)
         count = decode_counter(entry.value if entry else None)
         if count + 1 != len(rows):
             return 0  # somebody has shared or given up the blob since
@@ -233,10 +214,12 @@ class Compactor:
         return tuple(new), left
 
     async def _copy(self, extent: Extent) -> tuple[Extent, ...]:
-        blocks = self._blobs.read((extent,), 0, extent.length)
+        blocks = self._store.blobs.read((extent,), 0, extent.length)
         if extent.length <= SMALL_MAX_BYTES:
-            return await self._blobs.write_small(b"".join([bytes(view) async for block in blocks for view in block]))
-        writer = self._blobs.writer(extent.length)
+            return await self._store.blobs.write_small(
+                b"".join([bytes(view) async for block in blocks for view in block])
+            )
+        writer = self._store.blobs.writer(extent.length)
         try:
             async for block in blocks:
                 for view in block:
@@ -250,18 +233,15 @@ class Compactor:
         self, batch: Batch, new: Sequence[Extent], old: Sequence[Extent], left: Sequence[Extent]
     ) -> int:
         """Change the names; what they left behind becomes garbage, or else what was written for them."""
-        self._discard(batch, GarbageRecord(FORMAT, extents=tuple(left)))
+        self._store.discard(batch, GarbageRecord(FORMAT, extents=tuple(left)))
         if await self._try(batch):
             return sum(extent.length for extent in left)
-        await self._blobs.free([extent for extent in new if extent not in set(old)])
+        await self._store.blobs.free([extent for extent in new if extent not in set(old)])
         return 0
-
-    def _discard(self, batch: Batch, garbage: GarbageRecord) -> None:
-        batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
 
     async def _try(self, batch: Batch) -> bool:
         try:
-            await self._engine.commit(batch)
+            await self._store.engine.commit(batch)
         except Conflict:
             return False
         return True

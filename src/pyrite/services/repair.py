@@ -8,24 +8,18 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pyrite.blobs.drive import Drive
-from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent
-from pyrite.blobs.mending import Findings, Mender, Slot, prepare, runs
+from pyrite.blobs.mending import Findings, Slot, prepare, runs
 from pyrite.blobs.placement import choose_one
 from pyrite.blobs.volume import VolumeRecord, shard_name
-from pyrite.core.clock import HybridClock
-from pyrite.core.entropy import Entropy
-from pyrite.core.errors import PyriteError, Unavailable
-from pyrite.core.offload import Offload
+from pyrite.core.errors import Unavailable
 from pyrite.metadata.keyspaces import PLACEMENT
-from pyrite.metadata.kv import Batch, Conflict, Engine
-from pyrite.objects import keys
-from pyrite.objects.records import FORMAT, GarbageRecord, encode
-from pyrite.objects.underway import UnderWay
-from pyrite.objects.volumecatalog import MetadataCatalog, change_volume
-from pyrite.services.census import still_named, take_census
+from pyrite.metadata.kv import Batch, Conflict
+from pyrite.objects.records import FORMAT, GarbageRecord
+from pyrite.objects.volumecatalog import change_volume
 from pyrite.services.exposure import Exposure
-from pyrite.services.repairs import QueuedRepair, RepairQueue
+from pyrite.services.repairs import QueuedRepair
+from pyrite.services.surroundings import Surroundings
 
 VOLUMES_AT_A_TIME = 32
 RETRY_MS = 5_000
@@ -52,37 +46,12 @@ class Job(NamedTuple):
 
 
 class Repairer:
-    """Works the queue off. `oldest_under_way_ms` tells when the oldest read or write of the store began."""
+    """Works the queue off."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        drives: DriveSet,
-        mender: Mender,
-        exposure: Exposure,
-        under_way: UnderWay,
-        oldest_under_way_ms: Callable[[], int],
-        clock: HybridClock,
-        entropy: Entropy,
-        now_ms: Callable[[], int],
-        offload: Offload,
-        on_repaired: Callable[[Repaired], None],
-        on_error: Callable[[PyriteError], None],
-    ) -> None:
-        self._engine = engine
-        self._catalog = MetadataCatalog(engine)
-        self.queue = RepairQueue(engine)
-        self._drives = drives
-        self._mender = mender
+    def __init__(self, surroundings: Surroundings, exposure: Exposure, on_repaired: Callable[[Repaired], None]) -> None:
+        self._store = surroundings
         self._exposure = exposure
-        self._under_way = under_way
-        self._oldest_under_way_ms = oldest_under_way_ms
-        self._clock = clock
-        self._entropy = entropy
-        self._now_ms = now_ms
-        self._offload = offload
         self._on_repaired = on_repaired
-        self._on_error = on_error
         self.written_bytes = 0
 
     async def step(self) -> bool:
@@ -91,7 +60,7 @@ class Repairer:
         if not jobs:
             return False
         volumes = {job.record.id for job in jobs}
-        census = await take_census(self._engine, self._under_way, self._now_ms(), volumes)
+        census = await self._store.census(volumes)
         done = False
         for job in jobs:
             try:
@@ -99,18 +68,20 @@ class Repairer:
             except Conflict:
                 continue  # the volume or its place in the queue has changed: the next step sees it anew
             except Unavailable as error:
-                self._on_error(error)
-                await self.queue.postpone(job.queued, self._now_ms() + RETRY_MS, job.queued.record.lost_stripes)
+                self._store.on_error(error)
+                await self._store.queue.postpone(
+                    job.queued, self._store.now_ms() + RETRY_MS, job.queued.record.lost_stripes
+                )
         return done
 
     async def _jobs(self) -> list[Job]:
         """The most exposed volumes that can be worked on now."""
-        now, horizon = self._now_ms(), self._oldest_under_way_ms() - SETTLED_AFTER_MS
+        now, horizon = self._store.now_ms(), self._store.oldest_under_way_ms() - SETTLED_AFTER_MS
         found: list[tuple[int, Job]] = []
-        for queued in await self.queue.all():
+        for queued in await self._store.queue.all():
             if queued.record.not_before_ms > now:
                 continue
-            entry = await self._catalog.entry(queued.record.volume)
+            entry = await self._store.catalog.entry(queued.record.volume)
             if entry is None:
                 await self._forget(queued)
                 continue
@@ -133,9 +104,9 @@ class Repairer:
         for shard in sorted({*queued.record.shards, *self._exposure.wanting(record)}):
             here = record.drives[shard]
             moves_to = queued.record.move_to if shard in queued.record.shards else ""
-            if moves_to and self._drives.takes_data(moves_to) and moves_to not in taken:
+            if moves_to and self._store.drives.takes_data(moves_to) and moves_to not in taken:
                 targets[shard] = moves_to
-            elif self._drives.takes_data(here):
+            elif self._store.drives.takes_data(here):
                 if not moves_to:
                     targets[shard] = here
             elif self._exposure.given_up(here):
@@ -147,10 +118,10 @@ class Repairer:
         return targets
 
     def _choose(self, record: VolumeRecord, taken: list[str], leaving: str) -> str | None:
-        candidates = self._drives.candidates(but=taken)
+        candidates = self._store.drives.candidates(but=taken)
         successor = self._exposure.successor(leaving)
         preferred = [candidate for candidate in candidates if candidate.drive == successor]
-        domains = [self._drives.domain(drive) for drive in taken if drive != leaving]
+        domains = [self._store.drives.domain(drive) for drive in taken if drive != leaving]
         for choice in (preferred, candidates):
             chosen = choose_one(choice, record.length, domains)
             if chosen is not None:
@@ -159,24 +130,26 @@ class Repairer:
 
     async def _repair(self, job: Job, extents: list[Extent]) -> bool:
         record, findings = job.record, Findings()
-        targets: dict[int, Drive] = {shard: self._drives[drive] for shard, drive in job.targets.items()}
+        targets: dict[int, Drive] = {shard: self._store.drives[drive] for shard, drive in job.targets.items()}
         for shard, drive in targets.items():
-            await self._offload.run(prepare, drive, shard_name(record.id, shard))
+            await self._store.offload.run(prepare, drive, shard_name(record.id, shard))
         written: dict[int, list[Slot]] = {shard: [] for shard in targets}
         for run in runs(record.layout, extents):
             before = findings.written_bytes
-            for shard, more in (await self._offload.run(self._mender.mend, record, run, targets, findings)).items():
+            for shard, more in (
+                await self._store.offload.run(self._store.mender.mend, record, run, targets, findings)
+            ).items():
                 written[shard] += more
             self.written_bytes += findings.written_bytes - before
-        faults = await self._offload.run(self._mender.settle, record, targets, written)
+        faults = await self._store.offload.run(self._store.mender.settle, record, targets, written)
         if faults:
             raise Unavailable(f"{len(faults)} fragments of volume {record.id:016x} did not verify after their repair")
         lost = 0
         if findings.lost:
             offsets = {slot.offset for slot in findings.lost}
-            lost = len(await still_named(self._engine, self._under_way, record, offsets))
+            lost = len(await self._store.still_named(record, offsets))
         if lost and len(findings.lost) == findings.stripes:
-            await self.queue.postpone(job.queued, self._now_ms() + LOST_RETRY_MS, lost)
+            await self._store.queue.postpone(job.queued, self._store.now_ms() + LOST_RETRY_MS, lost)
             return False
         await self._conclude(job, lost)
         self._on_repaired(Repaired(record.id, tuple(targets), findings.written_bytes, lost))
@@ -189,24 +162,23 @@ class Repairer:
         degraded = tuple(shard for shard in record.degraded if shard not in job.targets or lost_stripes)
         change_volume(batch, record, job.version, drives=drives, degraded=degraded)
         if lost_stripes:
-            self.queue.change(batch, job.queued, self._now_ms() + LOST_RETRY_MS, lost_stripes)
+            self._store.queue.change(batch, job.queued, self._store.now_ms() + LOST_RETRY_MS, lost_stripes)
         elif remaining := tuple(shard for shard in job.queued.record.shards if shard not in job.targets):
-            self.queue.change(batch, job.queued, self._now_ms() + RETRY_MS, 0, remaining)
+            self._store.queue.change(batch, job.queued, self._store.now_ms() + RETRY_MS, 0, remaining)
         else:
-            self.queue.finish(batch, job.queued)
+            self._store.queue.finish(batch, job.queued)
         left = [
             (drive, shard_name(record.id, shard)) for shard, drive in enumerate(record.drives) if drives[shard] != drive
         ]
         if left:
-            garbage = GarbageRecord(FORMAT, files=tuple(left))
-            batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
+            self._store.discard(batch, GarbageRecord(FORMAT, files=tuple(left)))
             batch.add(PLACEMENT, 1)
-        await self._engine.commit(batch)
+        await self._store.engine.commit(batch)
 
     async def _forget(self, queued: QueuedRepair) -> None:
         batch = Batch()
-        self.queue.finish(batch, queued)
+        self._store.queue.finish(batch, queued)
         try:
-            await self._engine.commit(batch)
+            await self._store.engine.commit(batch)
         except Conflict:
             return

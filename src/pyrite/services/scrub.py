@@ -9,16 +9,13 @@ from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from pyrite.blobs.layout import Extent
-from pyrite.blobs.mending import Findings, Mender, runs
+from pyrite.blobs.mending import Findings, runs
 from pyrite.blobs.volume import VolumeRecord
 from pyrite.core.clock import stamp_ms
-from pyrite.core.offload import Offload
 from pyrite.metadata.keyspaces import SCRUBBED, number
 from pyrite.metadata.kv import Batch, Conflict, Engine, after_prefix, decode_counter, encode_counter
-from pyrite.objects.underway import UnderWay
 from pyrite.objects.volumecatalog import MetadataCatalog
-from pyrite.services.census import still_named, take_census
-from pyrite.services.repairs import RepairQueue
+from pyrite.services.surroundings import Surroundings
 
 VOLUMES_AT_A_TIME = 32
 PERIOD_S = 14 * 86_400
@@ -40,26 +37,8 @@ class Scrubbed(NamedTuple):
 class Scrubber:
     """Verifies volumes, the one longest unverified first."""
 
-    def __init__(
-        self,
-        engine: Engine,
-        mender: Mender,
-        queue: RepairQueue,
-        under_way: UnderWay,
-        now_ms: Callable[[], int],
-        monotonic_s: Callable[[], float],
-        offload: Offload,
-        period_s: float = PERIOD_S,
-        sleep: Sleep = asyncio.sleep,
-    ) -> None:
-        self._engine = engine
-        self._catalog = MetadataCatalog(engine)
-        self._mender = mender
-        self._queue = queue
-        self._under_way = under_way
-        self._now_ms = now_ms
-        self._monotonic_s = monotonic_s
-        self._offload = offload
+    def __init__(self, surroundings: Surroundings, period_s: float = PERIOD_S, sleep: Sleep = asyncio.sleep) -> None:
+        self._store = surroundings
         self._period_s = period_s
         self._sleep = sleep
         self.faults = 0
@@ -70,14 +49,14 @@ class Scrubber:
         due = await self._due()
         if not due:
             return Scrubbed(0, 0, 0)
-        began = self._now_ms()
-        census = await take_census(self._engine, self._under_way, began, {record.id for record in due})
+        began = self._store.now_ms()
+        census = await self._store.census({record.id for record in due})
         read = faults = 0
         for record in due:
             findings = await self._verify(record, census.extents.get(record.id, []))
             if findings.faults:
                 offsets = {fault.offset for fault in findings.faults}
-                alive = await still_named(self._engine, self._under_way, record, offsets)
+                alive = await self._store.still_named(record, offsets)
                 findings.faults = [fault for fault in findings.faults if fault.offset in alive]
             read += findings.read_bytes
             faults += len(findings.faults)
@@ -85,9 +64,9 @@ class Scrubber:
         return Scrubbed(len(due), read, faults)
 
     async def _due(self) -> list[VolumeRecord]:
-        verified = await verified_ms(self._engine)
-        horizon = self._now_ms() - int(self._period_s * 1000 * _AHEAD)
-        records = await self._catalog.all()
+        verified = await verified_ms(self._store.engine)
+        horizon = self._store.now_ms() - int(self._period_s * 1000 * _AHEAD)
+        records = await self._store.catalog.all()
         due = [(max(verified.get(record.id, 0), stamp_ms(record.id)), record.id, record) for record in records]
         due = [item for item in due if item[0] <= horizon]
         due.sort(key=lambda item: item[:2])
@@ -96,10 +75,10 @@ class Scrubber:
     async def _verify(self, record: VolumeRecord, extents: list[Extent]) -> Findings:
         findings = Findings()
         for run in runs(record.layout, extents):
-            started, before = self._monotonic_s(), findings.read_bytes
-            await self._offload.run(self._mender.inspect, record, run, findings)
+            started, before = self._store.clock.monotonic_s(), findings.read_bytes
+            await self._store.offload.run(self._store.mender.inspect, record, run, findings)
             self.read_bytes += findings.read_bytes - before
-            busy = self._monotonic_s() - started
+            busy = self._store.clock.monotonic_s() - started
             await self._sleep(busy * (1 / DUTY - 1))
         return findings
 
@@ -107,11 +86,11 @@ class Scrubber:
         if findings.faults:
             self.faults += len(findings.faults)
             shards = tuple({fault.shard for fault in findings.faults})
-            await self._queue.put(record.id, shards, "scrub found damage", self._now_ms())
+            await self._store.queue.put(record.id, shards, "scrub found damage", self._store.now_ms())
         batch = Batch()
         batch.put(SCRUBBED + number(record.id), encode_counter(began_ms))
         try:
-            await self._engine.commit(batch)
+            await self._store.engine.commit(batch)
         except Conflict:
             return
 

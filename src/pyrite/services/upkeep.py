@@ -3,16 +3,12 @@
 What it finds goes into the repair queue.
 """
 
-from collections.abc import Callable
-
 import msgspec
 
 from pyrite.blobs.drive import DriveError
-from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.volume import VolumeRecord
-from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.exposure import Exposure
-from pyrite.services.repairs import RepairQueue
+from pyrite.services.surroundings import Surroundings
 
 UNEVEN_FRACTION = 0.05
 """Shards move once the emptiest drive is emptier than the fullest by more than this share of it."""
@@ -40,44 +36,34 @@ def use_of(records: list[VolumeRecord]) -> dict[str, DriveUse]:
 class Upkeep:
     """Feeds the repair queue."""
 
-    def __init__(
-        self,
-        catalog: MetadataCatalog,
-        queue: RepairQueue,
-        drives: DriveSet,
-        exposure: Exposure,
-        now_ms: Callable[[], int],
-    ) -> None:
-        self._catalog = catalog
-        self._queue = queue
-        self._drives = drives
+    def __init__(self, surroundings: Surroundings, exposure: Exposure) -> None:
+        self._store = surroundings
         self._exposure = exposure
-        self._now_ms = now_ms
 
     async def step(self) -> bool:
         """Look at every volume once; whether anything was queued."""
         self._exposure.look()
-        records = await self._catalog.all()
+        records = await self._store.catalog.all()
         queued = False
         for record in records:
             wanting = self._exposure.wanting(record)
             if record.state == "sealed" and wanting:
                 reason = "missed writes" if record.degraded else "its drive is gone or leaving"
-                queued |= await self._queue.put(record.id, wanting, reason, self._now_ms())
+                queued |= await self._store.queue.put(record.id, wanting, reason, self._store.now_ms())
         if not queued:
             queued = await self._even_out(records)
         return queued
 
     async def verify_drive(self, drive_id: str) -> None:
         """Queue every volume on a drive whose writes may have been lost: its shards are verified and mended."""
-        for record in await self._catalog.all():
+        for record in await self._store.catalog.all():
             shards = tuple(shard for shard, drive in enumerate(record.drives) if drive == drive_id)
             if shards and record.state == "sealed":
-                await self._queue.put(record.id, shards, "its drive failed a write", self._now_ms())
+                await self._store.queue.put(record.id, shards, "its drive failed a write", self._store.now_ms())
 
     async def _even_out(self, records: list[VolumeRecord]) -> bool:
         """Queue moves from the fullest drive to the emptiest."""
-        waiting = {queued.record.volume for queued in await self._queue.all()}
+        waiting = {queued.record.volume for queued in await self._store.queue.all()}
         uses, sizes = use_of(records), self._sizes()
         if waiting or len(sizes) < 2:
             return False
@@ -95,7 +81,7 @@ class Upkeep:
             if source is None or shares[source] - shares[emptiest] <= shift:
                 continue  # it would only swap their roles
             shard = record.drives.index(source)
-            await self._queue.put(record.id, (shard,), "drives are unevenly full", self._now_ms(), emptiest)
+            await self._store.queue.put(record.id, (shard,), "drives are unevenly full", self._store.now_ms(), emptiest)
             shares[source] -= shift
             shares[emptiest] += record.length / sizes[emptiest]
             moved += 1
@@ -103,8 +89,8 @@ class Upkeep:
 
     def _sizes(self) -> dict[str, int]:
         sizes = {}
-        for drive_id, drive in self._drives.items():
-            if not self._drives.takes_data(drive_id):
+        for drive_id, drive in self._store.drives.items():
+            if not self._store.drives.takes_data(drive_id):
                 continue
             try:
                 sizes[drive_id] = max(drive.space().total_bytes, 1)

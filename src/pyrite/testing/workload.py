@@ -1,9 +1,10 @@
 """Owns simulated clients: they put, get, copy, delete and list objects at once, and write down what they saw."""
 
 import asyncio
+import contextlib
 import hashlib
 import random
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pyrite.aws.checksums import CRC64NVME
@@ -15,7 +16,6 @@ from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import WriteConditions
 from pyrite.objects.errors import (
-    ConditionalConflict,
     NoSuchKey,
     NoSuchUpload,
     ObjectsError,
@@ -115,27 +115,32 @@ class Client:
         value, called_s = self._value(body), self._now()
         given = Given(Attributes(), "owner", CRC64NVME.name, conditions)
         source = Body(body, self._rng.random() < 0.7)
-        note = self._histories.add
-        open_operation = Operation(found, value, called_s)
-        self._pending(key, open_operation)
-        try:
+
+        async def act() -> None:
             await self._process.objects.put(self._bucket, key, source, Put(given, _hashers(), _accept))
+
+        try:
+            await self._change(key, Operation(found, value, called_s), act())
         except PreconditionFailed:
-            note(key, Operation(SOMETHING, KEEP, called_s, self._now()))
-        except (Unavailable, ConditionalConflict):
+            self._histories.add(key, Operation(SOMETHING, KEEP, called_s, self._now()))
+
+    async def _change(self, key: bytes, operation: Operation, act: Awaitable[object]) -> None:
+        """Do and note it. What is under way when the process crashes, or is refused, may have taken effect.
+
+        Raises NoSuchKey and PreconditionFailed, which mean that nothing was done.
+        """
+        self._histories.add(key, operation)
+        try:
+            await act
+        except (NoSuchKey, PreconditionFailed):
+            self._histories.by_key[key].remove(operation)
+            raise
+        except (Unavailable, ObjectsError):
             self._histories.refused += 1
-            note(key, open_operation)
         else:
             self._histories.acknowledged += 1
-            note(key, Operation(found, value, called_s, self._now()))
-        self._done(key, open_operation)
-
-    def _pending(self, key: bytes, operation: Operation) -> None:
-        """What is under way when the process crashes may have taken effect: it stands in the history until it ends."""
-        self._histories.add(key, operation)
-
-    def _done(self, key: bytes, operation: Operation) -> None:
-        self._histories.by_key[key].remove(operation)
+            self._histories.by_key[key].remove(operation)
+            self._histories.add(key, operation._replace(returned_s=self._now()))
 
     async def put(self, key: bytes) -> None:
         """Put an object."""
@@ -174,15 +179,7 @@ class Client:
     async def delete(self, key: bytes) -> None:
         """Delete an object."""
         operation = Operation(ANY, None, self._now())
-        self._pending(key, operation)
-        try:
-            await self._process.objects.delete(self._bucket, key)
-        except (Unavailable, ObjectsError):
-            self._histories.add(key, operation)
-        else:
-            self._histories.acknowledged += 1
-            self._histories.add(key, operation._replace(returned_s=self._now()))
-        self._done(key, operation)
+        await self._change(key, operation, self._process.objects.delete(self._bucket, key))
 
     async def copy(self, key: bytes) -> None:
         """Copy another object here, sharing its bytes. What the source held is judged by what arrives."""
@@ -191,17 +188,8 @@ class Client:
         if source is None or source_key == key or not source.record.etag or "-" in source.record.etag:
             return
         operation = Operation(ANY, source.record.etag, self._now())
-        self._pending(key, operation)
-        try:
-            await self._copy(source_key, source, key)
-        except NoSuchKey:
-            pass  # the source changed meanwhile: nothing was done
-        except (Unavailable, ConditionalConflict):
-            self._histories.add(key, operation)
-        else:
-            self._histories.acknowledged += 1
-            self._histories.add(key, operation._replace(returned_s=self._now()))
-        self._done(key, operation)
+        with contextlib.suppress(NoSuchKey):  # the source changed meanwhile: nothing was done
+            await self._change(key, operation, self._copy(source_key, source, key))
 
     async def _copy(self, source_key: bytes, source: Found, key: bytes) -> None:
         copied = Copied(source.record.attributes, "owner")
@@ -222,16 +210,9 @@ class Client:
             return
         if fate < 0.3:
             return
+        completion = Completion([CompletePart(1, part.etag, {})])
         operation = Operation(ANY, self._value(body), self._now())
-        self._pending(key, operation)
-        try:
-            await uploads.complete(bucket, key, upload_id, Completion([CompletePart(1, part.etag, {})]))
-        except (Unavailable, ObjectsError):
-            self._histories.add(key, operation)
-        else:
-            self._histories.acknowledged += 1
-            self._histories.add(key, operation._replace(returned_s=self._now()))
-        self._done(key, operation)
+        await self._change(key, operation, uploads.complete(bucket, key, upload_id, completion))
 
 
 async def clear(process: Process, bucket: Bucket) -> None:

@@ -35,6 +35,7 @@ from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
 from pyrite.services.repairs import RepairQueue
 from pyrite.services.scrub import Scrubber
+from pyrite.services.surroundings import Surroundings
 from pyrite.services.upkeep import Upkeep
 from pyrite.testing.disks import SimDisk, SimDrive
 from pyrite.testing.loop import SimulatedCrash, VirtualLoop, run
@@ -179,40 +180,27 @@ class Process:
         self.naming = naming
         self.objects = Objects(naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, naming, self.blobs, self.hybrid, entropy, self.under_way)
-        oldest, now = self.under_way.oldest_ms, clock.now_ms
-        mender = Mender(self.drives, workforce)
-        self.exposure = Exposure(self.drives, now, REBUILD_AFTER_MS)
-        self.reaper = Reaper(self.engine, self.blobs, clock, oldest, self._on_error)
-        self.repairer = Repairer(
+        around = Surroundings(
             self.engine,
+            self.catalog,
+            self.queue,
             self.drives,
-            mender,
-            self.exposure,
+            self.blobs,
+            Mender(self.drives, workforce),
             self.under_way,
-            oldest,
+            self.under_way.oldest_ms,
+            clock,
             self.hybrid,
             entropy,
-            now,
             offload,
-            self._on_repaired,
             self._on_error,
         )
-        self.scrubber = Scrubber(
-            self.engine, mender, self.queue, self.under_way, now, clock.monotonic_s, offload, world.scrub_period_s
-        )
-        self.upkeep = Upkeep(self.catalog, self.queue, self.drives, self.exposure, now)
-        self.compactor = Compactor(
-            self.engine,
-            self.blobs,
-            self.drives,
-            self.under_way,
-            oldest,
-            self.hybrid,
-            entropy,
-            now,
-            waste_min_bytes=4 * KIB,
-            count_after_ms=60_000,
-        )
+        self.exposure = Exposure(self.drives, clock.now_ms, REBUILD_AFTER_MS)
+        self.reaper = Reaper(self.engine, self.blobs, clock, self.under_way.oldest_ms, self._on_error)
+        self.repairer = Repairer(around, self.exposure, self._on_repaired)
+        self.scrubber = Scrubber(around, world.scrub_period_s)
+        self.upkeep = Upkeep(around, self.exposure)
+        self.compactor = Compactor(around, waste_min_bytes=4 * KIB, count_after_ms=60_000)
 
     def _hook(self, verb: str, name: str) -> None:
         if not self.alive:
