@@ -32,6 +32,10 @@ class _NoSelector(selectors.BaseSelector):
         """Nothing is open."""
 
 
+class Deadlock(AssertionError):
+    """Every task waits for another."""
+
+
 class VirtualLoop(asyncio.SelectorEventLoop):
     """Runs what is ready in an order drawn from `rng`; when nothing is, time jumps to the next timer."""
 
@@ -47,8 +51,11 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def _run_once(self) -> None:
         ready = self._ready  # type: ignore[attr-defined]
         scheduled = self._scheduled  # type: ignore[attr-defined]
-        if not ready and scheduled:
-            self._now_s = max(self._now_s, scheduled[0]._when)
+        if not ready:
+            if scheduled:
+                self._now_s = max(self._now_s, scheduled[0]._when)
+            elif not self._stopping:  # type: ignore[attr-defined]
+                raise Deadlock("everything waits, and nothing can ever happen")
         if len(ready) > 1:
             order = list(ready)
             self._rng.shuffle(order)

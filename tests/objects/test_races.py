@@ -1,0 +1,169 @@
+"""Whoever loses a race is told so, overwrites nothing and leaves no bytes behind."""
+
+from typing import Any
+
+import pytest
+
+from pyrite.aws.checksums import CRC64NVME
+from pyrite.metadata.keyspaces import GARBAGE, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS
+from pyrite.metadata.kv import after_prefix
+from pyrite.objects.assembling import CompletePart
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import WriteConditions
+from pyrite.objects.errors import NoSuchBucket, NoSuchKey, NoSuchUpload, ObjectsError, PreconditionFailed
+from pyrite.objects.objects import Copied
+from pyrite.objects.records import Attributes
+from pyrite.objects.uploads import Completion, Upload
+from pyrite.testing.workload import Body
+from pyrite.testing.world import Process
+from tests.objects.meddling import Meddled, get, make_hashers, put, settle
+
+ONLY_IF_NEW = WriteConditions(if_none_match="*")
+SIZES = [1000, 300_000]  # a small blob, whose bytes are the prior of its name, and a large one
+
+
+async def begin(process: Process, bucket: Bucket, key: bytes, data: bytes) -> tuple[Upload, CompletePart]:
+    uploads = process.uploads
+    upload_id = await uploads.create(bucket, key, Attributes(), "owner", "", "")
+    upload = await uploads.find(bucket, key, upload_id)
+    hashers = make_hashers()
+    part = await uploads.put_part(
+        bucket, upload, 1, Body(data, True), hashers, lambda digests, size: None, CRC64NVME.name
+    )
+    return upload, CompletePart(1, part.etag, {})
+
+
+async def rows(process: Process, *spaces: bytes) -> int:
+    return sum([len(await process.engine.scan(space, after_prefix(space), 100)) for space in spaces])
+
+
+async def bytes_left(process: Process) -> int:
+    """What the shards take once background work has freed everything that lost its name."""
+    await process.volumes.close()
+    await settle(process)
+    await process.world.settle(process)
+    return sum(len(file.seen) for disk in process.world.disks for file in disk.files.values())
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_a_bucket_deleted_meanwhile(size: int) -> None:
+    """A put into a bucket that was deleted before it committed is NoSuchBucket and leaves neither name nor bytes."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        store.meddle(lambda: process.buckets.delete("bucket"))
+        with pytest.raises(NoSuchBucket):
+            await put(process, bucket, b"k", b"x" * size)
+        assert await rows(process, OBJECTS) == 0
+        assert await bytes_left(process) == 0
+
+    store.run(body)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_two_create_one_key(size: int) -> None:
+    """Of two that create a key at once, the later is refused, and the bytes that it sent are given back."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        store.meddle(lambda: put(process, bucket, b"k", b"first"))
+        freed = []
+        free = process.blobs.free
+
+        async def noted(extents: Any) -> Any:
+            freed.extend(extents)
+            return await free(extents)
+
+        process.blobs.free = noted  # type: ignore[method-assign]
+        with pytest.raises(PreconditionFailed):
+            await put(process, bucket, b"k", b"x" * size, ONLY_IF_NEW)
+        assert sum(extent.length for extent in freed) == size
+        assert await get(process, bucket, b"k") == b"first"
+
+    store.run(body)
+
+
+def test_the_last_writer_frees_what_the_other_wrote() -> None:
+    """Two plain puts at once: the later one is the object, the earlier one's bytes become garbage."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        store.meddle(lambda: put(process, bucket, b"k", b"first"))
+        await put(process, bucket, b"k", b"second")
+        assert await get(process, bucket, b"k") == b"second"
+        assert await rows(process, GARBAGE) == 1
+        usage = await process.buckets.usage(bucket.id)
+        assert (usage.objects, usage.size_bytes) == (1, 6)
+
+    store.run(body)
+
+
+def test_completing_what_is_aborted_meanwhile() -> None:
+    """An upload aborted while it was completed is NoSuchUpload, names nothing and keeps no part."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, part = await begin(process, bucket, b"k", b"p" * 2000)
+        store.meddle(lambda: process.uploads.abort(bucket, b"k", upload.id))
+        with pytest.raises(NoSuchUpload):
+            await process.uploads.complete(bucket, b"k", upload.id, Completion([part]))
+        with pytest.raises(NoSuchKey):
+            await process.objects.find(bucket, b"k")
+        assert await bytes_left(process) == 0
+        assert await rows(process, UPLOADS, PARTS, PAGES, GARBAGE) == 0
+
+    store.run(body)
+
+
+def test_completing_twice_at_once() -> None:
+    """Two completions of one upload at once both succeed with the same object."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, part = await begin(process, bucket, b"k", b"p" * 2000)
+        completion = Completion([part])
+        store.meddle(lambda: process.uploads.complete(bucket, b"k", upload.id, completion))
+        record = await process.uploads.complete(bucket, b"k", upload.id, completion)
+        assert record == await process.objects.find(bucket, b"k")
+        assert await get(process, bucket, b"k") == b"p" * 2000
+
+    store.run(body)
+
+
+def test_a_part_put_into_an_aborted_upload() -> None:
+    """A part whose upload was aborted meanwhile is NoSuchUpload, and its bytes do not stay."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, _ = await begin(process, bucket, b"k", b"p" * 2000)
+        hashers = make_hashers()
+        store.meddle(lambda: process.uploads.abort(bucket, b"k", upload.id))
+        with pytest.raises(NoSuchUpload):
+            await process.uploads.put_part(
+                bucket, upload, 2, Body(b"q" * 2000, True), hashers, lambda digests, size: None, CRC64NVME.name
+            )
+        assert await bytes_left(process) == 0
+
+    store.run(body)
+
+
+@pytest.mark.parametrize("change", ["delete", "replace"])
+def test_copying_what_changes_meanwhile(change: str) -> None:
+    """A copy whose source is deleted or replaced before it commits is refused, and counts no reference."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        await put(process, bucket, b"source", b"s" * 2000)
+        source = await process.naming.current(bucket, b"source")
+        assert source is not None
+        if change == "delete":
+            store.meddle(lambda: process.objects.delete(bucket, b"source"))
+        else:
+            store.meddle(lambda: put(process, bucket, b"source", b"other"))
+        with pytest.raises(ObjectsError):
+            await process.objects.copy(bucket, b"source", source, bucket, b"copy", Copied(Attributes(), "owner"))
+        with pytest.raises(NoSuchKey):
+            await process.objects.find(bucket, b"copy")
+        assert await rows(process, REFERENCES) == 0
+
+    store.run(body)
