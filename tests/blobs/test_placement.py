@@ -9,7 +9,7 @@ from pyrite.core.errors import OutOfSpace, Unavailable
 
 
 def drives(count: int, domains: int = 0) -> list[Candidate]:
-    return [Candidate(f"d{n}", 1000 + n, f"rack{n % domains}" if domains else "") for n in range(count)]
+    return [Candidate(f"d{n}", 1000 + n, f"rack{n * domains // count}" if domains else "") for n in range(count)]
 
 
 @pytest.mark.parametrize(("count", "turn"), list(itertools.product(range(1, 20), (0, 1, 7))))
@@ -24,9 +24,10 @@ def test_failure_domains_share_a_volume_evenly() -> None:
     """Of six drives in three racks, a volume of three shards takes one from each."""
     for turn in range(6):
         _, chosen = choose(drives(6, 3), 6, 2, "small", turn)
-        assert {int(name[1]) % 3 for name in chosen} == {0, 1, 2}
+        assert {int(name[1]) // 2 for name in chosen} == {0, 1, 2}
     taken = spread(drives(8, 4), 6)
     assert sorted([one.domain for one in taken].count(f"rack{n}") for n in range(4)) == [1, 1, 2, 2]
+    assert len({one.drive for one in taken}) == 6
 
 
 def test_too_few_or_full_drives_are_told_apart() -> None:

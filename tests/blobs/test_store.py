@@ -15,6 +15,7 @@ from pyrite.blobs.layout import Extent
 from pyrite.blobs.local import LocalDrive
 from pyrite.blobs.reader import Damage
 from pyrite.blobs.store import BlobStore
+from pyrite.blobs.volume import shard_name
 from pyrite.blobs.volumes import Volumes
 from pyrite.core.clock import HybridClock, SystemClock
 from pyrite.core.errors import Corrupt, Unavailable
@@ -192,6 +193,82 @@ def test_a_drive_that_fails_midway_degrades_the_volume(tmp_path: Path) -> None:
         after = await store.put(data)
         assert after[0].volume != extents[0].volume
         assert "d0" not in store.catalog.records[after[0].volume].drives
+
+    run(body)
+
+
+def test_a_small_write_that_loses_a_drive_is_recorded(tmp_path: Path) -> None:
+    """A small write that one copy of three missed succeeds, and its volume says which shard waits for repair."""
+    store = Store(tmp_path, 4, 2)
+
+    async def body() -> None:
+        placed = await store.blobs.place_small(b"b" * 1000)
+        store.drives[placed.volume.record.drives[1]].fence("removed by the test")
+        assert placed.volume.flush([placed.append]) == [None]
+        await store.blobs.settle_small(placed)
+        assert store.catalog.records[placed.extent.volume].degraded == (1,)
+        after = await store.put(b"c" * 1000)
+        assert after[0].volume != placed.extent.volume
+
+    run(body)
+
+
+@pytest.mark.parametrize(("lost", "fails"), [(1, False), (2, True)])
+def test_a_write_needs_one_fragment_more_than_it_takes_to_read(tmp_path: Path, lost: int, fails: bool) -> None:
+    """With 4+2, a volume that loses one drive under a write goes on; one that loses two refuses the write."""
+    store = Store(tmp_path, 6, 2)
+
+    async def body() -> None:
+        writer = store.blobs.writer(4 * MIB)
+        await writer.put(memoryview(b"x" * (2 * MIB)))
+        for number in range(lost):
+            store.drives[f"d{number}"].fence("removed by the test")
+        if fails:
+            with pytest.raises(Unavailable):
+                await writer.put(memoryview(b"x" * (2 * MIB)))
+                await writer.finish()
+            await writer.abandon()
+        else:
+            await writer.put(memoryview(b"x" * (2 * MIB)))
+            extents = await writer.finish()
+            (volume,) = {extent.volume for extent in extents}
+            record = store.catalog.records[volume]
+            assert record.degraded == (record.drives.index("d0"),)
+
+    run(body)
+
+
+def test_an_unhinted_write_gives_back_no_byte_that_it_used(tmp_path: Path) -> None:
+    """Blobs whose length was not known beforehand do not overlap, and leave no gap of a whole reservation."""
+    store = Store(tmp_path, 1, 0)
+
+    async def body() -> None:
+        bodies = [bytes([n]) * (300_000 + n * 70_001) for n in range(6)]
+        stored = [await store.put(data, hint=False) for data in bodies]
+        for data, extents in zip(bodies, stored, strict=True):
+            assert await store.get(extents, 0, len(data)) == data
+        last = stored[-1][-1]
+        assert last.offset + last.length < 2 * sum(map(len, bodies))
+
+    run(body)
+
+
+def test_a_flipped_bit_in_a_copy_is_never_served(tmp_path: Path) -> None:
+    """A small blob of which one copy is damaged is read from the other, by both ways of reading."""
+    store = Store(tmp_path, 2, 1)
+
+    async def body() -> None:
+        data = random.Random(9).randbytes(5000)
+        extents = await store.put(data)
+        record = store.catalog.records[extents[0].volume]
+        for index in range(2):
+            path = tmp_path / record.drives[index] / "volumes" / shard_name(record.id, index)
+            good = path.read_bytes()
+            path.write_bytes(good[:100] + bytes([good[100] ^ 4]) + good[101:])
+            assert await store.get(extents, 0, 5000) == data
+            now = store.blobs.read_now(extents, 0, 5000)
+            assert now is None or bytes(now) == data
+            path.write_bytes(good)
 
     run(body)
 
