@@ -167,3 +167,26 @@ def test_copying_what_changes_meanwhile(change: str) -> None:
         assert await rows(process, REFERENCES) == 0
 
     store.run(body)
+
+
+def test_parts_that_are_not_wanted_are_freed() -> None:
+    """A part that is replaced, and one that the completion does not list, leave no bytes behind."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, _ = await begin(process, bucket, b"k", b"a" * 2000)
+        uploads = process.uploads
+        parts = []
+        for number, data in ((1, b"b" * 2000), (2, b"c" * 2000)):
+            hashers, source = make_hashers(), Body(data, True)
+            parts.append(
+                await uploads.put_part(
+                    bucket, upload, number, source, hashers, lambda digests, size: None, CRC64NVME.name
+                )
+            )
+        assert await rows(process, GARBAGE) == 1
+        await uploads.complete(bucket, b"k", upload.id, Completion([CompletePart(1, parts[0].etag, {})]))
+        assert await rows(process, GARBAGE) == 2
+        assert await get(process, bucket, b"k") == b"b" * 2000
+
+    store.run(body)

@@ -108,7 +108,9 @@ class LmdbEngine:
         try:
             taken_in = self._committer.enlist(name, copy, catch_up)
         finally:
-            if not taken_in:
+            if taken_in:
+                self._opened.append(self._committer.mirrors[-1])
+            else:
                 copy.close()
         return taken_in
 

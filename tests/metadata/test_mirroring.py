@@ -1,0 +1,228 @@
+"""Mirrors hold the same, follow each other, and are never trusted once they have missed something."""
+
+import asyncio
+import shutil
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from pyrite.core.errors import Unavailable
+from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet
+from pyrite.metadata.journal import Entry, Journal, decode_entry, order
+from pyrite.metadata.kv import Batch
+from pyrite.metadata.lmdb import LmdbEngine
+from pyrite.metadata.mirror import Mirror
+from pyrite.metadata.opening import arrange_mirrors, choose_source, copy_environment
+
+
+class BadMirror(Mirror):
+    """A mirror whose drive fails when it is told to: at its preparation or at its commit."""
+
+    fails = ""
+
+    def _prepare(self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet) -> None:
+        if self.fails == "prepare":
+            raise lmdb.Error("the drive of this mirror is gone")
+        super()._prepare(changes, sequence, redo, mirrors)
+
+    def _commit(self) -> None:
+        if self.fails == "commit":
+            self._abort()
+            raise lmdb.Error("the drive of this mirror is gone")
+        super()._commit()
+
+
+class Mirrored:
+    """Three mirrors that a process has open; `announced` is what was told to the drives, in order."""
+
+    def __init__(self, folder: Path, create: bool = True) -> None:
+        self.folder = folder
+        self.paths = {name: folder / name / "metadata" for name in "abc"}
+        for path in self.paths.values() if create else ():
+            path.mkdir(parents=True)
+            LmdbEnvironment(path, create=True).close()
+        self.announced: list[MirrorSet] = []
+        self.entries: list[Entry] = []
+        self.mirrors = [BadMirror(name, LmdbEnvironment(path)) for name, path in self.paths.items()]
+        journal = Journal(lambda payload: self.entries.append(decode_entry(payload)), lambda: len(self.entries))
+        self.engine = LmdbEngine(self.mirrors, 1, self.announced.append, journal, self.open_mirror)
+
+    def open_mirror(self, name: str) -> Mirror:
+        return BadMirror(name, LmdbEnvironment(self.paths[name]))
+
+    def newest(self) -> Mirror:
+        """The mirror that was taken in last."""
+        return self.engine._committer.mirrors[-1]
+
+    def sequence(self, name: str) -> int:
+        environment = LmdbEnvironment(self.paths[name])
+        try:
+            return environment.read_state()[0]
+        finally:
+            environment.close()
+
+    def run(self, body: Callable[[], Awaitable[None]]) -> None:
+        async def main() -> None:
+            try:
+                await body()
+            finally:
+                await self.engine.close()
+
+        asyncio.run(main())
+
+
+async def put(engine: LmdbEngine, key: bytes, value: bytes) -> None:
+    batch = Batch()
+    batch.put(key, value)
+    await engine.commit(batch)
+
+
+async def get(engine: LmdbEngine, key: bytes) -> bytes | None:
+    entry = await engine.get(key)
+    return entry.value if entry is not None else None
+
+
+@pytest.mark.parametrize("at", ["prepare", "commit"])
+@pytest.mark.parametrize("number", [1, 2])
+def test_a_mirror_that_fails_is_announced_before_the_acknowledgement(tmp_path: Path, at: str, number: int) -> None:
+    """When a commit on one mirror fails the others have it, and every drive was told not to trust that mirror."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        store.mirrors[number].fails = at
+        await put(store.engine, b"k", b"2")
+        left = tuple(name for index, name in enumerate("abc") if index != number)
+        assert store.announced == [MirrorSet(2, left)]
+        assert store.engine.mirrors == list(left)
+        assert await get(store.engine, b"k") == b"2"
+
+    store.run(body)
+    failed = "abc"[number]
+    assert store.sequence(failed) == 1
+    assert choose_source(store.paths, store.announced[-1]) != failed
+
+
+def test_the_stale_mirror_alone_is_not_the_truth(tmp_path: Path) -> None:
+    """With only a mirror at hand that was dropped, the store does not open on it."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        store.mirrors[2].fails = "commit"
+        await put(store.engine, b"k", b"2")
+
+    store.run(body)
+    with pytest.raises(Unavailable):
+        choose_source({"c": store.paths["c"]}, store.announced[-1])
+
+
+@pytest.mark.parametrize("behind", [["b"], ["c"], ["b", "c"], ["a"]])
+def test_mirrors_one_transaction_apart_are_brought_together(tmp_path: Path, behind: list[str]) -> None:
+    """A worker killed between the commits of one transaction leaves mirrors apart; the next commit mends them."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        for name in behind:
+            copy_environment(store.mirrors["abc".index(name)].environment, tmp_path / f"{name}-before")
+        await put(store.engine, b"k", b"2")
+
+    store.run(body)
+    for name in behind:
+        (tmp_path / f"{name}-before" / "data.mdb").replace(store.paths[name] / "data.mdb")
+    again = Mirrored(tmp_path, create=False)
+
+    async def after() -> None:
+        await put(again.engine, b"other", b"3")
+        assert again.engine.mirrors == ["a", "b", "c"]
+        for mirror in again.mirrors:
+            for key, value in ((b"k", b"2"), (b"other", b"3")):
+                entry = mirror.environment.get(key)
+                assert entry is not None and entry.value == value
+
+    again.run(after)
+    assert len({store.sequence(name) for name in "abc"}) == 1
+
+
+def test_a_mirror_far_behind_is_dropped(tmp_path: Path) -> None:
+    """A mirror that lacks more than the last transaction is not written to as if it were current."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        copy_environment(store.mirrors[1].environment, tmp_path / "before")
+        await put(store.engine, b"k", b"2")
+        await put(store.engine, b"l", b"3")
+
+    store.run(body)
+    (tmp_path / "before" / "data.mdb").replace(store.paths["b"] / "data.mdb")
+    again = Mirrored(tmp_path, create=False)
+
+    async def after() -> None:
+        await put(again.engine, b"m", b"4")
+        assert again.engine.mirrors == ["a", "c"]
+        assert again.announced[-1].members == ("a", "c")
+
+    again.run(after)
+
+
+def test_another_process_follows_the_set(tmp_path: Path) -> None:
+    """What one process drops and takes in, another drops and takes in with its next commit."""
+    store = Mirrored(tmp_path)
+    known: dict[str, Mirror] = {mirror.name: mirror for mirror in store.mirrors}
+    other = LmdbEngine(store.mirrors, 1, store.announced.append, None, lambda name: known[name])
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        store.engine.condemn("b")
+        await put(store.engine, b"k", b"2")
+        await put(other, b"k", b"3")
+        assert other.mirrors == ["a", "c"]
+        shutil.rmtree(store.paths.pop("b"))
+        store.paths["new"] = tmp_path / "new" / "metadata"
+        copy_environment(store.engine.environment, store.paths["new"])
+        await put(store.engine, b"k", b"4")
+        await put(store.engine, b"k", b"5")
+        assert await store.engine.enlist("new", store.paths["new"], lambda after: order(store.entries, after))
+        assert store.engine.mirrors == ["a", "c", "new"]
+        known["new"] = store.newest()
+        await put(other, b"k", b"6")
+        assert other.mirrors == ["a", "c", "new"]
+
+    store.run(body)
+    assert {store.sequence(name) for name in store.paths} == {6}
+    assert store.announced[-1].members == ("a", "c", "new")
+
+
+def test_a_copy_without_its_journal_is_not_taken_in(tmp_path: Path) -> None:
+    """A new mirror that lacks transactions which nobody remembers is refused."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        store.engine.condemn("b")
+        await put(store.engine, b"k", b"2")
+        copy_environment(store.engine.environment, store.paths["b"])
+        await put(store.engine, b"k", b"3")
+        await put(store.engine, b"k", b"4")
+        assert not await store.engine.enlist("b", store.paths["b"], lambda after: [])
+        assert store.engine.mirrors == ["a", "c"]
+
+    store.run(body)
+
+
+def test_a_store_that_opens_makes_its_mirrors_alike(tmp_path: Path) -> None:
+    """At the start a mirror that is behind, or was dropped, is replaced by a copy of the newest."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        store.mirrors[1].fails = "commit"
+        await put(store.engine, b"k", b"2")
+
+    store.run(body)
+    chosen = arrange_mirrors(store.paths, store.announced[-1], store.announced.append)
+    assert set(chosen.members) == set("abc") and chosen == store.announced[-1]
+    assert {store.sequence(name) for name in "abc"} == {2}

@@ -1,0 +1,40 @@
+"""The tests are tested: bugs planted in the source are found by them."""
+
+import ast
+
+import pytest
+
+from tests.mutants.planting import ROOT, Mutant, catalogue, planted, survives
+
+MUTANTS = catalogue()
+SAMPLED = (
+    "skip the sync of a small write",
+    "acknowledge with k fragments",
+    "believe every fragment",
+    "the last writer did not look",
+    "repair believes what it wrote",
+    "a lost mirror is not announced",
+)
+
+
+def test_every_planted_bug_fits_the_source() -> None:
+    """Each of at least sixty bugs stands once in the source, leaves it valid Python, and has tests to find it."""
+    assert len(MUTANTS) >= 60
+    for mutant in MUTANTS:
+        text = planted(mutant)
+        assert ast.dump(ast.parse(text)) != ast.dump(ast.parse((ROOT / "src" / "pyrite" / mutant.file).read_text()))
+        assert all((ROOT / killer).exists() for killer in mutant.killer.split())
+
+
+@pytest.mark.parametrize("mutant", [mutant for mutant in MUTANTS if mutant.name in SAMPLED], ids=lambda one: one.name)
+def test_some_planted_bugs_are_found(mutant: Mutant) -> None:
+    """A bug of each kind is found by the tests that it names; `-m long` tries all."""
+    assert not survives(mutant), f"nothing noticed: {mutant.name}"
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda one: one.name)
+def test_every_planted_bug_is_found(mutant: Mutant) -> None:
+    """Every bug of the catalogue is found."""
+    assert not survives(mutant), f"nothing noticed: {mutant.name}"
