@@ -58,6 +58,7 @@ class Server:
         self.check_at_end = check
         self.command = list(command)
         self.process: subprocess.Popen[bytes] | None = None
+        self.started_ms = 0
         self.log = self.drives[0].parent / f"server-{self.port}.log"
 
     @property
@@ -70,6 +71,7 @@ class Server:
             command += ["--tls-certificate", str(self.tls[0]), "--tls-key", str(self.tls[1])]
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PYRITE_", "MINIO_"))}
         environment |= {"PYRITE_ACCESS_KEY": ACCESS_KEY, "PYRITE_SECRET_KEY": SECRET_KEY, **self.environment}
+        self.started_ms = time.time_ns() // 1_000_000
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
         wait_until(self._is_up, START_TIMEOUT_S)

@@ -132,6 +132,7 @@ def test_mirrors_one_transaction_apart_are_brought_together(tmp_path: Path, behi
     store.run(body)
     for name in behind:
         (tmp_path / f"{name}-before" / "data.mdb").replace(store.paths[name] / "data.mdb")
+    assert choose_source(store.paths, MirrorSet(1, ("a", "b", "c"))) not in behind
     again = Mirrored(tmp_path, create=False)
 
     async def after() -> None:

@@ -52,7 +52,7 @@ def serve(
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
     access_log: Annotated[Path | None, typer.Option(help="Append one JSON line for each request.")] = None,
     scrub_period: Annotated[
-        float | None, typer.Option(min=0.001, help="Days within which every byte is verified (14).")
+        float | None, typer.Option(min=0.00001, help="Days within which every byte is verified (14).")
     ] = None,
     rebuild_after: Annotated[
         float | None, typer.Option(min=0, help="Minutes that a drive may be away before it is rebuilt elsewhere (10).")

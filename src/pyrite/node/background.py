@@ -130,7 +130,10 @@ class Background:
         return await self.repairer.step()
 
     async def _scrub(self) -> bool:
-        return (await self.scrubber.step()).volumes > 0
+        done = await self.scrubber.step()
+        if done.faults:
+            self._log.warning("scrub_found_damage", fragments=done.faults, read_bytes=done.read_bytes)
+        return done.volumes > 0
 
     async def _compact(self) -> bool:
         done = await self.compactor.step()

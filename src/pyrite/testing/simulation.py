@@ -156,12 +156,12 @@ class Life:
         await asyncio.sleep(self.world.scrub_period_s)
         await self.world.settle(process)
         before = self.world.damage
+        faults = await process.find_faults()
+        assert not faults, f"{len(faults)} fragments are still bad after repair"
         await asyncio.sleep(self.world.scrub_period_s)
-        faults = 0
         while (done := await process.scrubber.step()).volumes:
-            faults += done.faults
+            assert not done.faults, f"scrub finds {done.faults} faults where there are none"
             await asyncio.sleep(1)
-        assert not faults, f"{faults} fragments are still bad after repair"
         assert self.world.damage == before
 
     async def _empty(self, process: Process) -> None:

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.drive import DriveState
 from pyrite.blobs.driveset import DriveSet
-from pyrite.blobs.mending import Mender
+from pyrite.blobs.mending import Fault, Findings, Mender, runs
 from pyrite.blobs.reader import Damage
 from pyrite.blobs.store import BlobStore
 from pyrite.blobs.volumes import Volumes
@@ -29,6 +29,7 @@ from pyrite.objects.reading import Reading
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.census import take_census
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
 from pyrite.services.reaper import Reaper
@@ -180,13 +181,14 @@ class Process:
         self.naming = naming
         self.objects = Objects(naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, naming, self.blobs, self.hybrid, entropy, self.under_way)
+        self.mender = Mender(self.drives, workforce)
         around = Surroundings(
             self.engine,
             self.catalog,
             self.queue,
             self.drives,
             self.blobs,
-            Mender(self.drives, workforce),
+            self.mender,
             self.under_way,
             self.under_way.oldest_ms,
             clock,
@@ -201,6 +203,15 @@ class Process:
         self.scrubber = Scrubber(around, world.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
         self.compactor = Compactor(around, waste_min_bytes=4 * KIB, count_after_ms=60_000)
+
+    async def find_faults(self) -> list[Fault]:
+        """Every fragment of what has a name that is not good, found without the help of scrub."""
+        findings = Findings()
+        census = await take_census(self.engine, self.under_way, self.world.clock.now_ms(), None)
+        for record in await self.catalog.all():
+            for stretch in runs(record.layout, census.extents.get(record.id, [])):
+                self.mender.inspect(record, stretch, findings)
+        return findings.faults
 
     def _hook(self, verb: str, name: str) -> None:
         if not self.alive:
