@@ -167,9 +167,10 @@ class Background:
 
 
 async def keep(background: Background, stop: asyncio.Event) -> None:
-    """Run `background` until `stop`."""
-    running = asyncio.create_task(background.run())
-    await stop.wait()
+    """Run `background` until `stop`. What it raises sets `stop` and is raised: the process ends and is started anew."""
+    running, stopping = asyncio.create_task(background.run()), asyncio.create_task(stop.wait())
+    await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+    stop.set()
     running.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await running
