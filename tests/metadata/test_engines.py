@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrite.metadata.environment import LmdbEnvironment
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.kv import Engine
 from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.memory import MemoryEngine
@@ -33,7 +33,7 @@ class _LmdbContract(EngineContract):
             folder = next(self.folders)
             folder.mkdir()
             mirrors.append(Mirror(f"drive{number}", LmdbEnvironment(folder, create=True)))
-        return LmdbEngine(mirrors, 1, lambda _: None)
+        return LmdbEngine(mirrors, MirrorSet(1, tuple(mirror.name for mirror in mirrors)), lambda _: None)
 
 
 class TestLmdbEngine(_LmdbContract):

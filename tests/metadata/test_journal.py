@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from pyrite.core.errors import Unavailable
 from pyrite.metadata import journal
-from pyrite.metadata.environment import LmdbEnvironment, encode_redo
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet, encode_redo
 from pyrite.metadata.journal import Entry, Journal, decode_entry, decode_piece, load, order, replay
 from pyrite.metadata.kv import Batch, Engine
 from pyrite.metadata.lmdb import LmdbEngine
@@ -43,7 +43,9 @@ class Kept:
         self.broken = False
         stamps = count(1)
         mirror = Mirror("a", self.environment)
-        self.engine = LmdbEngine([mirror], 1, lambda _: None, Journal(self._append, lambda: next(stamps)))
+        self.engine = LmdbEngine(
+            [mirror], MirrorSet(1, ("a",)), lambda _: None, Journal(self._append, lambda: next(stamps))
+        )
 
     def _append(self, payload: bytes) -> None:
         if self.broken:

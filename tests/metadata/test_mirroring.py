@@ -10,11 +10,14 @@ import pytest
 
 from pyrite.core.errors import Unavailable
 from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet
+from pyrite.metadata.epoch import SharedEpoch
 from pyrite.metadata.journal import Entry, Journal, decode_entry, order
 from pyrite.metadata.kv import Batch
 from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
 from pyrite.metadata.opening import arrange_mirrors, choose_source, copy_environment
+
+ALL = MirrorSet(1, ("a", "b", "c"))
 
 
 class BadMirror(Mirror):
@@ -45,9 +48,10 @@ class Mirrored:
             LmdbEnvironment(path, create=True).close()
         self.announced: list[MirrorSet] = []
         self.entries: list[Entry] = []
+        self.shared = SharedEpoch()
         self.mirrors = [BadMirror(name, LmdbEnvironment(path)) for name, path in self.paths.items()]
         journal = Journal(lambda payload: self.entries.append(decode_entry(payload)), lambda: len(self.entries))
-        self.engine = LmdbEngine(self.mirrors, 1, self.announced.append, journal, self.open_mirror)
+        self.engine = LmdbEngine(self.mirrors, ALL, self.announced.append, journal, self.open_mirror, self.shared)
 
     def open_mirror(self, name: str) -> Mirror:
         return BadMirror(name, LmdbEnvironment(self.paths[name]))
@@ -173,7 +177,7 @@ def test_another_process_follows_the_set(tmp_path: Path) -> None:
     """What one process drops and takes in, another drops and takes in with its next commit."""
     store = Mirrored(tmp_path)
     known: dict[str, Mirror] = {mirror.name: mirror for mirror in store.mirrors}
-    other = LmdbEngine(store.mirrors, 1, store.announced.append, None, lambda name: known[name])
+    other = LmdbEngine(store.mirrors, ALL, store.announced.append, None, lambda name: known[name], store.shared)
 
     async def body() -> None:
         await put(store.engine, b"k", b"1")
@@ -227,3 +231,66 @@ def test_a_store_that_opens_makes_its_mirrors_alike(tmp_path: Path) -> None:
     chosen = arrange_mirrors(store.paths, store.announced[-1], store.announced.append)
     assert set(chosen.members) == set("abc") and chosen == store.announced[-1]
     assert {store.sequence(name) for name in "abc"} == {2}
+
+
+def test_nobody_reads_a_mirror_that_another_process_gave_up(tmp_path: Path) -> None:
+    """A process that commits nothing itself reads what another acknowledged after it had dropped the first mirror."""
+    store = Mirrored(tmp_path)
+    other = LmdbEngine(store.mirrors, ALL, store.announced.append, None, None, store.shared)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        assert await get(other, b"k") == b"1"
+        store.engine.condemn("a")
+        await put(store.engine, b"k", b"2")
+        assert await get(other, b"k") == b"2"
+        assert [row.value for row in await other.scan(b"k", b"l", 10)] == [b"2"]
+        assert other.mirrors == ["b", "c"]
+
+    store.run(body)
+
+
+def test_a_condemned_mirror_is_given_up_without_a_commit(tmp_path: Path) -> None:
+    """A process that only reads drops the mirror of a drive that is gone as soon as it looks."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        store.engine.condemn("a")
+        await store.engine.follow()
+        assert store.engine.mirrors == ["b", "c"] and store.announced == [MirrorSet(2, ("b", "c"))]
+        assert await get(store.engine, b"k") == b"1"
+
+    store.run(body)
+
+
+def test_a_late_process_does_not_bring_an_old_set_back(tmp_path: Path) -> None:
+    """Who drops a mirror that others dropped long ago takes their set over instead of announcing an older one."""
+    store = Mirrored(tmp_path)
+    other = LmdbEngine(store.mirrors, ALL, store.announced.append)
+
+    async def body() -> None:
+        store.engine.condemn("a")
+        await put(store.engine, b"k", b"1")
+        store.engine.condemn("b")
+        await put(store.engine, b"k", b"2")
+        other.condemn("a")
+        await put(other, b"k", b"3")
+        assert store.announced[-1] == MirrorSet(3, ("c",)) and len(store.announced) == 2
+        assert other.mirrors == ["c"] and await get(store.engine, b"k") == b"3"
+
+    store.run(body)
+
+
+def test_a_process_that_starts_late_opens_what_it_can(tmp_path: Path) -> None:
+    """A member of the announced set that cannot be opened is dropped, and announced, before the first commit."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        late = LmdbEngine(store.mirrors[1:], ALL, store.announced.append)
+        await put(late, b"k", b"2")
+        assert store.announced == [MirrorSet(2, ("b", "c"))]
+        assert late.mirrors == ["b", "c"] and await get(late, b"k") == b"2"
+
+    store.run(body)

@@ -134,6 +134,12 @@ class LmdbEnvironment:
         members = msgspec.msgpack.decode(mirrors, type=MirrorSet) if mirrors else None
         return sequence, members, _decode_redo(redo)
 
+    def read_mirrors(self) -> MirrorSet | None:
+        """The mirror set as it was recorded here last; None where it never changed."""
+        with self._env.begin(db=self._engine) as txn:
+            stored = txn.get(_MIRRORS)
+        return msgspec.msgpack.decode(stored, type=MirrorSet) if stored else None
+
     def rows(self, table: int, start: bytes, limit: int) -> list[tuple[bytes, bytes]]:
         """At most `limit` physical rows of a table from `start` on, as they are stored."""
         with self._env.begin() as txn:

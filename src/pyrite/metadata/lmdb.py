@@ -11,7 +11,8 @@ import lmdb
 
 from pyrite.core.groupcommit import GroupCommit
 from pyrite.core.offload import ThreadOffload
-from pyrite.metadata.environment import LmdbEnvironment
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
+from pyrite.metadata.epoch import SharedEpoch
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.kv import Batch, Entry, MetadataCorrupt, Row
 from pyrite.metadata.mirror import Mirror
@@ -25,23 +26,38 @@ class LmdbEngine:
     def __init__(
         self,
         mirrors: Sequence[Mirror],
-        epoch: int,
+        announced: MirrorSet,
         announce: Announce,
         journal: Journal | None = None,
         open_mirror: OpenMirror | None = None,
+        shared: SharedEpoch | None = None,
     ) -> None:
+        self._shared = shared if shared is not None else SharedEpoch()
         self._opened = list(mirrors)
         self._journal = journal
         self._open_mirror = open_mirror
-        self._committer = MirroredCommitter(mirrors, epoch, announce, journal, self._open)
+        self._committer = MirroredCommitter(mirrors, announced, self._announcing(announce), journal, self._open)
         self._offload = ThreadOffload(1, "metadata")
         self._group: GroupCommit[Batch] = GroupCommit(self._flush, self._offload)
+
+    def _announcing(self, announce: Announce) -> Announce:
+        def announce_to_all(mirrors: MirrorSet) -> None:
+            announce(mirrors)
+            self._shared.raise_to(mirrors.epoch)
+
+        return announce_to_all
+
+    async def follow(self) -> None:
+        """Take note of mirrors that other processes, or this one's `condemn`, have given up."""
+        await self._offload.run(self._committer.follow)
 
     def condemn(self, drive: str) -> None:
         """The drive called `drive` is gone: go on without the mirror on it, if there is another."""
         self._committer.condemn(drive)
 
     async def get(self, key: bytes) -> Entry | None:
+        if self._shared.value > self._committer.epoch:
+            await self.follow()  # the first mirror may not be written any more
         try:
             return self._committer.mirrors[0].environment.get(key)
         except (MetadataCorrupt, lmdb.Error):
@@ -56,6 +72,8 @@ class LmdbEngine:
         raise MetadataCorrupt(f"no mirror has a good value for {key!r}")
 
     async def scan(self, start: bytes, end: bytes, limit: int, reverse: bool = False) -> list[Row]:
+        if self._shared.value > self._committer.epoch:
+            await self.follow()
         for mirror in list(self._committer.mirrors):
             try:
                 return mirror.environment.scan(start, end, limit, reverse)

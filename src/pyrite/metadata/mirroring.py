@@ -5,6 +5,7 @@ so that whoever reads the first sees only what every mirror holds. A mirror that
 every drive before anything is acknowledged without it, so that its stale copy is never taken for the truth.
 """
 
+import contextlib
 from collections.abc import Callable, Sequence
 
 import lmdb
@@ -26,12 +27,16 @@ _ATTEMPTS = 4
 
 
 class MirroredCommitter:
-    """Commits groups to `mirrors`; the first of them is the one that is read."""
+    """Commits groups to `mirrors`; the first of them is the one that is read.
+
+    `announced` is the set as the drives tell it; members of it that are not among `mirrors` are opened, or dropped,
+    before the first commit.
+    """
 
     def __init__(
         self,
         mirrors: Sequence[Mirror],
-        epoch: int,
+        announced: MirrorSet,
         announce: Announce,
         journal: Journal | None = None,
         open_mirror: OpenMirror | None = None,
@@ -40,7 +45,9 @@ class MirroredCommitter:
         self._journal = journal
         self._open_mirror = open_mirror
         self.journal_failures = 0
-        self._epoch = epoch
+        complete = {mirror.name for mirror in mirrors} >= set(announced.members)
+        self._epoch = announced.epoch if complete else announced.epoch - 1
+        self._to_adopt = None if complete else announced
         self._announce = announce
         self._failed: str | None = None
         self._condemned: set[str] = set()
@@ -55,7 +62,7 @@ class MirroredCommitter:
             if self._failed is not None:
                 break
             try:
-                self._drop_condemned()
+                self._take_note()
                 return self._commit_group(batches)
             except MirrorBehind:
                 self._reconcile()
@@ -149,7 +156,7 @@ class MirroredCommitter:
         Writers wait while what happened since is applied to it. `catch_up` gives the entries behind a number; the
         last transaction may still be on its way into the journal, so it is taken from the first mirror.
         """
-        self._drop_condemned()
+        self._take_note()
         txn = self.mirrors[0].environment.begin()
         try:
             self._adopt(txn.mirrors)
@@ -182,10 +189,37 @@ class MirroredCommitter:
             other.set_mirrors(joined)
             other.commit()
 
-    def _drop_condemned(self) -> None:
+    @property
+    def epoch(self) -> int:
+        """Of the set that this process knows."""
+        return self._epoch
+
+    def follow(self) -> None:
+        """Take note of what others did to the set, and drop what is condemned, although there is nothing to commit."""
+        try:
+            self._take_note()
+        except (MirrorBehind, lmdb.Error):
+            return  # the next commit brings them together, or tries again
+
+    def _take_note(self) -> None:
+        """Before anything is dropped here: what others have dropped, or taken in, is told by any current mirror."""
+        if self._to_adopt is not None:
+            announced, self._to_adopt = self._to_adopt, None
+            self._adopt(announced)
+        self._adopt(self._newest_set())
         lost = [mirror for mirror in self.mirrors if mirror.name in self._condemned]
         if lost and len(lost) < len(self.mirrors):
             self._drop(lost)
+
+    def _newest_set(self) -> MirrorSet | None:
+        """The set of the greatest epoch that any mirror has recorded."""
+        newest: MirrorSet | None = None
+        for mirror in self.mirrors:
+            with contextlib.suppress(lmdb.Error):
+                known = mirror.environment.read_mirrors()
+                if known is not None and (newest is None or known.epoch > newest.epoch):
+                    newest = known
+        return newest
 
     def _drop(self, lost: list[Mirror]) -> None:
         self._epoch += 1
@@ -204,6 +238,8 @@ class MirroredCommitter:
 
         They come apart when a worker is killed between the commits of one transaction.
         """
+        with contextlib.suppress(MirrorBehind):
+            self._adopt(self._newest_set())
         guard = self.mirrors[0].environment.begin()  # keeps every other writer out
         try:
             states = [(mirror, *mirror.environment.read_state()) for mirror in self.mirrors]

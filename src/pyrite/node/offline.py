@@ -89,7 +89,7 @@ def snapshot(metadata: Path, folder: Path) -> None:
 
 async def _run(folder: Path, located: Located, body: Callable[[OfflineStore], Awaitable[T]]) -> T:
     mirror = Mirror(located.source, LmdbEnvironment(folder))
-    engine = LmdbEngine([mirror], located.announced.epoch, lambda _: None)
+    engine = LmdbEngine([mirror], located.announced, lambda _: None)
     try:
         record = await load_store(engine)
         if record is None:

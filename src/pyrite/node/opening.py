@@ -1,10 +1,12 @@
 """Owns bringing a store up before any worker runs: formatting, locking, mirrors, sealing what a crash left open."""
 
 import asyncio
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import lmdb
 import msgspec
 
 from pyrite.blobs.drive import AbsentDrive, Drive, DriveState
@@ -15,6 +17,7 @@ from pyrite.core.entropy import Entropy, SystemEntropy
 from pyrite.core.errors import ConfigError, Unavailable
 from pyrite.metadata import opening as mirrors
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
+from pyrite.metadata.epoch import SharedEpoch
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.kv import Engine
 from pyrite.metadata.lmdb import LmdbEngine
@@ -35,7 +38,7 @@ class OpenDrive(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What a worker needs to know to open the store for itself; all of it is plain data."""
+    """What a worker needs to know to open the store for itself, and the epoch that all of them share."""
 
     store: StoreRecord
     drives: tuple[OpenDrive, ...]
@@ -43,6 +46,7 @@ class Opened(NamedTuple):
     credentials: RootCredentials
     generated: bool
     notes: tuple[str, ...]
+    epoch: SharedEpoch
 
     @property
     def online(self) -> list[Path]:
@@ -95,7 +99,7 @@ def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive])
     generated = not config.access_key
     if generated:
         credentials = identities.load_credentials(paths) or identities.generate_credentials(paths, SystemEntropy())
-    return Opened(store, tuple(drives), mirror_set, credentials, generated, tuple(_notes(found, drives)))
+    return Opened(store, tuple(drives), mirror_set, credentials, generated, tuple(_notes(found, drives)), SharedEpoch())
 
 
 def _arrange(usable: list[FoundDrive], paths: list[Path]) -> MirrorSet:
@@ -155,14 +159,28 @@ def open_engine(
     online: Callable[[], list[Path]],
     journal: Journal | None = None,
     open_mirror: Callable[[str], Mirror] | None = None,
+    shared: SharedEpoch | None = None,
 ) -> LmdbEngine:
-    """The metadata engine on the mirrors of `mirror_set`; changes of the set are announced on what is `online`."""
-    opened = [Mirror(name, LmdbEnvironment(places[name] / METADATA)) for name in mirror_set.members if name in places]
+    """The metadata engine on the mirrors of `mirror_set`; changes of the set are announced on what is `online`.
+
+    Mirrors that cannot be opened are left out. Raises Unavailable when none can.
+    """
+    opened = []
+    for name in mirror_set.members:
+        with contextlib.suppress(lmdb.Error):
+            if name in places:
+                opened.append(Mirror(name, LmdbEnvironment(places[name] / METADATA)))
     if not opened:
         raise Unavailable("no drive with metadata is present")
     return LmdbEngine(
-        opened, mirror_set.epoch, lambda changed: identities.announce_on(online(), changed), journal, open_mirror
+        opened, mirror_set, lambda changed: identities.announce_on(online(), changed), journal, open_mirror, shared
     )
+
+
+def newest_set(opened: Opened) -> MirrorSet:
+    """The set of mirrors as the drives announce it now: it may have changed since the server was started."""
+    announced = identities.read_announced(opened.online)
+    return announced if announced is not None and announced.epoch > opened.mirrors.epoch else opened.mirrors
 
 
 def make_drives(drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:

@@ -159,7 +159,7 @@ def _complete(
     workforce = ThreadWorkforce(len(drives))
     hybrid = HybridClock(SystemClock())
     log = DriveLog(JOURNAL, "recovery", DriveSet(drives), hybrid, lambda: len(drives), workforce)
-    engine = LmdbEngine([Mirror(first, environment)], mirrors.epoch, lambda _: None, Journal(log.append, hybrid.next))
+    engine = LmdbEngine([Mirror(first, environment)], mirrors, lambda _: None, Journal(log.append, hybrid.next))
     found = asyncio.run(_recount(engine))
     workforce.close()
     target = places[first] / METADATA

@@ -26,7 +26,7 @@ from pyrite.metadata.mirror import Mirror
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA
 from pyrite.node.membership import Membership
-from pyrite.node.opening import Opened, make_drives, open_engine
+from pyrite.node.opening import Opened, make_drives, newest_set, open_engine
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Objects
@@ -61,11 +61,12 @@ class StoreProcess:
             JOURNAL, slot, self.drives, HybridClock(self.clock), lambda: self.volumes.drives_needed, workforce
         )
         self.engine = open_engine(
-            opened.mirrors,
+            newest_set(opened),
             {drive.id: drive.path for drive in opened.drives if drive.path is not None},
             lambda: list(self.membership.places().values()),
             Journal(self._journal.append, HybridClock(self.clock).next),
             self._open_mirror,
+            opened.epoch,
         )
         self.catalog = MetadataCatalog(self.engine)
         self.volumes = Volumes(
@@ -137,6 +138,7 @@ class StoreProcess:
         self._reported.clear()
         self.probe_drives()
         try:
+            await self.engine.follow()
             await self.membership.follow()
             await self.volumes.seal_unusable()
         except PyriteError as error:
