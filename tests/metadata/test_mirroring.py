@@ -187,6 +187,7 @@ def test_another_process_follows_the_set(tmp_path: Path) -> None:
         assert other.mirrors == ["a", "c"]
         shutil.rmtree(store.paths.pop("b"))
         store.paths["new"] = tmp_path / "new" / "metadata"
+        (tmp_path / "new").mkdir()
         copy_environment(store.engine.environment, store.paths["new"])
         await put(store.engine, b"k", b"4")
         await put(store.engine, b"k", b"5")

@@ -87,17 +87,17 @@ def _copy(source: Path, target: Path) -> None:
     environment = LmdbEnvironment(source)
     try:
         copy_environment(environment, target)
-    except lmdb.Error as error:
+    except (lmdb.Error, OSError) as error:
         raise ConfigError(f"cannot copy metadata to {target}: {error}") from error
     finally:
         environment.close()
 
 
 def copy_environment(environment: LmdbEnvironment, target: Path) -> None:
-    """Put a consistent copy of `environment` at `target`, in the place of what is there. Raises lmdb.Error."""
+    """Put a consistent copy of `environment` at `target`, in the place of what is there. Raises lmdb.Error, OSError."""
     staging = target.with_name(target.name + ".new")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(parents=True)
+    staging.mkdir()  # never the drive itself: where that is gone, nothing must stand in its place
     environment.copy_to(staging)
     settle_environment(staging)
     shutil.rmtree(target, ignore_errors=True)

@@ -43,7 +43,7 @@ class Dumper:
         dumps, journal = find_segments(drives, DUMP), find_segments(drives, JOURNAL)
         if not self._due and newest_dump(dumps) is not None:
             longest = max(SEGMENT_BYTES, _bytes(dumps))
-            if _bytes(journal) <= longest + len(journal) * SEGMENT_BYTES // 4:
+            if _bytes(_closed(journal)) <= longest:
                 return False
         self._due = False
         self._take(dumps, journal)
@@ -111,6 +111,12 @@ def newest_dump(dumps: Mapping[SegmentName, Sequence[Drive]]) -> Dump | None:
         if last is not None and not last.rows and last.total == count:
             return found._replace(sequence=last.sequence, rows=count)
     return None
+
+
+def _closed(journal: Mapping[SegmentName, Sequence[Drive]]) -> dict[SegmentName, Sequence[Drive]]:
+    """All but the newest segment of each owner."""
+    newest = {name.owner: name for name in sorted(journal, key=lambda name: name.stamp)}
+    return {name: drives for name, drives in journal.items() if newest[name.owner] != name}
 
 
 def _last(name: SegmentName, drives: Sequence[Drive]) -> int:

@@ -7,9 +7,11 @@ what they did in the meantime is taken from the journal while they wait for a mo
 import shutil
 from pathlib import Path
 
+import lmdb
 import structlog
 
 from pyrite.blobs.drivelog import find_segments, read_entries
+from pyrite.core.errors import Unavailable
 from pyrite.metadata.journal import Entry, decode_entry, order
 from pyrite.metadata.opening import MIRRORS_MAX, copy_environment
 from pyrite.node.drives import METADATA
@@ -36,7 +38,10 @@ class MirrorKeeper:
             return False
         name, path = spare[0]
         target = path / METADATA
-        await store.offload.run(self._copy, target)
+        try:
+            await store.offload.run(self._copy, target)
+        except (lmdb.Error, OSError) as error:
+            raise Unavailable(f"no mirror of the names can be made at {target}: {error}") from error
         made = await store.engine.enlist(name, target, self._catch_up)
         if made:
             self._log.info("mirror_made", drive=name)

@@ -98,7 +98,7 @@ async def _run(folder: Path, located: Located, body: Callable[[OfflineStore], Aw
         for drive in await load_drives(engine):
             path = located.places.get(drive.id)
             known.append(OpenDrive(drive.id, path, DriveState.ONLINE if path else DriveState.MISSING))
-        drives = make_drives(tuple(known))
+        drives = make_drives(record.id, tuple(known))
         return await body(OfflineStore(record, engine, drives, located))
     finally:
         await engine.close()

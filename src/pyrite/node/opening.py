@@ -127,7 +127,7 @@ async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, 
         path = here.get(record.id) or Path(record.path)
         state = identities.state_of(path, store.id, record.id)
         drives.append(OpenDrive(record.id, path if state is DriveState.ONLINE else None, state))
-    opened = make_drives(tuple(drives))
+    opened = make_drives(store.id, tuple(drives))
     await seal_left_open(MetadataCatalog(engine), opened, None, SystemClock().now_ms())
     return store, drives
 
@@ -183,14 +183,17 @@ def newest_set(opened: Opened) -> MirrorSet:
     return announced if announced is not None and announced.epoch > opened.mirrors.epoch else opened.mirrors
 
 
-def make_drives(drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
-    """The drives of the store by id, for this process."""
+def make_drives(store: str, drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
+    """The drives of the store by id, for this process: those that are still where they were found."""
     made: dict[str, Drive] = {}
     for drive in drives:
-        if drive.path is not None and drive.state is DriveState.ONLINE:
-            made[drive.id] = LocalDrive(drive.id, drive.path)
-        else:
-            made[drive.id] = AbsentDrive(drive.id, drive.state)
+        state = drive.state
+        if drive.path is not None and state is DriveState.ONLINE:
+            state = identities.state_of(drive.path, store, drive.id)
+        made[drive.id] = AbsentDrive(drive.id, state)
+        if drive.path is not None and state is DriveState.ONLINE:
+            with contextlib.suppress(OSError):
+                made[drive.id] = LocalDrive(drive.id, drive.path)
     return made
 
 

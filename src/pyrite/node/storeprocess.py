@@ -55,7 +55,7 @@ class StoreProcess:
         self.clock = SystemClock()
         self.hybrid = HybridClock(self.clock)
         entropy = SystemEntropy()
-        self.drives = DriveSet(make_drives(opened.drives))
+        self.drives = DriveSet(make_drives(opened.store.id, opened.drives))
         workforce = ThreadWorkforce(max(_SHARD_THREADS, len(self.drives)))
         self._journal = DriveLog(
             JOURNAL, slot, self.drives, HybridClock(self.clock), lambda: self.volumes.drives_needed, workforce
