@@ -70,6 +70,7 @@ class LiveStore(NamedTuple):
     engine: LmdbEngine
     drives: list[DriveRecord]
     mirrors: MirrorSet
+    places: dict[str, Path]
 
     def find(self, name: str) -> DriveRecord:
         """The drive called `name`: its id, the beginning of its id, or its path. Raises ConfigError."""
@@ -106,12 +107,14 @@ async def _run(located: Located, body: Callable[[LiveStore], Awaitable[T]]) -> T
     log = DriveLog(JOURNAL, f"cli{os.getpid()}", members, hybrid, lambda: default_parity(len(members)) + 1, workforce)
 
     def open_mirror(name: str) -> Mirror:
+        if name not in places:
+            raise FileNotFoundError(f"the place of drive {name} is not known")
         return Mirror(name, LmdbEnvironment(places[name] / METADATA))
 
     journal = Journal(log.append, hybrid.next)
     engine = open_engine(announced, places, lambda: list(places.values()), journal, open_mirror)
     try:
-        return await body(LiveStore(store, engine, drives, announced))
+        return await body(LiveStore(store, engine, drives, announced, places))
     finally:
         await engine.close()
         workforce.close()
@@ -161,6 +164,7 @@ async def add(store: LiveStore, path: Path, domain: str) -> DriveRecord:
     identity = identities.format_drive(path, store.record.id, SystemEntropy())
     identities.announce_on([path], store.mirrors)
     record = DriveRecord(_FORMAT, identity.drive, str(path), SystemClock().now_ms(), domain=domain)
+    store.places[identity.drive] = path  # the server may make it a mirror before this process is done
     await add_drive(store.engine, record)
     return record
 
