@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from pyrite.blobs import local
+from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.drive import DriveError, DriveFull, DriveState
 from pyrite.blobs.local import LocalDrive
 
@@ -21,6 +22,10 @@ def read(drive: LocalDrive, name: str, offset: int, length: int) -> bytes:
     return bytes(target[: drive.read_into(name, offset, memoryview(target), wait=True)])
 
 
+def stored(drive: LocalDrive, name: str, offset: int, length: int) -> bytes:
+    return bytes(drive.read_stored(name, offset, length, Scratch()))
+
+
 def failing(code: int):
     def fail(*_: object) -> int:
         raise OSError(code, os.strerror(code))
@@ -33,11 +38,34 @@ def test_what_was_written_is_read(drive: LocalDrive) -> None:
     drive.create("a")
     drive.write("a", 4096, [b"one", memoryview(b"two")])
     drive.sync("a")
-    drive.evict("a")
     assert read(drive, "a", 4096, 6) == b"onetwo"
     assert read(drive, "a", 4100, 100) == b"wo"
     assert drive.size("a") == 4102 and drive.size("b") is None
     assert drive.names() == ["a"]
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_what_is_stored_is_read_past_the_memory(
+    drive: LocalDrive, monkeypatch: pytest.MonkeyPatch, direct: bool
+) -> None:
+    """Any range of any length comes back, up to the end of the file, also where direct reads are not known."""
+    if not direct:
+        real = os.open
+
+        def refuse(path: str, flags: int, mode: int = 0o777) -> int:
+            if flags & os.O_DIRECT:
+                raise OSError(errno.EINVAL, "no direct reads here")
+            return real(path, flags, mode)
+
+        monkeypatch.setattr(local.os, "open", refuse)
+    content = os.urandom(3 * 4096 + 77)
+    drive.create("a")
+    drive.write("a", 0, [content])
+    for offset, length in ((0, 1), (0, 4096), (4095, 2), (5000, 4096), (1, len(content)), (12300, 500)):
+        assert stored(drive, "a", offset, length) == content[offset : offset + length]
+    assert not stored(drive, "a", len(content), 10) and not stored(drive, "a", 99999, 10)
+    with pytest.raises(DriveError):
+        stored(drive, "b", 0, 1)
 
 
 def test_short_writes_go_on(drive: LocalDrive, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,10 +5,10 @@ import random
 
 import pytest
 
-from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.buffers import BufferPool, Scratch
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent
-from pyrite.blobs.mending import Fault, Findings, Mender, prepare, runs
+from pyrite.blobs.mending import Fault, Findings, Mender, prepare, runs, stretches
 from pyrite.blobs.store import BlobStore
 from pyrite.blobs.volume import shard_name
 from pyrite.blobs.volumes import Volumes
@@ -54,18 +54,17 @@ class Store:
     def inspect(self) -> Findings:
         findings = Findings()
         for run in runs(self.record.layout, self.extents):
-            self.mender.inspect(self.record, run, findings)
+            self.mender.inspect(self.record, run, findings, Scratch())
         return findings
 
-    def mend(self, shards: list[int], to: str | None = None) -> tuple[Findings, list[Fault]]:
-        findings, written = Findings(), {shard: [] for shard in shards}
+    def mend(self, shards: list[int], to: str | None = None) -> Findings:
+        findings = Findings()
         targets = {shard: self.drives[to or self.record.drives[shard]] for shard in shards}
         for shard, drive in targets.items():
             prepare(drive, shard_name(self.record.id, shard))
-        for run in runs(self.record.layout, self.extents):
-            for shard, more in self.mender.mend(self.record, run, targets, findings).items():
-                written[shard] += more
-        return findings, self.mender.settle(self.record, targets, written)
+        for stretch in stretches(self.record.layout, self.extents):
+            findings.add(self.mender.restore(self.record, stretch, targets))
+        return findings
 
 
 STORES = [(4, 2, [300 * KIB, 900 * KIB, 200 * KIB]), (3, 2, [1, 5000, 100 * KIB, 77]), (6, 2, [3000 * KIB, 130 * KIB])]
@@ -87,8 +86,8 @@ def test_a_flipped_bit_in_every_page_is_found_and_mended(drives: int, parity: in
     assert {fault.shard for fault in found.faults} == set(harmed)
     if min(sizes) > 4096:
         assert len(found.faults) == found.stripes * len(harmed)
-    findings, faults = store.mend(harmed)
-    assert not faults and not findings.lost
+    findings = store.mend(harmed)
+    assert not findings.faults and not findings.lost
     assert [bytes(store.content(shard)) for shard in range(store.record.layout.width)] == good
     assert not store.inspect().faults
 
@@ -100,8 +99,7 @@ def test_a_whole_shard_is_made_again_elsewhere() -> None:
         good = bytes(store.content(lost))
         disk = next(disk for disk in store.disks if disk.id == store.record.drives[lost])
         disk.present = False
-        _, faults = store.mend([lost], "d6")
-        assert not faults
+        assert not store.mend([lost], "d6").faults
         assert bytes(store.disks[6].files.pop(shard_name(store.record.id, lost)).seen) == good
         disk.present = True
 
@@ -115,8 +113,8 @@ def test_beyond_the_parity_nothing_is_invented() -> None:
     before = [bytes(store.content(shard)) for shard in range(4)]
     store.content(0)[store.extents[1].offset + 100] ^= 1
     assert len(store.inspect().lost) == 1
-    findings, faults = store.mend([0, 1])
-    assert [slot.offset for slot in findings.lost] == [first] and not faults
+    findings = store.mend([0, 1])
+    assert [slot.offset for slot in findings.lost] == [first] and not findings.faults
     assert [bytes(store.content(shard)) for shard in range(4)] == before
 
 
@@ -125,13 +123,13 @@ def test_a_repair_is_synced_and_read_back() -> None:
     store = Store(4, 2, [300 * KIB])
     store.content(0)[40] ^= 1
     store.calls.clear()
-    assert store.mend([0])[1] == []
+    assert store.mend([0]).faults == []
     name = shard_name(store.record.id, 0)
     assert store.calls.index(("sync", name)) > store.calls.index(("write", name))
     store.content(0)[40] ^= 1
     disk = next(disk for disk in store.disks if disk.id == store.record.drives[0])
     disk.faults.lost_write = 1.0
-    assert store.mend([0])[1] == [Fault(0, store.extents[0].offset)]
+    assert store.mend([0]).faults == [Fault(0, store.extents[0].offset)]
 
 
 def test_a_bad_sector_spoils_one_fragment() -> None:
@@ -141,5 +139,5 @@ def test_a_bad_sector_spoils_one_fragment() -> None:
     assert {fault.shard for fault in store.inspect().faults} == {1}
     del store.content(1)[:]
     assert len(store.inspect().faults) == 3
-    assert store.mend([1])[1] == []
+    assert store.mend([1]).faults == []
     assert not store.inspect().faults

@@ -1,11 +1,40 @@
 """Owns the buffers for large bodies: reused, because fresh memory costs more than every copy, and bounded."""
 
 import asyncio
+import mmap
 from collections import deque
 
 from pyrite.core.units import KIB, MIB
 
 BUFFER_SLACK_BYTES = 64 * KIB  # room for fragment headers beside a MiB of payload
+
+
+class Scratch:
+    """Memory on page boundaries, as direct reads need it: taken piece by piece, given back all at once.
+
+    Several threads may take at the same time.
+    """
+
+    def __init__(self) -> None:
+        self._free: list[memoryview] = []
+        self._taken: list[memoryview] = []
+
+    def take(self, length: int) -> memoryview:
+        """At least `length` bytes, with anything in them."""
+        size = -(-length // MIB) * MIB
+        try:
+            piece = self._free.pop()
+        except IndexError:
+            piece = memoryview(mmap.mmap(-1, size))
+        if len(piece) < size:
+            piece = memoryview(mmap.mmap(-1, size))
+        self._taken.append(piece)
+        return piece
+
+    def reset(self) -> None:
+        """Everything that was taken may be taken again."""
+        self._free += self._taken
+        self._taken.clear()
 
 
 class BufferPool:

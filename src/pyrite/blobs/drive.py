@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple, NoReturn, Protocol
 
+from pyrite.blobs.buffers import Scratch
 from pyrite.core.errors import OutOfSpace, Unavailable
 
 Buffer = bytes | bytearray | memoryview
@@ -80,16 +81,16 @@ class Drive(Protocol):
         """Fill `target` from `offset`; how many bytes there were. Raises WouldBlock unless `wait`."""
         ...
 
+    def read_stored(self, name: str, offset: int, length: int, scratch: Scratch) -> memoryview:
+        """What the drive itself holds, not what memory remembers of it, in `scratch`; shorter where the file ends."""
+        ...
+
     def punch(self, name: str, offset: int, length: int) -> None:
         """Give the space of a range back; it reads as zeros afterwards."""
         ...
 
     def unlink(self, name: str) -> None:
         """Remove a shard file; a missing one is no error."""
-        ...
-
-    def evict(self, name: str) -> None:
-        """Have the next read of the shard come from the drive itself, not from memory."""
         ...
 
     def size(self, name: str) -> int | None:
@@ -150,13 +151,13 @@ class AbsentDrive:
     def read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
         self._refuse()
 
+    def read_stored(self, name: str, offset: int, length: int, scratch: Scratch) -> memoryview:
+        self._refuse()
+
     def punch(self, name: str, offset: int, length: int) -> None:
         self._refuse()
 
     def unlink(self, name: str) -> None:
-        self._refuse()
-
-    def evict(self, name: str) -> None:
         self._refuse()
 
     def size(self, name: str) -> int | None:

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.drive import Buffer, DriveError, DriveFull, DriveState, Space, WouldBlock
 from pyrite.core.lru import LruMap
 from pyrite.core.units import GIB, MIB
@@ -14,6 +15,8 @@ from pyrite.core.units import GIB, MIB
 VOLUMES = "volumes"
 OPEN_FILES_MAX = 1024
 IOV_MAX = 1024
+DIRECT_ALIGN = 4096
+"""Offsets, lengths and memory of direct reads are multiples of it: no file system asks for more."""
 
 _PUNCH_HOLE_KEEP_SIZE = 0x03
 _FULL_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
@@ -95,7 +98,7 @@ class LocalDrive:
             if count < len(target):
                 if not wait:
                     raise WouldBlock  # the rest is not in memory, or not there at all
-                count = _read_rest(file.descriptor, offset, target, count)
+                count = _read_rest(file, offset, target, count)
             return count
         except BlockingIOError as error:
             raise WouldBlock from error
@@ -103,6 +106,18 @@ class LocalDrive:
             if not wait and error.errno == errno.EOPNOTSUPP:
                 raise WouldBlock from error
             raise DriveError(f"cannot read {name} of drive {self._id}: {error}") from error
+
+    def read_stored(self, name: str, offset: int, length: int, scratch: Scratch) -> memoryview:
+        if not self.readable:
+            raise DriveError(f"drive {self._id} is {self._state.value}")
+        first = offset - offset % DIRECT_ALIGN
+        whole = -(-(offset + length - first) // DIRECT_ALIGN) * DIRECT_ALIGN
+        target = scratch.take(whole)[:whole]
+        try:
+            count = _read_direct(self._volumes / name, first, target)
+        except OSError as error:
+            raise DriveError(f"cannot read {name} of drive {self._id}: {error}") from error
+        return target[offset - first : min(count, offset - first + length)]
 
     def punch(self, name: str, offset: int, length: int) -> None:
         with self._guard("punch", name):
@@ -116,10 +131,6 @@ class LocalDrive:
         self._files.pop(name)
         with self._guard("unlink", name):
             (self._volumes / name).unlink(missing_ok=True)
-
-    def evict(self, name: str) -> None:
-        with self._guard("evict", name):
-            os.posix_fadvise(self._open(name).descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
     def size(self, name: str) -> int | None:
         try:
@@ -193,14 +204,26 @@ class LocalDrive:
             raise DriveError(f"cannot {verb} {name} of drive {self._id}: {error}") from error
 
 
-def _read_rest(descriptor: int, offset: int, target: memoryview, count: int) -> int:
+def _read_rest(file: _ShardFile, offset: int, target: memoryview, count: int) -> int:
     """Go on after a short read until `target` is full or the file ends; how many bytes there were."""
     while count < len(target):
-        more = os.preadv(descriptor, [target[count:]], offset + count)
+        more = os.preadv(file.descriptor, [target[count:]], offset + count)
         if not more:
             break
         count += more
     return count
+
+
+def _read_direct(path: Path, offset: int, target: memoryview) -> int:
+    """Fill `target` past the page cache, or after it was dropped where the file system knows no direct reads."""
+    try:
+        return _read_rest(_ShardFile(path, os.O_RDONLY | os.O_DIRECT), offset, target, 0)
+    except OSError as error:
+        if error.errno != errno.EINVAL:
+            raise
+    file = _ShardFile(path, os.O_RDONLY)
+    os.posix_fadvise(file.descriptor, offset, len(target), os.POSIX_FADV_DONTNEED)
+    return _read_rest(file, offset, target, 0)
 
 
 def _write_all(descriptor: int, offset: int, buffers: Sequence[Buffer]) -> int:

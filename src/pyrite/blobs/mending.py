@@ -4,10 +4,12 @@ Everything here blocks. It works on runs: neighbouring stripes of live extents, 
 drives read and write sequentially.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import islice
 from typing import NamedTuple
 
+from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.coding import Coders
 from pyrite.blobs.drive import Buffer, Drive, DriveError
 from pyrite.blobs.fragment import KIND_DATA, header, verify
@@ -18,6 +20,8 @@ from pyrite.core.offload import Workforce
 from pyrite.core.units import KIB, MIB
 
 RUN_BYTES = 2 * MIB
+STRETCH_RUNS = 16
+"""Runs that are made durable and verified together."""
 _GAP_BYTES = 64 * KIB  # dead bytes between two stripes that are read rather than skipped
 
 
@@ -50,6 +54,14 @@ class Findings:
         self.faults: list[Fault] = []
         self.lost: list[Slot] = []
 
+    def add(self, more: "Findings") -> None:
+        """Take in what was found elsewhere in the volume."""
+        self.read_bytes += more.read_bytes
+        self.written_bytes += more.written_bytes
+        self.stripes += more.stripes
+        self.faults += more.faults
+        self.lost += more.lost
+
 
 def slots(layout: Layout, extents: Iterable[Extent]) -> Iterator[Slot]:
     """The stripes of `extents` in order."""
@@ -63,6 +75,13 @@ def runs(layout: Layout, extents: Sequence[Extent]) -> Iterator[list[Slot]]:
     return _joined(slots(layout, extents))
 
 
+def stretches(layout: Layout, extents: Sequence[Extent]) -> Generator[list[list[Slot]], None, None]:
+    """The runs of `extents`, up to STRETCH_RUNS of them at a time."""
+    every = runs(layout, extents)
+    while stretch := list(islice(every, STRETCH_RUNS)):
+        yield stretch
+
+
 class Mender:
     """Looks at volumes on `drives` and makes fragments again."""
 
@@ -71,10 +90,11 @@ class Mender:
         self._workforce = workforce
         self._coders = Coders()
 
-    def inspect(self, record: VolumeRecord, run: Sequence[Slot], findings: Findings) -> None:
+    def inspect(self, record: VolumeRecord, run: Sequence[Slot], findings: Findings, scratch: Scratch) -> None:
         """Read and verify every fragment of `run` on every drive that can be read; note what is wrong."""
+        scratch.reset()
         shards = [shard for shard in range(record.layout.width) if self._readable(record, shard)]
-        found = self._read(record, run, shards, findings)
+        found = self._read(record, run, shards, findings, scratch)
         for slot in run:
             good = 0
             for shard in shards:
@@ -86,38 +106,51 @@ class Mender:
                 findings.lost.append(slot)
         findings.stripes += len(run)
 
-    def mend(
-        self, record: VolumeRecord, run: Sequence[Slot], targets: Mapping[int, Drive], findings: Findings
-    ) -> dict[int, list[Slot]]:
-        """Have the shards of `targets` hold good fragments of `run` on their drives, written but not yet synced.
+    def restore(
+        self, record: VolumeRecord, stretch: Sequence[Sequence[Slot]], targets: Mapping[int, Drive]
+    ) -> Findings:
+        """Have the shards of `targets` hold good fragments of `stretch` on their drives, durable and verified.
 
-        A fragment that is there and good is left as it is, or copied when its shard moves. Returns, by shard, what
-        was written. Raises DriveFull or DriveError when a target fails.
+        A fragment that is there and good is left as it is, or copied when its shard moves. The faults that are
+        returned did not verify after they were written. Raises DriveFull or DriveError when a target fails.
         """
-        found = self._read(record, run, [shard for shard in targets if self._readable(record, shard)], findings)
+        findings, scratch, written = Findings(), Scratch(), dict[int, list[Slot]]()
+        for run in stretch:
+            scratch.reset()
+            for shard, more in self._mend(record, run, targets, findings, scratch).items():
+                written.setdefault(shard, []).extend(more)
+        jobs = [partial(self._settle, record, shard, targets[shard], run) for shard, run in written.items()]
+        for faults in self._workforce.together(jobs) if jobs else []:
+            findings.faults += faults
+        return findings
+
+    def _mend(
+        self,
+        record: VolumeRecord,
+        run: Sequence[Slot],
+        targets: Mapping[int, Drive],
+        findings: Findings,
+        scratch: Scratch,
+    ) -> dict[int, list[Slot]]:
+        """Write what is missing of `run`, not yet synced; by shard, what was written."""
+        there = [shard for shard in targets if self._readable(record, shard)]
+        found = self._read(record, run, there, findings, scratch)
         missing: dict[Slot, list[int]] = {}
         for slot in run:
             gone = [shard for shard in targets if found.get(shard, {}).get(slot.offset) is None]
             if gone:
                 missing[slot] = gone
-        made = self._make(record, missing, found, findings) if missing else {}
+        made = self._make(record, missing, found, findings, scratch) if missing else {}
         findings.stripes += len(run)
         return self._write(record, run, targets, found, made, findings)
-
-    def settle(
-        self, record: VolumeRecord, targets: Mapping[int, Drive], written: Mapping[int, Sequence[Slot]]
-    ) -> list[Fault]:
-        """Make what was written durable, read it back from the drives and verify it; what is still wrong."""
-        jobs = [partial(self._settle, record, shard, targets[shard], run) for shard, run in written.items()]
-        return [fault for faults in self._workforce.together(jobs) for fault in faults] if jobs else []
 
     def _settle(self, record: VolumeRecord, shard: int, drive: Drive, written: Sequence[Slot]) -> list[Fault]:
         name = shard_name(record.id, shard)
         drive.sync(name)
-        drive.evict(name)
-        faults: list[Fault] = []
+        faults, scratch = list[Fault](), Scratch()
         for run in _joined(written):
-            good = _read_run(drive, record, shard, run)
+            scratch.reset()
+            good = _read_run(drive, record, shard, run, scratch)
             faults += [Fault(shard, slot.offset) for slot in run if good.get(slot.offset) is None]
         return faults
 
@@ -126,13 +159,13 @@ class Mender:
         return drive is not None and drive.readable
 
     def _read(
-        self, record: VolumeRecord, run: Sequence[Slot], shards: Sequence[int], findings: Findings
+        self, record: VolumeRecord, run: Sequence[Slot], shards: Sequence[int], findings: Findings, scratch: Scratch
     ) -> dict[int, dict[int, memoryview | None]]:
         """The good fragments of `run` (header and payload) by shard and offset."""
         if not shards:
             return {}
         jobs: list[Callable[[], dict[int, memoryview | None]]] = [
-            partial(_read_run, self._drives[record.drives[shard]], record, shard, run) for shard in shards
+            partial(_read_run, self._drives[record.drives[shard]], record, shard, run, scratch) for shard in shards
         ]
         findings.read_bytes += len(shards) * (run[-1].end - run[0].offset)
         return dict(zip(shards, self._workforce.together(jobs), strict=True))
@@ -143,6 +176,7 @@ class Mender:
         missing: Mapping[Slot, list[int]],
         found: dict[int, dict[int, memoryview | None]],
         findings: Findings,
+        scratch: Scratch,
     ) -> dict[int, dict[int, memoryview]]:
         """The payloads that are missing, from the good fragments of other shards, by shard and offset."""
         needed = list(missing)
@@ -152,7 +186,7 @@ class Mender:
             most = max(record.layout.data - _count(found, slot) for slot in needed)
             batch, others = others[:most], others[most:]
             for run in _joined(needed):
-                for shard, more in self._read(record, run, batch, findings).items():
+                for shard, more in self._read(record, run, batch, findings, scratch).items():
                     found.setdefault(shard, {}).update(more)
         made: dict[int, dict[int, memoryview]] = {}
         for slot, gone in missing.items():
@@ -227,34 +261,33 @@ def _joined(taken: Iterable[Slot]) -> Iterator[list[Slot]]:
         yield run
 
 
-def _read_run(drive: Drive, record: VolumeRecord, shard: int, run: Sequence[Slot]) -> dict[int, memoryview | None]:
+def _read_run(
+    drive: Drive, record: VolumeRecord, shard: int, run: Sequence[Slot], scratch: Scratch
+) -> dict[int, memoryview | None]:
     """The fragments of `run` on one drive by offset; None for one that is not good."""
     first = run[0].offset
-    target = memoryview(bytearray(run[-1].end - first))
     try:
-        count = drive.read_into(shard_name(record.id, shard), first, target, wait=True)
+        stored = drive.read_stored(shard_name(record.id, shard), first, run[-1].end - first, scratch)
+        fragments = [stored[slot.offset - first : slot.end - first] for slot in run]
     except Unavailable:
-        count = _read_singly(drive, record, shard, run, target)
+        fragments = [_read_singly(drive, record, shard, slot, scratch) for slot in run]
     index = record.layout.index_of(shard)
-    good: dict[int, memoryview | None] = {}
-    for slot in run:
-        stored = target[slot.offset - first : slot.end - first]
-        there = slot.end - first <= count
-        good[slot.offset] = stored if there and verify(stored, KIND_DATA, record.id, index, slot.offset) else None
-    return good
+    return {
+        slot.offset: fragment if _is_good(fragment, record, index, slot) else None
+        for slot, fragment in zip(run, fragments, strict=True)
+    }
 
 
-def _read_singly(drive: Drive, record: VolumeRecord, shard: int, run: Sequence[Slot], target: memoryview) -> int:
-    """A bad sector spoils one fragment, not the run: read each by itself. How far `target` is filled."""
-    first, filled = run[0].offset, 0
-    for slot in run:
-        piece = target[slot.offset - first : slot.end - first]
-        try:
-            if drive.read_into(shard_name(record.id, shard), slot.offset, piece, wait=True) == len(piece):
-                filled = slot.end - first
-        except DriveError:
-            continue
-    return filled
+def _read_singly(drive: Drive, record: VolumeRecord, shard: int, slot: Slot, scratch: Scratch) -> memoryview:
+    """One fragment by itself, because a bad sector spoils one, not the run; empty when it cannot be read."""
+    try:
+        return drive.read_stored(shard_name(record.id, shard), slot.offset, slot.end - slot.offset, scratch)
+    except DriveError:
+        return memoryview(b"")
+
+
+def _is_good(fragment: memoryview, record: VolumeRecord, index: int, slot: Slot) -> bool:
+    return len(fragment) == slot.end - slot.offset and verify(fragment, KIND_DATA, record.id, index, slot.offset)
 
 
 def _write_pieces(drive: Drive, name: str, pieces: Sequence[tuple[Slot, list[Buffer]]]) -> None:

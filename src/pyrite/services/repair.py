@@ -4,12 +4,13 @@ Moving a shard (a drive that leaves, a drive that is too full) is the same work 
 same way. A volume is only touched once everything that was being written to it is named or given up.
 """
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from pyrite.blobs.drive import Drive
 from pyrite.blobs.layout import Extent
-from pyrite.blobs.mending import Findings, Slot, prepare, runs
+from pyrite.blobs.mending import Findings, prepare, stretches
 from pyrite.blobs.placement import choose_one
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.errors import Unavailable
@@ -22,6 +23,7 @@ from pyrite.services.repairs import QueuedRepair
 from pyrite.services.surroundings import Surroundings
 
 VOLUMES_AT_A_TIME = 32
+STRETCHES_AT_A_TIME = 4
 RETRY_MS = 5_000
 LOST_RETRY_MS = 600_000
 SETTLED_AFTER_MS = 5_000
@@ -129,21 +131,15 @@ class Repairer:
         return None
 
     async def _repair(self, job: Job, extents: list[Extent]) -> bool:
-        record, findings = job.record, Findings()
+        record = job.record
         targets: dict[int, Drive] = {shard: self._store.drives[drive] for shard, drive in job.targets.items()}
         for shard, drive in targets.items():
             await self._store.offload.run(prepare, drive, shard_name(record.id, shard))
-        written: dict[int, list[Slot]] = {shard: [] for shard in targets}
-        for run in runs(record.layout, extents):
-            before = findings.written_bytes
-            for shard, more in (
-                await self._store.offload.run(self._store.mender.mend, record, run, targets, findings)
-            ).items():
-                written[shard] += more
-            self.written_bytes += findings.written_bytes - before
-        faults = await self._store.offload.run(self._store.mender.settle, record, targets, written)
-        if faults:
-            raise Unavailable(f"{len(faults)} fragments of volume {record.id:016x} did not verify after their repair")
+        findings = await self._restore(record, extents, targets)
+        if findings.faults:
+            raise Unavailable(
+                f"{len(findings.faults)} fragments of volume {record.id:016x} did not verify after their repair"
+            )
         lost = 0
         if findings.lost:
             offsets = {slot.offset for slot in findings.lost}
@@ -154,6 +150,26 @@ class Repairer:
         await self._conclude(job, lost)
         self._on_repaired(Repaired(record.id, tuple(targets), findings.written_bytes, lost))
         return True
+
+    async def _restore(self, record: VolumeRecord, extents: list[Extent], targets: Mapping[int, Drive]) -> Findings:
+        """Restore the volume stretch by stretch: while one is made durable and verified, another is read."""
+        findings, ahead = Findings(), stretches(record.layout, extents)
+
+        async def walk() -> None:
+            try:
+                for stretch in ahead:
+                    found = await self._store.offload.run(self._store.mender.restore, record, stretch, targets)
+                    findings.add(found)
+                    self.written_bytes += found.written_bytes
+            except BaseException:
+                ahead.close()  # nobody begins another stretch
+                raise
+
+        outcomes = await asyncio.gather(*(walk() for _ in range(STRETCHES_AT_A_TIME)), return_exceptions=True)
+        for outcome in outcomes:
+            if outcome is not None:
+                raise outcome
+        return findings
 
     async def _conclude(self, job: Job, lost_stripes: int) -> None:
         """In one transaction: the shards stand where they are now, and the queue forgets the volume."""

@@ -8,6 +8,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
+from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.mending import Findings, runs
 from pyrite.blobs.volume import VolumeRecord
@@ -73,10 +74,10 @@ class Scrubber:
         return [record for _, _, record in due[:VOLUMES_AT_A_TIME]]
 
     async def _verify(self, record: VolumeRecord, extents: list[Extent]) -> Findings:
-        findings = Findings()
+        findings, scratch = Findings(), Scratch()
         for run in runs(record.layout, extents):
             started, before = self._store.clock.monotonic_s(), findings.read_bytes
-            await self._store.offload.run(self._store.mender.inspect, record, run, findings)
+            await self._store.offload.run(self._store.mender.inspect, record, run, findings, scratch)
             self.read_bytes += findings.read_bytes - before
             busy = self._store.clock.monotonic_s() - started
             await self._sleep(busy * (1 / DUTY - 1))

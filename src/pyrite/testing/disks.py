@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.drive import Buffer, DriveError, DriveFull, DriveState, Space
 from pyrite.core.units import GIB, MIB
 
@@ -173,6 +174,10 @@ class SimDrive:
         target[: len(data)] = data
         return len(data)
 
+    def read_stored(self, name: str, offset: int, length: int, scratch: Scratch) -> memoryview:
+        target = memoryview(bytearray(length))
+        return target[: self.read_into(name, offset, target, wait=True)]
+
     def punch(self, name: str, offset: int, length: int) -> None:
         self._enter("punch", name)
         file = self._file(name)
@@ -184,9 +189,6 @@ class SimDrive:
     def unlink(self, name: str) -> None:
         self._enter("unlink", name)
         self._disk.files.pop(name, None)
-
-    def evict(self, name: str) -> None:
-        self._enter("evict", name)
 
     def size(self, name: str) -> int | None:
         if not self.readable:

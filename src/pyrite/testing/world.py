@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
-from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.buffers import BufferPool, Scratch
 from pyrite.blobs.drive import DriveState
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.mending import Fault, Findings, Mender, runs
@@ -210,7 +210,7 @@ class Process:
         census = await take_census(self.engine, self.under_way, self.world.clock.now_ms(), None)
         for record in await self.catalog.all():
             for stretch in runs(record.layout, census.extents.get(record.id, [])):
-                self.mender.inspect(record, stretch, findings)
+                self.mender.inspect(record, stretch, findings, Scratch())
         return findings.faults
 
     def _hook(self, verb: str, name: str) -> None:
