@@ -213,27 +213,47 @@ def test_a_small_write_that_loses_a_drive_is_recorded(tmp_path: Path) -> None:
     run(body)
 
 
-@pytest.mark.parametrize(("lost", "fails"), [(1, False), (2, True)])
-def test_a_write_needs_one_fragment_more_than_it_takes_to_read(tmp_path: Path, lost: int, fails: bool) -> None:
-    """With 4+2, a volume that loses one drive under a write goes on; one that loses two refuses the write."""
+@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("after", [0, 1, 5 * MIB + 17, 11 * MIB, 12 * MIB])
+def test_a_write_survives_the_loss_of_as_many_drives_as_the_parity(tmp_path: Path, lost: int, after: int) -> None:
+    """Wherever a 4+2 write is when drives go, it ends well, on one fragment more than it takes to read."""
+    store = Store(tmp_path, 6, 2, shard_bytes=2 * MIB)
+
+    async def body() -> None:
+        data = random.Random(after).randbytes(12 * MIB)
+        first = await store.put(data)
+        writer = store.blobs.writer(len(data))
+        await writer.put(memoryview(data)[:after])
+        if after == len(data):
+            await writer.settle()  # only the sync is left
+        for number in range(lost):
+            store.drives[f"d{number}"].fence("removed by the test")
+        await writer.put(memoryview(data)[after:])
+        extents = await writer.finish()
+        assert await store.get(extents, 0, len(data)) == data == await store.get(first, 0, len(data))
+        for volume in {extent.volume for extent in extents}:
+            record = store.catalog.records[volume]
+            away = {shard for shard, drive in enumerate(record.drives) if drive in ("d0", "d1")[:lost]}
+            assert set(record.degraded) == away and len(away) <= 1
+
+    run(body)
+
+
+def test_a_write_that_loses_more_drives_than_the_parity_fails(tmp_path: Path) -> None:
+    """When the beginning of a blob cannot be read any more, its write says so, and the next one is taken."""
     store = Store(tmp_path, 6, 2)
 
     async def body() -> None:
         writer = store.blobs.writer(4 * MIB)
         await writer.put(memoryview(b"x" * (2 * MIB)))
-        for number in range(lost):
+        await writer.settle()
+        for number in range(3):
             store.drives[f"d{number}"].fence("removed by the test")
-        if fails:
-            with pytest.raises(Unavailable):
-                await writer.put(memoryview(b"x" * (2 * MIB)))
-                await writer.finish()
-            await writer.abandon()
-        else:
+        with pytest.raises(Unavailable):
             await writer.put(memoryview(b"x" * (2 * MIB)))
-            extents = await writer.finish()
-            (volume,) = {extent.volume for extent in extents}
-            record = store.catalog.records[volume]
-            assert record.degraded == (record.drives.index("d0"),)
+            await writer.finish()
+        await writer.abandon()
+        assert await store.get(await store.put(b"y" * MIB), 0, MIB) == b"y" * MIB
 
     run(body)
 

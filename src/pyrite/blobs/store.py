@@ -74,7 +74,7 @@ class BlobStore:
 
     def writer(self, size_hint: int | None, taps: Sequence[Tap] = ()) -> BlobWriter:
         """A writer for a blob of about `size_hint` bytes (None: not known)."""
-        return BlobWriter(self._volumes, self._pool, self._coders, self._offload, taps, size_hint)
+        return BlobWriter(self._volumes, self._pool, self._coders, self._offload, self.read, taps, size_hint)
 
     def read_now(self, extents: Sequence[Extent], start: int, stop: int) -> memoryview | None:
         """Bytes start..stop of a small blob if they can be had at once, without waiting; else None."""

@@ -1,7 +1,11 @@
-"""Owns writing a large blob: the caller fills a block while the one before is encoded and written."""
+"""Owns writing a large blob: the caller fills a block while the one before is encoded and written.
+
+A volume that loses its quorum under the writer does not end the write: the block at hand goes to another volume, on
+the drives that are left, and so does, at the end, everything that could not be made durable on the quorum.
+"""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.coding import Coders
@@ -10,6 +14,7 @@ from pyrite.blobs.fragment import KIND_DATA, header
 from pyrite.blobs.layout import Extent, Layout
 from pyrite.blobs.openvolume import OpenVolume
 from pyrite.blobs.volumes import Volumes
+from pyrite.core.errors import Corrupt, Unavailable
 from pyrite.core.offload import Offload
 from pyrite.core.units import MIB
 
@@ -18,6 +23,39 @@ _RUN_MAX_BYTES = 1 << 40
 
 Tap = Callable[[memoryview], None]
 """Sees every block in order, on a thread of the pool: a running hash, say."""
+
+Read = Callable[[Sequence[Extent], int, int], AsyncIterator[list[memoryview]]]
+"""Bytes start..stop of a blob in blocks; the views of a block last until the next is asked for."""
+
+MOVES_MAX = 4
+"""How often a block is placed anew when drives fail under it."""
+
+
+class _Run:
+    """A range of a volume that was reserved, how much of it was used, and what had to go elsewhere."""
+
+    def __init__(self, volume: OpenVolume, extent: Extent) -> None:
+        self.volume = volume
+        self.extent = extent
+        self.used = 0
+        self._kept: int | None = None
+        self._moved: list[Extent] = []
+
+    @property
+    def broken(self) -> bool:
+        """Whether its volume has lost the quorum: what follows goes elsewhere."""
+        return self._kept is not None
+
+    def move(self, start: int, extents: Sequence[Extent]) -> None:
+        """The block at `start` is in `extents` instead; so are, one after the other, all that follow it."""
+        if self._kept is None:
+            self._kept = start
+        self._moved += extents
+
+    def extents(self) -> list[Extent]:
+        """Where its bytes are, in order."""
+        kept = self.used if self._kept is None else self._kept
+        return [*([Extent(self.extent.volume, self.extent.offset, kept)] if kept else []), *self._moved]
 
 
 class BlobWriter:
@@ -29,6 +67,7 @@ class BlobWriter:
         pool: BufferPool,
         coders: Coders,
         offload: Offload,
+        read: Read,
         taps: Sequence[Tap],
         size_hint: int | None,
     ) -> None:
@@ -36,15 +75,14 @@ class BlobWriter:
         self._pool = pool
         self._coders = coders
         self._offload = offload
+        self._read = read
         self._taps = taps
         self._left_hint = size_hint
         self._block: bytearray | None = None
         self._filled = 0
         self._block_bytes = 0
-        self._volume: OpenVolume | None = None
-        self._run: Extent | None = None
-        self._run_used = 0
-        self._extents: list[Extent] = []
+        self._run: _Run | None = None
+        self._runs: list[_Run] = []
         self._touched: list[OpenVolume] = []
         self._processing: asyncio.Task[None] | None = None
 
@@ -81,15 +119,44 @@ class BlobWriter:
         """Write what is left and make all of it durable; the extents of the blob."""
         await self.settle()
         self._end_run()
-        for volume in self._touched:
-            await volume.commit()
-            await self._volumes.note_failures(volume)
+        extents = [extent for run in self._runs for extent in run.extents()]
+        lost = {volume.record.id for volume in self._touched if not await self._commit(volume)}
         for volume in self._touched:
             layout = volume.record.layout
-            mine = [extent for extent in self._extents if extent.volume == volume.record.id]
-            volume.live_bytes += sum(layout.span(extent.length) for extent in mine)
+            mine = [extent for extent in extents if extent.volume == volume.record.id]
+            if volume.record.id not in lost:
+                volume.live_bytes += sum(layout.span(extent.length) for extent in mine)
         self._release()
-        return tuple(self._extents)
+        return await self._without(lost, extents) if lost else tuple(extents)
+
+    async def _commit(self, volume: OpenVolume) -> bool:
+        """Make what was written to `volume` durable; whether enough drives did it. What missed it is recorded."""
+        try:
+            await volume.commit()
+        except Unavailable:
+            return False
+        await self._volumes.note_failures(volume)
+        return True
+
+    async def _without(self, lost: set[int], extents: Sequence[Extent]) -> tuple[Extent, ...]:
+        """The blob, with what stands in the volumes `lost` written again elsewhere. Raises Unavailable."""
+        kept: list[Extent] = []
+        for extent in extents:
+            if extent.volume not in lost:
+                kept.append(extent)
+                continue
+            again = BlobWriter(self._volumes, self._pool, self._coders, self._offload, self._read, (), extent.length)
+            try:
+                async for block in self._read([extent], 0, extent.length):
+                    for view in block:
+                        await again.put(view)
+                kept += await again.finish()
+            except BaseException as error:
+                await again.abandon()
+                if isinstance(error, Corrupt):
+                    raise Unavailable("too many drives were lost while the blob was written") from error
+                raise
+        return tuple(kept)
 
     async def abandon(self) -> None:
         """Stop and forget the blob; the ranges it took stay unnamed and their space is given back."""
@@ -100,8 +167,9 @@ class BlobWriter:
             self._processing = None
         self._end_run()
         self._release()
-        for extent in self._extents:
-            await self._volumes.punch(extent)
+        for run in self._runs:
+            for extent in run.extents():
+                await self._volumes.punch(extent)
 
     def _release(self) -> None:
         if self._block is not None:
@@ -110,40 +178,36 @@ class BlobWriter:
 
     async def _take_block(self) -> None:
         if self._run is None:
-            await self._start_run()
-        assert self._run is not None
-        stripe = self._layout.stripe_bytes
+            self._run = await self._start_run()
+        stripe = self._run.volume.record.layout.stripe_bytes
         block_bytes = max(stripe, MIB // stripe * stripe)
-        self._block_bytes = min(block_bytes, self._run.length - self._run_used)
+        self._block_bytes = min(block_bytes, self._run.extent.length - self._run.used)
         self._block = await self._pool.acquire(block_bytes)
         self._filled = 0
 
-    async def _start_run(self) -> None:
-        volume = await self._volumes.open("large")
+    async def _start_run(self) -> _Run:
+        volume = await self._take_volume()
         wanted = RUN_BYTES if self._left_hint is None else min(self._left_hint, _RUN_MAX_BYTES)
-        self._run = volume.reserve(max(wanted, 1))
-        self._run_used = 0
-        self._volume = volume
+        return _Run(volume, volume.reserve(max(wanted, 1)))
+
+    async def _take_volume(self) -> OpenVolume:
+        volume = await self._volumes.open("large")
         if volume not in self._touched:
             self._touched.append(volume)
-
-    @property
-    def _layout(self) -> Layout:
-        assert self._volume is not None
-        return self._volume.record.layout
+        return volume
 
     async def _submit(self) -> None:
         """Hand the filled block to the threads; at most one block is under way beside the one that fills."""
         await self._settle()
-        block, run, volume = self._block, self._run, self._volume
-        assert block is not None and run is not None and volume is not None
-        filled, start = self._filled, self._run_used
+        block, run = self._block, self._run
+        assert block is not None and run is not None
+        filled, start = self._filled, run.used
         self._block, self._filled = None, 0
-        self._run_used += filled
+        run.used += filled
         if self._left_hint is not None:
             self._left_hint -= filled
-        self._processing = asyncio.ensure_future(self._process(volume, run, start, block, filled))
-        if self._run_used == run.length:
+        self._processing = asyncio.ensure_future(self._process(run, start, block, filled))
+        if run.used == run.extent.length or run.broken:
             self._end_run()
 
     async def _settle(self) -> None:
@@ -152,27 +216,48 @@ class BlobWriter:
             await processing
 
     def _end_run(self) -> None:
-        if self._run is None or self._volume is None:
+        run, self._run = self._run, None
+        if run is None:
             return
-        if self._run_used < self._run.length:
-            self._volume.give_back(self._run, self._run_used)
-        if self._run_used:
-            self._extents.append(Extent(self._run.volume, self._run.offset, self._run_used))
-        self._run = None
+        if run.used < run.extent.length:
+            run.volume.give_back(run.extent, run.used)
+        if run.used:
+            self._runs.append(run)
 
-    async def _process(self, volume: OpenVolume, run: Extent, start: int, block: bytearray, filled: int) -> None:
+    async def _process(self, run: _Run, start: int, block: bytearray, filled: int) -> None:
         view = memoryview(block)[:filled]
         try:
             jobs = [self._offload.start(tap, view) for tap in self._taps]
-            jobs.append(self._offload.start(self._write_stripes, volume, run, start, view))
-            await asyncio.wait(jobs)
+            write = self._offload.start(self._write_stripes, run.volume, run.extent, start, view)
+            await asyncio.wait([*jobs, write])
             for job in jobs:
                 job.result()
+            if isinstance(write.exception(), Unavailable):
+                await self._move(run, start, view)
+            else:
+                write.result()
         finally:
             self._pool.release(block)
 
+    async def _move(self, run: _Run, start: int, view: memoryview) -> None:
+        """Write the block at `start` of `run`, whose volume has lost its quorum, to other volumes."""
+        moves = 0
+        while view:
+            volume = await self._take_volume()
+            extent = volume.reserve(len(view))
+            part = view[: extent.length]
+            try:
+                await self._offload.run(self._write_stripes, volume, extent, 0, part)
+            except Unavailable:
+                moves += 1
+                if moves == MOVES_MAX:
+                    raise
+                continue
+            run.move(start, [extent])
+            view = view[extent.length :]
+
     def _write_stripes(self, volume: OpenVolume, run: Extent, start: int, view: memoryview) -> None:
-        """Encode and write the stripes that `view`, `start` bytes into `run`, consists of. Blocks."""
+        """Encode and write the stripes that `view`, `start` bytes into the extent `run`, consists of. Blocks."""
         layout = volume.record.layout
         shards: list[list[Buffer]] = [[] for _ in range(layout.width)]
         extent = Extent(run.volume, run.offset, start + len(view))
