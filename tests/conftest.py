@@ -6,7 +6,10 @@ from pathlib import Path
 import pytest
 import trustme
 
+from tests.mounts import mounts
 from tests.server import Server
+
+__all__ = ["mounts"]
 
 
 @pytest.fixture(scope="session")

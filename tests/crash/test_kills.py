@@ -29,6 +29,7 @@ class Load:
         self.certain: dict[str, bytes | None] = {}
         self.possible: dict[str, set[str | None]] = {}
         self.acknowledged = 0
+        self.failures: list[Exception] = []
         self._threads = [threading.Thread(target=self._run, args=(n,), daemon=True) for n in range(threads)]
 
     def start(self) -> None:
@@ -52,12 +53,28 @@ class Load:
             self.possible[key] = before | {_digest(body)}
             try:
                 self._do(client, kind, key, body)
-            except (ClientError, BotoCoreError, OSError):
+            except (ClientError, BotoCoreError, OSError) as error:
+                self.failures.append(error)
                 self._stop.wait(0.02)
                 continue
             self.certain[key] = body
             self.possible[key] = {_digest(body)}
             self.acknowledged += 1
+            if rng.random() < 0.3:
+                self._read(client, f"t{number}-{rng.randrange(12)}")
+
+    def _read(self, client, key: str) -> None:
+        """Read a key of this thread: its content may not be another than it was given."""
+        try:
+            found = _digest(client.get_object(Bucket="crash", Key=key)["Body"].read())
+        except (ClientError, BotoCoreError, OSError) as error:
+            code = error.response["Error"]["Code"] if isinstance(error, ClientError) else ""
+            if code != "NoSuchKey":
+                self.failures.append(error)
+                return
+            found = None
+        if found not in self.possible.get(key, {None}):
+            self.failures.append(AssertionError(f"{key} reads as neither of what it may be"))
 
     def _do(self, client, kind: str, key: str, body: bytes | None) -> None:
         if kind == "delete":

@@ -1,17 +1,22 @@
 """Background work never takes what somebody still uses, and overwrites nothing that is newer."""
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
 
-from pyrite.metadata.keyspaces import GARBAGE, REFERENCES, VOLUMES
+from pyrite.blobs.layout import Extent
+from pyrite.metadata.keyspaces import GARBAGE, OBJECTS, PAGES, PARTS, REFERENCES, VOLUMES
 from pyrite.metadata.kv import after_prefix
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.objects import Copied
 from pyrite.objects.records import Attributes
-from pyrite.services.reaper import GRACE_MS
+from pyrite.objects.uploads import Completion
+from pyrite.services.census import extents_of
+from pyrite.services.reaper import GRACE_MS, Reaper
 from pyrite.testing.world import Process
 from tests.objects.meddling import Meddled, get, put, read, settle
+from tests.objects.test_races import begin
 
 SMALL = 700  # so small that deleting frees no whole page
 LIVING = 7
@@ -64,6 +69,60 @@ def test_garbage_waits_for_its_grace() -> None:
         assert (await process.reaper.step()).records == 0
         await asyncio.sleep(2)
         assert (await process.reaper.step()).records == 1
+
+    store.run(body)
+
+
+class Watching:
+    """Blobs that look, before any is freed, whether it still has a name."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.freed = 0
+        self.named: set[Extent] = set()
+
+    async def free(self, extents: Sequence[Extent]) -> dict[int, int]:
+        for space in (OBJECTS, PARTS, PAGES):
+            for row in await self.process.engine.scan(space, after_prefix(space), 1000):
+                self.named |= set(extents_of(row)) & set(extents)
+        self.freed += len(extents)
+        return await self.process.blobs.free(extents)
+
+
+def test_names_go_before_their_bytes() -> None:
+    """No part of an aborted upload and no page of a deleted object names bytes that have been freed already."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        watching = Watching(process)
+        reaper = Reaper(process.engine, watching, process.world.clock, process.under_way.oldest_ms, print)
+        for key in (b"completed", b"aborted"):
+            upload, part = await begin(process, bucket, key, b"x" * 3_000_000)
+            if key == b"aborted":
+                await process.uploads.abort(bucket, key, upload.id)
+                continue
+            completion = Completion([part])
+            await process.uploads.complete(bucket, key, upload.id, completion)
+            await process.objects.delete(bucket, key)
+        await asyncio.sleep(60)
+        while (await reaper.step()).records:
+            pass
+        assert watching.freed >= 2 and not watching.named
+        assert await count(process, GARBAGE) == await count(process, PARTS) == await count(process, PAGES) == 0
+
+    store.run(body)
+
+
+def test_every_upload_of_a_deleted_bucket_is_freed() -> None:
+    """A bucket with more uploads than are freed at a time leaves no part behind."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        for number in range(300):
+            await begin(process, bucket, b"k%d" % number, b"x" * 10)
+        await process.buckets.delete("bucket")
+        await process.world.settle(process)
+        assert await count(process, GARBAGE) == await count(process, PARTS) == 0
 
     store.run(body)
 

@@ -1,7 +1,8 @@
 """Owns freeing what has lost its name: reads the garbage that transactions leave, punches, forgets.
 
 Each step is idempotent: offsets are never used twice, so punching again does no harm. Garbage is left alone until
-it is older than the oldest read under way anywhere, because a reader may still hold its extents.
+it is older than the oldest read under way anywhere, because a reader may still hold its extents. Parts and pages are
+forgotten before their bytes are punched: but for garbage, no row ever names bytes that are gone.
 """
 
 import asyncio
@@ -89,7 +90,8 @@ class Reaper:
         else:
             batch.delete(row.key)
             if not await self._drop_reference(batch, garbage):
-                await self._free_blobs(batch, garbage)
+                await self._punch(batch, garbage.extents)
+                await self._forget_pages(batch, row, garbage)
             await self._engine.commit(batch)
         return True
 
@@ -105,26 +107,31 @@ class Reaper:
         batch.add(key, -1)
         return True
 
-    async def _free_blobs(self, batch: Batch, garbage: GarbageRecord) -> None:
-        await self._punch(batch, garbage.extents)
+    async def _forget_pages(self, batch: Batch, row: Row, garbage: GarbageRecord) -> None:
+        """Turn the pages of a completed upload into garbage of their extents."""
         for index in range(garbage.page_count):
             key = keys.page(garbage.upload, index)
             entry = await self._engine.get(key)
             if entry is not None:
-                for part in decode_page(entry.value).parts:
-                    await self._punch(batch, part.extents)
+                parts = decode_page(entry.value).parts
+                self._leave(batch, row, b"%05d" % index, [extent for part in parts for extent in part.extents])
                 batch.delete(key)
+
+    def _leave(self, batch: Batch, row: Row, nonce: bytes, extents: list[Extent]) -> None:
+        """Put garbage, as old as that of `row`, for `extents`."""
+        if extents:
+            batch.put(_beside(row, nonce), encode(GarbageRecord(FORMAT, extents=tuple(extents))))
 
     async def _punch(self, batch: Batch, extents: tuple[Extent, ...]) -> None:
         for volume, freed in (await self._blobs.free(extents)).items():
             batch.add(VOLUME_FREED + number(volume), freed)
 
     async def _free_parts(self, batch: Batch, row: Row, upload_id: bytes) -> None:
-        """Free the parts of an upload that was aborted, some at a time."""
+        """Turn the parts of an upload that was aborted into garbage of their extents, some at a time."""
         prefix = keys.parts(upload_id)
         parts = await self._engine.scan(prefix, after_prefix(prefix), _PARTS_AT_A_TIME)
         for part in parts:
-            await self._punch(batch, decode_part(part.value).extents)
+            self._leave(batch, row, part.key[len(prefix) :], list(decode_part(part.value).extents))
             batch.delete(part.key)
         if len(parts) < _PARTS_AT_A_TIME:
             batch.delete(row.key)
@@ -134,12 +141,15 @@ class Reaper:
         """Turn the uploads of a deleted bucket into garbage of their own, some at a time."""
         prefix = keys.uploads(bucket_id)
         uploads = await self._engine.scan(prefix, after_prefix(prefix), _PARTS_AT_A_TIME)
-        for index, upload in enumerate(uploads):
+        for upload in uploads:
             _, upload_id = keys.split_upload(upload.key)
-            nonce = b"%04d" % index
-            garbage = GarbageRecord(FORMAT, upload=upload_id)
-            batch.put(keys.garbage(int.from_bytes(row.key[1:9], "big"), row.key[9:] + nonce), encode(garbage))
+            batch.put(_beside(row, upload_id), encode(GarbageRecord(FORMAT, upload=upload_id)))
             batch.delete(upload.key)
         if len(uploads) < _PARTS_AT_A_TIME:
             batch.delete(row.key)
         await self._engine.commit(batch)
+
+
+def _beside(row: Row, nonce: bytes) -> bytes:
+    """The key of garbage as old as `row`, for a part of what it was for."""
+    return keys.garbage(int.from_bytes(row.key[1:9], "big"), row.key[9:] + nonce)
