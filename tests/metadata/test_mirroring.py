@@ -9,11 +9,12 @@ import lmdb
 import pytest
 
 from pyrite.core.errors import Unavailable
-from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet
+from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet, WriteTransaction, encode_redo
 from pyrite.metadata.epoch import SharedEpoch
 from pyrite.metadata.journal import Entry, Journal, decode_entry, order
 from pyrite.metadata.kv import Batch
 from pyrite.metadata.lmdb import LmdbEngine
+from pyrite.metadata.longkeys import Place
 from pyrite.metadata.mirror import Mirror
 from pyrite.metadata.opening import arrange_mirrors, choose_source, copy_environment
 
@@ -86,6 +87,45 @@ async def put(engine: LmdbEngine, key: bytes, value: bytes) -> None:
 async def get(engine: LmdbEngine, key: bytes) -> bytes | None:
     entry = await engine.get(key)
     return entry.value if entry is not None else None
+
+
+class DyingTransaction(WriteTransaction):
+    """A transaction on a drive that fails before it is durable."""
+
+    def commit(self) -> None:
+        self.abort()
+        raise lmdb.Error("Input/output error")
+
+
+@pytest.mark.parametrize("behind", [0, 1])
+def test_a_mirror_that_fails_while_it_is_brought_up_is_dropped(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, behind: int
+) -> None:
+    """A mirror that missed a commit because its drive died is not waited for, be it the first or another."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        ahead = [mirror for number, mirror in enumerate(store.mirrors) if number != behind]
+        for mirror in ahead:  # what another process committed before its commit of the last mirror failed
+            txn = mirror.environment.begin()
+            txn.finish(2, encode_redo({Place(0, b"mark"): b"2"}))
+            txn.commit()
+        dying = store.mirrors[behind]
+        real = dying.environment.begin
+
+        def begin() -> WriteTransaction:
+            txn = real()
+            txn.__class__ = DyingTransaction
+            return txn
+
+        monkeypatch.setattr(dying.environment, "begin", begin)
+        await put(store.engine, b"k", b"3")
+        assert store.engine.mirrors == [mirror.name for mirror in ahead]
+        assert store.announced[-1].members == tuple(mirror.name for mirror in ahead)
+        assert await get(store.engine, b"k") == b"3"
+
+    store.run(body)
 
 
 @pytest.mark.parametrize("at", ["prepare", "commit"])

@@ -65,7 +65,8 @@ class MirroredCommitter:
                 self._take_note()
                 return self._commit_group(batches)
             except MirrorBehind:
-                self._reconcile()
+                with contextlib.suppress(lmdb.Error):  # the next attempt meets the mirror that failed
+                    self._reconcile()
             except lmdb.Error as error:
                 if len(self.mirrors) == 1:
                     return [self._explain(error)] * len(batches)
@@ -234,9 +235,10 @@ class MirroredCommitter:
         return Unavailable(self._failed)
 
     def _reconcile(self) -> None:
-        """Bring mirrors that are one transaction apart together; drop those further behind.
+        """Bring mirrors that are one transaction apart together; drop those further behind, or that fail.
 
-        They come apart when a worker is killed between the commits of one transaction.
+        They come apart when a worker is killed between the commits of one transaction, and when the drive of the
+        first mirror fails its commit, which is the last.
         """
         with contextlib.suppress(MirrorBehind):
             self._adopt(self._newest_set())
@@ -248,8 +250,11 @@ class MirroredCommitter:
             behind = [(mirror, sequence) for mirror, sequence, _, _ in states if sequence < newest]
             lost = [mirror for mirror, sequence in behind if sequence < newest - 1 or not redo]
             for mirror, _ in behind:
-                if mirror not in lost:
-                    self._replay(mirror, guard, redo, newest)
+                try:
+                    if mirror not in lost:
+                        self._replay(mirror, guard, redo, newest)
+                except lmdb.Error:
+                    lost.append(mirror)  # never the newest, so that one is always kept
             if lost:
                 self._drop(lost)
         finally:
