@@ -159,3 +159,20 @@ def test_the_drive_that_everybody_reads_names_from_is_lost(tmp_path: Path) -> No
         server.drives[drives.index(Path(lost["path"]))] = new
         assert len(wait_until(lambda: _without(server, first))) == 4
         load.verify()
+
+
+def test_a_volume_left_open_in_a_crash_is_verified(tmp_path: Path) -> None:
+    """A copy that a crash left unwritten, and that nobody could tell of, is made again after the restart by itself."""
+    drives = folders(tmp_path, 4)
+    with Server(drives) as server:
+        load = Load(server)
+        for number in range(20):
+            load.s3.put_object(Bucket="data", Key=f"k{number}", Body=b"x" * 4096)
+        server.kill()
+        pattern = f"volumes/{16 * '?'}.0?"
+        shard = next(drives[3].glob(pattern), None) or next(drives[2].glob(pattern))
+        shard.write_bytes(bytes(shard.stat().st_size))  # what was not synced when the power went
+        server.start()
+        wait_until(lambda: any(shard.read_bytes()) and nothing_waits(server))
+        server.stop()
+        server.check()

@@ -24,6 +24,7 @@ from pyrite.node.offline import OfflineStore, with_store
 from pyrite.objects import keys, records
 from pyrite.objects.naming import blob_id, garbage_of
 from pyrite.objects.volumecatalog import decode_volume
+from pyrite.services.repairs import RepairQueue
 
 _PAGE_ROWS = 1000
 _FINDINGS_MAX = 200
@@ -78,6 +79,7 @@ class Checker:
         self._store = store
         self.report = Report()
         self._volumes: dict[int, VolumeRecord] = {}
+        self._waiting: dict[int, tuple[int, ...]] = {}
         self._bucket_ids: set[int] = set()
         self._references: Counter[bytes] = Counter()
         self._uploads: set[bytes] = set()
@@ -89,6 +91,8 @@ class Checker:
     async def run(self) -> Report:
         """All of it."""
         self._check_drives()
+        waiting = await RepairQueue(self._store.engine).all()
+        self._waiting = {queued.record.volume: queued.record.shards for queued in waiting}
         for space, step in self._steps():
             async for row in self._rows(space):
                 try:
@@ -233,10 +237,11 @@ class Checker:
                 good += 1
             elif shard not in volume.degraded:
                 self.report.damaged_fragments += 1
-                self.report.error(
-                    f"{owner}: volume {volume.id:016x} shard {shard} at {stripe.shard_offset} on drive {drive_id} "
-                    "does not verify"
-                )
+                damage = f"volume {volume.id:016x} shard {shard} at {stripe.shard_offset} on drive {drive_id}"
+                if shard in self._waiting.get(volume.id, ()):
+                    self.report.notes.append(f"{owner}: {damage} does not verify and waits for repair")
+                else:
+                    self.report.error(f"{owner}: {damage} does not verify")
         if good < volume.layout.data:
             self.report.unreadable_stripes += 1
             self.report.error(

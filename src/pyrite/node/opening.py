@@ -27,6 +27,7 @@ from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
 from pyrite.node.registry import StoreRecord, create_store, load_drives, load_store
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.repairs import RepairQueue
 
 
 class OpenDrive(NamedTuple):
@@ -128,7 +129,7 @@ async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, 
         state = identities.state_of(path, store.id, record.id)
         drives.append(OpenDrive(record.id, path if state is DriveState.ONLINE else None, state))
     opened = make_drives(store.id, tuple(drives))
-    await seal_left_open(MetadataCatalog(engine), opened, None, SystemClock().now_ms())
+    await seal_left_open(MetadataCatalog(engine), RepairQueue(engine), opened, None, SystemClock().now_ms())
     return store, drives
 
 
@@ -197,19 +198,22 @@ def make_drives(store: str, drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
     return made
 
 
-async def seal_left_open(catalog: MetadataCatalog, drives: Mapping[str, Drive], owner: str | None, now_ms: int) -> int:
-    """Seal the volumes that `owner` (None: anybody) left open when it died; how many there were."""
+async def seal_left_open(
+    catalog: MetadataCatalog, queue: RepairQueue, drives: Mapping[str, Drive], owner: str | None, now_ms: int
+) -> int:
+    """Seal the volumes that `owner` (None: anybody) left open when it died; how many there were.
+
+    Which shard missed a write it may not have told any more, so all that was written to is queued to be verified.
+    """
     sealed = 0
     for record in await catalog.all():
         if record.state == "open" and owner in (None, record.owner):
             length = max((_shard_size(drives, record, index) for index in range(record.layout.width)), default=0)
             changed = msgspec.structs.replace(
-                record,
-                state="sealed",
-                length=length,
-                generation=record.generation + 1,
-                sealed_ms=SystemClock().now_ms(),
+                record, state="sealed", length=length, generation=record.generation + 1, sealed_ms=now_ms
             )
+            if length:
+                await queue.put(record.id, tuple(range(record.layout.width)), "was open in a crash", now_ms)
             await catalog.update(changed)
             sealed += 1
     return sealed

@@ -79,7 +79,8 @@ class Worker:
     async def run(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT, then finish the requests under way."""
         await self._store.tick()
-        await seal_left_open(self._store.catalog, self._store.drives, self._store.slot, self._store.clock.now_ms())
+        store = self._store
+        await seal_left_open(store.catalog, store.repairs, store.drives, store.slot, store.clock.now_ms())
         self._monitor.publish()
         await self._server.start(listener, self._tls.context if self._tls else None)
         stop = stop_event()

@@ -92,7 +92,7 @@ class Repairer:
                 continue
             targets = self._targets(record, queued)
             if targets:
-                margin = self._exposure.margin(record, queued.record.shards if not queued.record.move_to else ())
+                margin = self._exposure.margin(record, _doubted(record, queued))
                 found.append((margin, Job(queued, record, version, targets)))
             elif not self._exposure.wanting(record):
                 await self._forget(queued)  # the drive came back, and nothing was wrong with it
@@ -198,3 +198,9 @@ class Repairer:
             await self._store.engine.commit(batch)
         except Conflict:
             return
+
+
+def _doubted(record: VolumeRecord, queued: QueuedRepair) -> tuple[int, ...]:
+    """The shards known to be bad: none of a volume that moves, or of one that is to be verified as a whole."""
+    shards = queued.record.shards
+    return () if queued.record.move_to or len(shards) == record.layout.width else shards

@@ -224,7 +224,7 @@ class Process:
 
     async def start(self) -> None:
         """What a worker does before it serves."""
-        await seal_left_open(self.catalog, self.drives, None, self.world.clock.now_ms())
+        await seal_left_open(self.catalog, self.queue, self.drives, None, self.world.clock.now_ms())
 
     def _on_damage(self, damage: Damage) -> None:
         self.world.damage += 1
