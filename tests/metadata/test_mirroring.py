@@ -4,12 +4,14 @@ import asyncio
 import shutil
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from threading import Event, Thread
+from typing import Any
 
 import lmdb
 import pytest
 
 from pyrite.core.errors import Unavailable
-from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet, WriteTransaction, encode_redo
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet, WriteTransaction, encode_redo
 from pyrite.metadata.epoch import SharedEpoch
 from pyrite.metadata.journal import Entry, Journal, decode_entry, order
 from pyrite.metadata.kv import Batch
@@ -26,10 +28,10 @@ class BadMirror(Mirror):
 
     fails = ""
 
-    def _prepare(self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet) -> None:
+    def _prepare(self, *given: Any) -> None:
         if self.fails == "prepare":
             raise lmdb.Error("the drive of this mirror is gone")
-        super()._prepare(changes, sequence, redo, mirrors)
+        super()._prepare(*given)
 
     def _commit(self) -> None:
         if self.fails == "commit":
@@ -87,6 +89,52 @@ async def put(engine: LmdbEngine, key: bytes, value: bytes) -> None:
 async def get(engine: LmdbEngine, key: bytes) -> bytes | None:
     entry = await engine.get(key)
     return entry.value if entry is not None else None
+
+
+class Hesitant(LmdbEnvironment):
+    """An environment whose first writer takes the lock only when the second one has had it."""
+
+    asked, allowed = Event(), Event()
+
+    def begin(self) -> WriteTransaction:
+        if not self.asked.is_set():
+            self.asked.set()
+            assert self.allowed.wait(20)
+            return super().begin()
+        txn = super().begin()
+        self.allowed.set()
+        return txn
+
+
+def test_processes_that_know_different_sets_do_not_wait_for_each_other(tmp_path: Path) -> None:
+    """One that writes to a, b and c and one that has given a up lock b and c in the same order."""
+    store = Mirrored(tmp_path)
+    second = store.mirrors[1]
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        second.environment.__class__ = Hesitant
+        mine = asyncio.create_task(put(store.engine, b"k", b"2"))
+        await asyncio.to_thread(Hesitant.asked.wait, 20)  # it holds a, and is about to take b
+        other = Thread(target=commit_without_a, args=(store,), daemon=True)
+        other.start()
+        await asyncio.wait_for(mine, 20)
+        await asyncio.to_thread(other.join, 20)
+        assert not other.is_alive()
+        assert store.engine.mirrors == ["b", "c"]
+        assert await get(store.engine, b"k") == b"2" and await get(store.engine, b"other") == b"1"
+
+    store.run(body)
+
+
+def commit_without_a(store: Mirrored) -> None:
+    """What another process does that has given up the mirror a."""
+
+    async def main() -> None:
+        mirrors = [Mirror(mirror.name, mirror.environment) for mirror in store.mirrors[1:]]
+        await put(LmdbEngine(mirrors, MirrorSet(2, ("b", "c")), lambda _: None), b"other", b"1")
+
+    asyncio.run(main())
 
 
 class DyingTransaction(WriteTransaction):

@@ -1,6 +1,7 @@
 """Owns one mirror: an environment, the drive it stands on, and the thread that writes it."""
 
 from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Event
 
 from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet, WriteTransaction
 
@@ -21,9 +22,15 @@ class Mirror:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
         self._txn: WriteTransaction | None = None
 
-    def prepare(self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet) -> "Future[None]":
-        """Write `changes` as transaction `sequence`, uncommitted. Fails with MirrorBehind or lmdb.Error."""
-        return self._thread.submit(self._prepare, changes, sequence, redo, mirrors)
+    def prepare(
+        self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet, turn: Event, begun: Event
+    ) -> "Future[None]":
+        """Write `changes` as transaction `sequence`, uncommitted. Fails with MirrorBehind or lmdb.Error.
+
+        The writer's lock is taken after `turn`, and `begun` is set once it was: whoever takes several takes them in
+        the order of the set, so that no two processes wait for each other.
+        """
+        return self._thread.submit(self._begin, changes, sequence, redo, mirrors, turn, begun)
 
     def commit(self) -> "Future[None]":
         """Make what was prepared durable. Fails with lmdb.Error."""
@@ -33,19 +40,28 @@ class Mirror:
         """Undo what was prepared, if anything."""
         self._thread.submit(self._abort).result()
 
-    def _prepare(self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet) -> None:
-        self._txn = txn = self.environment.begin()
+    def _begin(
+        self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet, turn: Event, begun: Event
+    ) -> None:
+        turn.wait()
         try:
-            if txn.sequence != sequence - 1:
-                raise MirrorBehind(self.name)
-            for place, stored in changes.items():
-                txn.write(place, stored)
-            if txn.mirrors != mirrors:
-                txn.set_mirrors(mirrors)
-            txn.finish(sequence, redo)
+            self._txn = self.environment.begin()
+        finally:
+            begun.set()
+        try:
+            self._prepare(self._txn, changes, sequence, redo, mirrors)
         except BaseException:
             self._abort()
             raise
+
+    def _prepare(self, txn: WriteTransaction, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet) -> None:
+        if txn.sequence != sequence - 1:
+            raise MirrorBehind(self.name)
+        for place, stored in changes.items():
+            txn.write(place, stored)
+        if txn.mirrors != mirrors:
+            txn.set_mirrors(mirrors)
+        txn.finish(sequence, redo)
 
     def _commit(self) -> None:
         txn, self._txn = self._txn, None

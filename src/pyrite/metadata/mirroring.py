@@ -1,12 +1,14 @@
 """Owns the commit of a group of batches on all mirrors. Runs on the one commit thread of a worker.
 
-The first mirror's writer lock keeps other workers out. The others prepare, then commit, then the first commits,
+The first mirror's writer lock keeps other workers out, and locks are taken in the order of the set, so that workers
+that know different sets for a moment do not wait for each other. The others prepare, then commit, then the first commits,
 so that whoever reads the first sees only what every mirror holds. A mirror that fails is dropped: announced on
 every drive before anything is acknowledged without it, so that its stale copy is never taken for the truth.
 """
 
 import contextlib
 from collections.abc import Callable, Sequence
+from threading import Event
 
 import lmdb
 
@@ -118,7 +120,12 @@ class MirroredCommitter:
     def _prepare(self, others: list[Mirror], changes: Changes, sequence: int, redo: bytes) -> list[Mirror]:
         """The mirrors that are ready to commit; a mirror that is behind undoes the preparation of all."""
         mirror_set = self._mirror_set()
-        waits = [(mirror, mirror.prepare(changes, sequence, redo, mirror_set)) for mirror in others]
+        begun = [Event() for _ in range(len(others) + 1)]
+        begun[0].set()
+        waits = [
+            (mirror, mirror.prepare(changes, sequence, redo, mirror_set, *begun[number : number + 2]))
+            for number, mirror in enumerate(others)
+        ]
         errors = [(mirror, done.exception()) for mirror, done in waits]
         if any(isinstance(error, MirrorBehind) for _, error in errors):
             for mirror in others:
@@ -268,5 +275,7 @@ class MirroredCommitter:
             guard.finish(sequence, encoded)
             guard.commit()
             return
-        mirror.prepare(redo, sequence, encoded, self._mirror_set()).result()
+        at_once = Event()
+        at_once.set()
+        mirror.prepare(redo, sequence, encoded, self._mirror_set(), at_once, Event()).result()
         mirror.commit().result()
