@@ -1,9 +1,9 @@
 """Owns the commit of a group of batches on all mirrors. Runs on the one commit thread of a worker.
 
 The first mirror's writer lock keeps other workers out, and locks are taken in the order of the set, so that workers
-that know different sets for a moment do not wait for each other. The others prepare, then commit, then the first commits,
-so that whoever reads the first sees only what every mirror holds. A mirror that fails is dropped: announced on
-every drive before anything is acknowledged without it, so that its stale copy is never taken for the truth.
+that know different sets for a moment do not wait for each other. The others prepare, then commit, then the first
+commits, so that whoever reads the first sees only what every mirror holds. A mirror that fails is dropped: announced
+on every drive before anything is acknowledged without it, so that its stale copy is never taken for the truth.
 """
 
 import contextlib
