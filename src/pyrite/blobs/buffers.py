@@ -24,8 +24,8 @@ class Scratch:
         size = -(-length // MIB) * MIB
         try:
             piece = self._free.pop()
-        except IndexError:
-            piece = memoryview(mmap.mmap(-1, size))
+        except IndexError:  # not looked at beforehand: another thread may take the last one
+            piece = memoryview(b"")
         if len(piece) < size:
             piece = memoryview(mmap.mmap(-1, size))
         self._taken.append(piece)

@@ -217,7 +217,11 @@ def _read_rest(file: _ShardFile, offset: int, target: memoryview, count: int) ->
 def _read_direct(path: Path, offset: int, target: memoryview) -> int:
     """Fill `target` past the page cache, or after it was dropped where the file system knows no direct reads."""
     try:
-        return _read_rest(_ShardFile(path, os.O_RDONLY | os.O_DIRECT), offset, target, 0)
+        file, count, more = _ShardFile(path, os.O_RDONLY | os.O_DIRECT), 0, 1
+        while more and count < len(target) and count % DIRECT_ALIGN == 0:  # else the file ends within a block
+            more = os.preadv(file.descriptor, [target[count:]], offset + count)
+            count += more
+        return count
     except OSError as error:
         if error.errno != errno.EINVAL:
             raise

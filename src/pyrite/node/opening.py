@@ -191,9 +191,9 @@ def make_drives(store: str, drives: tuple[OpenDrive, ...]) -> dict[str, Drive]:
         state = drive.state
         if drive.path is not None and state is DriveState.ONLINE:
             state = identities.state_of(drive.path, store, drive.id)
-        made[drive.id] = AbsentDrive(drive.id, state)
+        made[drive.id] = AbsentDrive(drive.id, DriveState.MISSING if state is DriveState.ONLINE else state)
         if drive.path is not None and state is DriveState.ONLINE:
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # it went in this very moment
                 made[drive.id] = LocalDrive(drive.id, drive.path)
     return made
 
