@@ -11,9 +11,9 @@ import pytest
 
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.fetching import Damage
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.local import LocalDrive
-from pyrite.blobs.reader import Damage
 from pyrite.blobs.store import BlobStore
 from pyrite.blobs.volume import shard_name
 from pyrite.blobs.volumes import Volumes

@@ -18,7 +18,7 @@ QUICK = ("--rebuild-after", "0.01")
 def folders(folder: Path, count: int) -> list[Path]:
     made = [folder / f"d{number}" for number in range(count)]
     for path in made:
-        path.mkdir()
+        path.mkdir(parents=True)
     return made
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import random
 import subprocess
 from pathlib import Path
@@ -90,3 +91,79 @@ def test_more_rot_than_the_parity_names_what_is_lost(tmp_path: Path) -> None:
     report = json.loads(subprocess.run([PYRITE, "check", "--json", *map(str, drives)], capture_output=True).stdout)
     said = json.dumps(report)
     assert all(key in said for key in wrong)
+
+
+NAMES = ("metadata/data.mdb", "metadata/lock.mdb", "mirrors.json")
+
+
+@pytest.mark.parametrize("bad", [(0,), (0, 2)])
+def test_a_bit_in_every_page_of_every_file(tmp_path: Path, bad: tuple[int, ...]) -> None:
+    """With a bit flipped in every page of every file of one or two of six drives, names too, all is right and mended."""
+    drives = folders(tmp_path, 6)
+    rng = random.Random(11 + sum(bad))
+    with Server(drives, *SETTINGS, check=False) as server:
+        load = Load(server)
+        load.put(40)
+        for number in range(300):
+            load.s3.put_object(Bucket="data", Key=f"small-{number:03d}", Body=b"%d" % number)
+    for n in bad:
+        assert all((drives[n] / name).exists() for name in NAMES)
+        for path in (*(drives[n] / name for name in NAMES), *(drives[n] / "volumes").iterdir()):
+            rot(path, rng)
+    with Server(drives, *SETTINGS, *SCRUB_NOW) as server:
+        load.s3 = server.client()
+        load.verify()
+        listed = {
+            entry["Key"]
+            for page in load.s3.get_paginator("list_objects_v2").paginate(Bucket="data")
+            for entry in page.get("Contents", [])
+        }
+        assert listed == {*load.expected, *(f"small-{number:03d}" for number in range(300))}
+        for number in range(300):
+            body = load.s3.get_object(Bucket="data", Key=f"small-{number:03d}")["Body"].read()
+            assert body == b"%d" % number
+        wait_until(lambda: is_clean(server), 60, 1.0)
+        wait_until(lambda: sum(one["holds_metadata"] for one in drive(server, "list")) == 3)
+        load.verify()
+
+
+def test_a_rotten_identity_costs_one_drive(tmp_path: Path) -> None:
+    """A drive whose identity file has rotted is not used and not written to; the rest of the store serves."""
+    drives = folders(tmp_path, 4)
+    with Server(drives, *QUICK, check=False) as server:
+        load = Load(server)
+        load.put(20)
+    rot(drives[1] / "pyrite.json", random.Random(3))
+    before = sorted((path.name, path.stat().st_size) for path in (drives[1] / "volumes").iterdir())
+    with Server(drives, *QUICK) as server:
+        load.s3 = server.client()
+        load.verify()
+        load.put(10)
+        assert "unreadable identity" in server.log.read_text()
+        load.verify()
+    assert sorted((path.name, path.stat().st_size) for path in (drives[1] / "volumes").iterdir()) == before
+
+
+def test_names_that_rot_under_a_running_server(tmp_path: Path) -> None:
+    """A mirror that shrinks to nothing under the processes that read it costs them their lives, and no name."""
+    drives = folders(tmp_path, 4)
+    with Server(drives, *QUICK, "--workers", "2") as server:
+        load = Load(server)
+        load.put(20)
+        first = json.loads((drives[0] / "mirrors.json").read_bytes())[1][0]
+        place = Path(next(one["path"] for one in drive(server, "list") if one["id"] == first))
+        os.truncate(place / "metadata" / "data.mdb", 0)  # what is mapped and gone ends a process with SIGBUS
+        wait_until(lambda: serves(load))
+        load.put(20)
+        load.verify()
+        wait_until(lambda: sum(one["holds_metadata"] for one in drive(server, "list")) == 3)
+        assert "mirror_damaged" in server.log.read_text()
+        load.verify()
+
+
+def serves(load: Load) -> bool:
+    try:
+        load.s3.list_objects_v2(Bucket="data")
+    except (BotoCoreError, ClientError):
+        return False
+    return True

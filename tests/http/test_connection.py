@@ -123,3 +123,16 @@ def test_an_idle_connection_is_closed_in_the_end() -> None:
     assert not talk.transport.ended
     talk.wait(3)
     assert talk.transport.ended == "closed"
+
+
+def test_a_client_that_closes_is_not_lingered_for() -> None:
+    """Once an answer that ends its connection is sent, the client's end ends it at once, not after the linger time."""
+    talk = Talk()
+
+    async def answer(request: Any) -> Response:
+        return Response(200, [], b"")
+
+    talk.host.handler = answer  # type: ignore[method-assign]
+    talk.send(b"GET /b/k HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+    assert talk.transport.ended == "eof"
+    assert not talk.connection.eof_received()  # the transport then closes itself

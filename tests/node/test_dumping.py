@@ -8,7 +8,7 @@ import pytest
 
 from pyrite.blobs import drivelog
 from pyrite.blobs.drive import Drive
-from pyrite.blobs.drivelog import DriveLog, find_segments, read_entries
+from pyrite.blobs.drivelog import DriveLog, find_segments, read_entries, whole_bytes
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.local import LocalDrive
 from pyrite.core.clock import HybridClock, SystemClock, stamp_ms
@@ -79,7 +79,7 @@ def test_only_segments_that_the_dump_covers_are_superfluous(
     }
     assert len(segments) > 3
     for dumped in range(14):
-        gone = superfluous(segments, dumped, CLOCK.next() >> 16)
+        gone = superfluous(segments, dumped, CLOCK.next() >> 16, 0)
         assert all(max(held[name]) <= dumped for name in gone)
         last = list(segments)[-1]
         assert last not in gone
@@ -92,9 +92,11 @@ def test_the_last_segment_of_a_process_that_is_gone(drives: dict[str, Drive]) ->
         log(drives, JOURNAL, owner).append(msgspec.msgpack.encode(Entry(5, CLOCK.next(), b"x")))
     segments = find_segments(drives, JOURNAL)
     now = stamp_ms(CLOCK.next())
-    assert not superfluous(segments, 5, now)
-    assert not superfluous(segments, 4, now + 2 * CLOSED_AFTER_MS)
-    assert {name.owner for name in superfluous(segments, 5, now + 2 * CLOSED_AFTER_MS)} == {"cli123"}
+    assert not superfluous(segments, 5, now, 0)
+    assert not superfluous(segments, 4, now + 2 * CLOSED_AFTER_MS, 0)
+    assert {name.owner for name in superfluous(segments, 5, now + 2 * CLOSED_AFTER_MS, 0)} == {"cli123"}
+    of_an_earlier_server = superfluous(segments, 5, now, now + 1)
+    assert of_an_earlier_server and all(name.owner.startswith("worker") for name in of_an_earlier_server)
 
 
 def test_a_log_goes_on_when_a_drive_fails(drives: dict[str, Drive]) -> None:
@@ -115,3 +117,35 @@ def test_a_log_goes_on_when_a_drive_fails(drives: dict[str, Drive]) -> None:
         assert set(payloads) <= set(found)
 
     asyncio.run(body())
+
+
+@pytest.mark.parametrize("damage", ["flip", "cut"])
+def test_a_damaged_copy_of_a_log_is_told(drives: dict[str, Drive], damage: str, tmp_path: Path) -> None:
+    """A flipped bit in an entry, or entries that are cut off, make a copy shorter than a whole one."""
+    made = log(drives, JOURNAL, "worker-0")
+    for number in range(50):
+        made.append(b"%d" % number * 300)
+    assert made.segment is not None
+    name = made.segment
+    good, bad = find_segments(drives, JOURNAL)[name]
+    size = bad.size(name.text)
+    assert size is not None and whole_bytes(name, good) == whole_bytes(name, bad) == size
+    path = tmp_path / bad.id / "volumes" / name.text
+    content = bytearray(path.read_bytes())
+    if damage == "flip":
+        content[len(content) // 2] ^= 4
+    else:
+        del content[-10:]
+    path.write_bytes(content)
+    assert whole_bytes(name, bad) < size == whole_bytes(name, good)
+
+
+def test_an_entry_longer_than_what_is_read_at_a_time(drives: dict[str, Drive], monkeypatch: pytest.MonkeyPatch) -> None:
+    """Entries of any length are verified, however little is read at a time."""
+    monkeypatch.setattr(drivelog, "_WINDOW_BYTES", 64)
+    made = log(drives, JOURNAL, "worker-0")
+    for number in range(8):
+        made.append(b"x" * (1 + 700 * number))
+    assert made.segment is not None
+    for drive in find_segments(drives, JOURNAL)[made.segment]:
+        assert whole_bytes(made.segment, drive) == drive.size(made.segment.text)

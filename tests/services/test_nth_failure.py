@@ -89,12 +89,15 @@ async def upload(process: Process, bucket: Bucket) -> None:
 
 
 async def repair(process: Process, bucket: Bucket) -> None:
-    """Damage every fragment of one shard of each volume, and have them repaired."""
-    for record in await process.catalog.all():
-        disk = next(disk for disk in process.world.disks if disk.id == record.drives[0])
-        seen = disk.files[shard_name(record.id, 0)].seen
-        seen[:] = bytes(len(seen))
-        await process.queue.put(record.id, (0,), "a test", process.world.clock.now_ms())
+    """Damage every fragment on one disk, which is the one whose calls fail, and have them repaired."""
+    records = await process.catalog.all()
+    disk = next(disk for disk in process.world.disks if disk.id == records[0].drives[0])
+    for record in records:
+        if disk.id in record.drives:
+            shard = record.drives.index(disk.id)
+            seen = disk.files[shard_name(record.id, shard)].seen
+            seen[:] = bytes(len(seen))
+            await process.queue.put(record.id, (shard,), "a test", process.world.clock.now_ms())
     await asyncio.sleep(60)
     while await process.repairer.step():
         await asyncio.sleep(60)

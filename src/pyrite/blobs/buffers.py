@@ -64,10 +64,14 @@ class BufferPool:
     def release(self, buffer: bytearray) -> None:
         """Give a buffer back; nobody may look at it any more."""
         size = len(buffer)
-        self._lent_bytes -= size
         if self._free_bytes + size <= self._capacity_bytes // 4:
             self._free.setdefault(size, []).append(buffer)
             self._free_bytes += size
+        self.forget(buffer)
+
+    def forget(self, buffer: bytearray) -> None:
+        """Lend no more of a buffer that somebody may still look at or write to."""
+        self._lent_bytes -= len(buffer)
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():

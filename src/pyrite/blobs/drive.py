@@ -61,6 +61,11 @@ class Drive(Protocol):
         """Whether shards can be read from it."""
         ...
 
+    @property
+    def stuck(self) -> bool:
+        """Whether a call to it has not come back for long."""
+        ...
+
     def fence(self, reason: str) -> None:
         """Stop using the drive for the life of the process."""
         ...
@@ -133,6 +138,10 @@ class AbsentDrive:
     def readable(self) -> bool:
         return False
 
+    @property
+    def stuck(self) -> bool:
+        return False
+
     def fence(self, reason: str) -> None:
         """It is not used as it is."""
 
@@ -174,3 +183,12 @@ class AbsentDrive:
 
     def close(self) -> None:
         """Nothing is open."""
+
+
+def try_to_create(drive: Drive, name: str) -> bool:
+    """Make an empty shard file, durably; whether the drive did it."""
+    try:
+        drive.create(name)
+    except Unavailable:
+        return False
+    return True

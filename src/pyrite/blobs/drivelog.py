@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from pyrite.blobs.drive import Drive
+from pyrite.blobs.buffers import Scratch
+from pyrite.blobs.drive import Buffer, Drive, try_to_create
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.fragment import KIND_LOG, header, verify
 from pyrite.blobs.layout import HEADER_BYTES
 from pyrite.blobs.placement import spread
 from pyrite.core.clock import HybridClock
 from pyrite.core.errors import Unavailable
-from pyrite.core.offload import Workforce
+from pyrite.core.offload import LATE, Workforce
 from pyrite.core.units import MIB
 
 SEGMENT_BYTES = 64 * MIB
+_WINDOW_BYTES = 4 * MIB
 _LENGTH_AT = slice(4, 8)  # of the payload, in a fragment's header
 
 
@@ -75,14 +77,16 @@ class DriveLog:
     def append(self, payload: bytes, sync: bool = True) -> None:
         """Add an entry, durably. Blocks. Raises Unavailable when no drive takes it."""
         for _ in range(len(self._drives) + 1):
-            if self._segment is None or self._end >= SEGMENT_BYTES:
-                if not sync:
+            if self._segment is None or self._end >= SEGMENT_BYTES or self._could_be_quicker():
+                if not sync and self._segment is not None:
                     self.sync()
                 self._begin()
             assert self._segment is not None
-            head = header(KIND_LOG, self._segment.stamp, 0, self._end, payload)
-            jobs = [partial(self._write, drive, self._segment.text, head, payload, sync) for drive in self._holders]
-            good = [drive for drive in self._workforce.together(jobs) if drive is not None]
+            name, at = self._segment.text, self._end
+            buffers = [header(KIND_LOG, self._segment.stamp, 0, at, payload), payload]
+            jobs = [partial(_write, drive, name, at, buffers, sync) for drive in self._holders]
+            written = self._workforce.most(jobs, 1, lambda drive: drive is not None)
+            good = [drive for drive in written if drive is not None and drive is not LATE]
             size = HEADER_BYTES + len(payload)
             self._end += size
             if len(good) == len(jobs) or (good and len(self._drives.candidates()) < self._copies()):
@@ -92,36 +96,38 @@ class DriveLog:
             self._segment = None  # a copy is missing: the entry goes into a new segment, on drives that work
         raise Unavailable("no drive takes the log")
 
+    def _could_be_quicker(self) -> bool:
+        """Whether a drive that is slow holds the segment, although enough others are not."""
+        return any(self._drives.is_slow(drive.id) for drive in self._holders) and self._drives.quick >= self._copies()
+
     def sync(self) -> None:
         """Make everything appended so far durable. Raises Unavailable."""
         for drive in self._holders:
             assert self._segment is not None
             drive.sync(self._segment.text)
 
-    def _write(self, drive: Drive, name: str, head: bytes, payload: bytes, sync: bool) -> Drive | None:
-        try:
-            drive.write(name, self._end, [head, payload])
-            if sync:
-                drive.sync(name)
-        except Unavailable:
-            return None
-        return drive
-
     def _begin(self) -> None:
         segment = SegmentName(self._prefix, self._owner, self._clock.next())
         order = self._drives.candidates()  # full ones too: the reserve is there for names
         turn = segment.stamp % max(len(order), 1)
-        holders = []
-        for candidate in spread(order[turn:] + order[:turn], self._copies()):
-            drive = self._drives[candidate.drive]
-            try:
-                drive.create(segment.text)
-            except Unavailable:
-                continue
-            holders.append(drive)
+        order = sorted(order[turn:] + order[:turn], key=lambda candidate: candidate.slow)
+        drives = [self._drives[candidate.drive] for candidate in spread(order, self._copies())]
+        jobs = [partial(try_to_create, drive, segment.text) for drive in drives]
+        made = self._workforce.most(jobs, 1, bool)
+        holders = [drive for drive, done in zip(drives, made, strict=True) if done is True]
         if not holders:
             raise Unavailable("no drive takes a new segment of the log")
         self._segment, self._holders, self._end = segment, holders, 0
+
+
+def _write(drive: Drive, name: str, offset: int, buffers: Sequence[Buffer], sync: bool) -> Drive | None:
+    try:
+        drive.write(name, offset, buffers)
+        if sync:
+            drive.sync(name)
+    except Unavailable:
+        return None
+    return drive
 
 
 def find_segments(drives: Mapping[str, Drive], prefix: str) -> dict[SegmentName, list[Drive]]:
@@ -150,6 +156,37 @@ def read_entries(segment: SegmentName, drives: Sequence[Drive]) -> Iterator[byte
             return
         yield bytes(payload)
         offset += HEADER_BYTES + len(payload)
+
+
+def whole_bytes(segment: SegmentName, drive: Drive) -> int:
+    """How many bytes of a drive's copy, from its beginning, are whole entries. Reads past the page cache.
+
+    Raises Unavailable when the drive cannot be read.
+    """
+    size, offset, window = drive.size(segment.text) or 0, 0, _WINDOW_BYTES
+    scratch = Scratch()
+    while offset < size:
+        scratch.reset()
+        stored = drive.read_stored(segment.text, offset, min(window, size - offset), scratch)
+        end = _whole_in(segment, stored, offset)
+        if end == offset:
+            if len(stored) < window or window > SEGMENT_BYTES:
+                break
+            window *= 2  # one entry is longer than what was read
+        else:
+            offset, window = end, _WINDOW_BYTES
+    return offset
+
+
+def _whole_in(segment: SegmentName, stored: memoryview, offset: int) -> int:
+    """Where the whole entries end in `stored`, which stands at `offset`."""
+    at = 0
+    while at + HEADER_BYTES <= len(stored):
+        end = at + HEADER_BYTES + int.from_bytes(stored[at:][_LENGTH_AT], "big")
+        if end > len(stored) or not verify(stored[at:end], KIND_LOG, segment.stamp, 0, offset + at):
+            break
+        at = end
+    return offset + at
 
 
 def _read_entry(segment: SegmentName, drive: Drive, offset: int) -> memoryview | None:

@@ -12,6 +12,7 @@ class DriveSet(Mapping[str, Drive]):
     def __init__(self, drives: Mapping[str, Drive]) -> None:
         self._drives = dict(drives)
         self._closed: set[str] = set()
+        self._slow: set[str] = set()
         self._domains: dict[str, str] = {}
 
     def __getitem__(self, drive_id: str) -> Drive:
@@ -38,19 +39,31 @@ class DriveSet(Mapping[str, Drive]):
         if drive is not None:
             drive.close()
         self._closed.discard(drive_id)
+        self._slow.discard(drive_id)
 
-    def describe(self, drive_id: str, takes_data: bool, domain: str = "") -> None:
-        """Whether new data may go to a drive, and its failure domain ("": a domain of its own)."""
-        if takes_data:
-            self._closed.discard(drive_id)
-        else:
-            self._closed.add(drive_id)
+    def describe(self, drive_id: str, takes_data: bool, domain: str = "", slow: bool = False) -> None:
+        """Whether new data may go to a drive, its failure domain ("": a domain of its own), and whether it is slow."""
+        for holds, names in ((not takes_data, self._closed), (slow, self._slow)):
+            if holds:
+                names.add(drive_id)
+            else:
+                names.discard(drive_id)
         self._domains[drive_id] = domain
 
     def takes_data(self, drive_id: str) -> bool:
         """Whether new data may go to the drive: it is online and not leaving."""
         drive = self._drives.get(drive_id)
         return drive is not None and drive.state is DriveState.ONLINE and drive_id not in self._closed
+
+    def is_slow(self, drive_id: str) -> bool:
+        """Whether to do without the drive where that is possible: it is known to be slow, or a call is stuck in it."""
+        drive = self._drives.get(drive_id)
+        return drive_id in self._slow or (drive is not None and drive.stuck)
+
+    @property
+    def quick(self) -> int:
+        """How many drives take new data and are not slow."""
+        return sum(self.takes_data(drive_id) and not self.is_slow(drive_id) for drive_id in self._drives)
 
     def domain(self, drive_id: str) -> str:
         """The failure domain of a drive; its own id where it has no label."""
@@ -63,7 +76,8 @@ class DriveSet(Mapping[str, Drive]):
             if drive_id in but or not self.takes_data(drive_id):
                 continue
             try:
-                found.append(Candidate(drive_id, drive.space().free_bytes, self.domain(drive_id)))
+                free = drive.space().free_bytes
+                found.append(Candidate(drive_id, free, self.domain(drive_id), self.is_slow(drive_id)))
             except DriveError:
                 continue
         return found

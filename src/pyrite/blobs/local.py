@@ -3,16 +3,20 @@
 import contextlib
 import ctypes
 import errno
+import mmap
 import os
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.drive import Buffer, DriveError, DriveFull, DriveState, Space, WouldBlock
 from pyrite.core.lru import LruMap
+from pyrite.core.pace import Kind, Pace
 from pyrite.core.units import GIB, MIB
 
 VOLUMES = "volumes"
+TRIAL = "trial"  # a file that is written and read to see whether a slow drive is quick again
 OPEN_FILES_MAX = 1024
 IOV_MAX = 1024
 DIRECT_ALIGN = 4096
@@ -55,6 +59,7 @@ class LocalDrive:
         self._files: LruMap[str, _ShardFile] = LruMap(OPEN_FILES_MAX)
         self._state = DriveState.ONLINE
         self.reason = ""
+        self.pace = Pace()
 
     @property
     def id(self) -> str:
@@ -68,30 +73,40 @@ class LocalDrive:
     def readable(self) -> bool:
         return self._state in (DriveState.ONLINE, DriveState.READ_ONLY)
 
+    @property
+    def stuck(self) -> bool:
+        return self.pace.stuck
+
     def fence(self, reason: str) -> None:
         if self._state is DriveState.ONLINE:
             self._state = DriveState.FENCED
             self.reason = reason
 
     def create(self, name: str) -> None:
-        with self._guard("create", name):
+        with self._guard("create", name), self._paced("create"):
             self._files.put(name, _ShardFile(self._volumes / name, os.O_RDWR | os.O_CREAT | os.O_EXCL))
             directory = _ShardFile(self._volumes, os.O_RDONLY)
             os.fsync(directory.descriptor)  # noqa: TID251 - this is the one place
 
     def write(self, name: str, offset: int, buffers: Sequence[Buffer]) -> None:
-        with self._guard("write", name):
+        with self._guard("write", name), self._paced("write"):
             descriptor = self._open(name).descriptor
             for start in range(0, len(buffers), IOV_MAX):
                 offset = _write_all(descriptor, offset, buffers[start : start + IOV_MAX])
 
     def sync(self, name: str) -> None:
-        with self._guard("sync", name):
+        with self._guard("sync", name), self._paced("sync"):
             os.fdatasync(self._open(name).descriptor)  # noqa: TID251 - this is the one place
 
     def read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
         if not self.readable:
             raise DriveError(f"drive {self._id} is {self._state.value}")
+        if not wait:
+            return self._read_into(name, offset, target, False)
+        with self._paced("read"):
+            return self._read_into(name, offset, target, True)
+
+    def _read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
         try:
             file = self._files.get(name) or self._open(name)
             count = os.preadv(file.descriptor, [target], offset, 0 if wait else os.RWF_NOWAIT)
@@ -114,7 +129,8 @@ class LocalDrive:
         whole = -(-(offset + length - first) // DIRECT_ALIGN) * DIRECT_ALIGN
         target = scratch.take(whole)[:whole]
         try:
-            count = _read_direct(self._volumes / name, first, target)
+            with self._paced("stored"):
+                count = _read_direct(self._volumes / name, first, target)
         except OSError as error:
             raise DriveError(f"cannot read {name} of drive {self._id}: {error}") from error
         return target[offset - first : min(count, offset - first + length)]
@@ -171,6 +187,17 @@ class LocalDrive:
             return self._lose("another directory stands where the drive was")
         return self._state is DriveState.ONLINE
 
+    def try_out(self) -> float:
+        """Seconds that a small write, its sync and a read of it from the drive take. Raises DriveError."""
+        path, block = self.path / TRIAL, memoryview(mmap.mmap(-1, DIRECT_ALIGN))
+        began = time.monotonic()
+        with self._guard("try", TRIAL):
+            file = _ShardFile(path, os.O_RDWR | os.O_CREAT)
+            _write_all(file.descriptor, 0, [block])
+            os.fdatasync(file.descriptor)  # noqa: TID251 - this is the one place
+            _read_direct(path, 0, block)
+        return time.monotonic() - began
+
     def _lose(self, reason: str) -> bool:
         if self._state is not DriveState.FENCED:
             self._state, self.reason = DriveState.MISSING, reason
@@ -186,6 +213,14 @@ class LocalDrive:
             file = _ShardFile(self._volumes / name, flags)
             self._files.put(name, file)
         return file
+
+    @contextlib.contextmanager
+    def _paced(self, kind: Kind) -> Iterator[None]:
+        token = self.pace.begin()
+        try:
+            yield
+        finally:
+            self.pace.end(token, kind)
 
     @contextlib.contextmanager
     def _guard(self, verb: str, name: str) -> Iterator[None]:

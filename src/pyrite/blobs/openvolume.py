@@ -14,7 +14,7 @@ from pyrite.blobs.layout import Extent
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.errors import OutOfSpace, Unavailable
 from pyrite.core.groupcommit import GroupCommit
-from pyrite.core.offload import Workforce
+from pyrite.core.offload import LATE, Workforce
 
 
 class Append(NamedTuple):
@@ -94,13 +94,16 @@ class OpenVolume:
         return [None] * len(appends)
 
     def _on_good_shards(self, work: Callable[[int, Drive, str], None]) -> None:
-        """Do `work` on every shard that has not failed, in parallel; note those that fail."""
+        """Do `work` on every shard that has not failed, in parallel; note those that fail, or are much too slow."""
         good = [
             (index, drive) for index, drive in enumerate(self.drives) if drive is not None and index not in self.failed
         ]
         jobs = [partial(self._attempt, work, index, drive, shard_name(self.record.id, index)) for index, drive in good]
-        errors = [error for error in self._workforce.together(jobs) if error is not None]
-        if len(jobs) - len(errors) < self.record.layout.write_quorum:
+        quorum = self.record.layout.write_quorum
+        outcomes = self._workforce.most(jobs, quorum, lambda error: error is None)
+        self.failed |= {index for (index, _), outcome in zip(good, outcomes, strict=True) if outcome is LATE}
+        errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if sum(outcome is None for outcome in outcomes) < quorum:
             space = [error for error in errors if isinstance(error, OutOfSpace)]
             raise (space or errors or [Unavailable("too few drives are left for a write")])[0]
 

@@ -10,11 +10,15 @@ from pyrite.core.errors import OutOfSpace, Unavailable
 
 
 class Candidate(NamedTuple):
-    """A drive that may take a shard. `domain` is what fails together with it; "" is a domain of its own."""
+    """A drive that may take a shard. `domain` is what fails together with it; "" is a domain of its own.
+
+    A `slow` one is taken only where the others are too few.
+    """
 
     drive: str
     free_bytes: int
     domain: str = ""
+    slow: bool = False
 
 
 def choose(
@@ -27,8 +31,11 @@ def choose(
     first, moves around. Raises Unavailable when too few drives are online, OutOfSpace when they are full.
     """
     m = default_parity(registered) if parity is None else parity
-    roomy = [candidate for candidate in candidates if candidate.free_bytes > 0]
     least = m + 1
+    roomy = [candidate for candidate in candidates if candidate.free_bytes > 0]
+    quick = [candidate for candidate in roomy if not candidate.slow]
+    if len(quick) >= least:
+        roomy = quick
     if len(candidates) < least:
         raise Unavailable(f"{least} drives are needed for parity {m}, {len(candidates)} are online")
     if len(roomy) < least:
@@ -59,8 +66,12 @@ def spread(order: Sequence[Candidate], count: int) -> list[Candidate]:
 
 
 def choose_one(candidates: Sequence[Candidate], needed_bytes: int, domains: Sequence[str]) -> str | None:
-    """The drive for a shard of `needed_bytes` beside shards in `domains`: another domain first, then the freest."""
+    """The drive for a shard of `needed_bytes` beside shards in `domains`: quick, of another domain, the freest."""
     used = Counter(domains)
     roomy = [candidate for candidate in candidates if candidate.free_bytes > needed_bytes]
-    best = min(roomy, key=lambda one: (used[one.domain or one.drive], -one.free_bytes, one.drive), default=None)
+    best = min(roomy, key=lambda one: _rank(one, used), default=None)
     return best.drive if best is not None else None
+
+
+def _rank(one: Candidate, used: Counter[str]) -> tuple[bool, int, int, str]:
+    return one.slow, used[one.domain or one.drive], -one.free_bytes, one.drive

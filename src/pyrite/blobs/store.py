@@ -6,10 +6,11 @@ from typing import NamedTuple
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.coding import Coders
 from pyrite.blobs.drive import Buffer, DriveError
+from pyrite.blobs.fetching import OnDamage
 from pyrite.blobs.fragment import KIND_DATA, header
 from pyrite.blobs.layout import HEADER_BYTES, Extent
 from pyrite.blobs.openvolume import Append, OpenVolume
-from pyrite.blobs.reader import BlobReader, OnDamage
+from pyrite.blobs.reader import BlobReader
 from pyrite.blobs.volumes import Volumes
 from pyrite.blobs.writer import BlobWriter, Tap
 from pyrite.core.offload import Offload
@@ -93,9 +94,9 @@ class BlobStore:
             freed[extent.volume] = freed.get(extent.volume, 0) + await self._volumes.punch(extent)
         return freed
 
-    def unlink(self, files: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Remove shard files, given by drive and name; returns those on drives that are away. Blocks."""
-        return self._volumes.unlink(files)
+    def unlink(self, files: Sequence[tuple[str, str]]) -> None:
+        """Remove shard files, given by drive and name, from the drives that are there. Blocks."""
+        self._volumes.unlink(files)
 
     async def close(self) -> None:
         """Seal open volumes."""

@@ -49,3 +49,14 @@ class VolumeCatalog(Protocol):
 def shard_name(volume: int, shard: int) -> str:
     """The file name of a shard."""
     return f"{volume:016x}.{shard:02d}"
+
+
+def parse_shard_name(name: str) -> int | None:
+    """The volume to which a file of this name belongs; None when it is no shard."""
+    volume, dot, shard = name.partition(".")
+    if len(volume) != 16 or not dot or not shard.isdigit():
+        return None
+    try:
+        return int(volume, 16)
+    except ValueError:
+        return None

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import msgspec
 
-from pyrite.blobs.drive import Drive, DriveState
+from pyrite.blobs.drive import Drive, DriveState, try_to_create
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent, Layout, default_parity
 from pyrite.blobs.openvolume import OpenVolume
@@ -94,11 +95,11 @@ class Volumes:
             )
             record = await self._register(layout, chosen, purpose)
             drives = [self._drives[drive] for drive in chosen]
-            try:
-                for index, drive in enumerate(drives):
-                    drive.create(shard_name(record.id, index))
-            except Unavailable:
-                continue  # the drive that failed is fenced or full: choose again without it
+            jobs = [partial(try_to_create, drive, shard_name(record.id, index)) for index, drive in enumerate(drives)]
+            made = await self._workforce.lane("create").run(self._workforce.most, jobs, 0, bool)
+            if not all(one is True for one in made):
+                await self._give_up(record)
+                continue  # a drive that failed is fenced, full or stuck: choose again without it
             self._read.put(record.id, self._resolve(record))
             return OpenVolume(record, drives, self._shard_bytes, self._workforce)
         raise Unavailable("no drive accepts a new volume")
@@ -108,6 +109,12 @@ class Volumes:
             record = VolumeRecord(_FORMAT, self._clock.next(), layout, chosen, purpose, "open", self._owner)
             if await self._catalog.create(record):
                 return record
+
+    async def _give_up(self, record: VolumeRecord) -> None:
+        """Seal a volume that never was: compaction removes its record, and the files that were made."""
+        now = stamp_ms(self._clock.next())
+        sealed = msgspec.structs.replace(record, generation=record.generation + 1, state="sealed", sealed_ms=now)
+        await self._catalog.update(sealed)
 
     async def note_failures(self, volume: OpenVolume) -> None:
         """Record shards that missed a write, before the write is acknowledged."""
@@ -123,10 +130,13 @@ class Volumes:
         await self._update(volume, state="sealed", length=volume.length, live_bytes=volume.live_bytes, sealed_ms=now)
 
     async def seal_unusable(self) -> None:
-        """Seal volumes of which a drive has failed or is leaving, so that their shards can be made again or moved."""
+        """Seal volumes of which a drive has failed, is leaving, or is slow while enough others are quick."""
         async with self._opening:
+            slow_ones_can_be_avoided = self._drives.quick >= self.drives_needed
             for purpose, volume in list(self._open.items()):
-                if not volume.usable or not all(map(self._drives.takes_data, volume.record.drives)):
+                drives = volume.record.drives
+                avoided = slow_ones_can_be_avoided and any(map(self._drives.is_slow, drives))
+                if avoided or not volume.usable or not all(map(self._drives.takes_data, drives)):
                     del self._open[purpose]
                     await self.note_failures(volume)
                     await self.seal(volume)
@@ -173,6 +183,10 @@ class Volumes:
         )
         return ReadVolume(record.layout, shards)
 
+    def is_slow(self, drive: Drive) -> bool:
+        """Whether to read from `drive` only where nothing else will do."""
+        return self._drives.is_slow(drive.id)
+
     # ---- freeing
 
     async def punch(self, extent: Extent) -> int:
@@ -189,18 +203,12 @@ class Volumes:
                 drive.punch(name, extent.offset, span)
         return span
 
-    def unlink(self, files: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
-        """Remove shard files, given by drive and name; returns those on drives that are away. Blocks."""
-        left = []
+    def unlink(self, files: Sequence[tuple[str, str]]) -> None:
+        """Remove shard files, given by drive and name, from the drives that are there. Blocks."""
         for drive_id, name in files:
             drive = self._drives.get(drive_id)
-            if drive is None:
-                continue  # it does not belong to the store any more
-            if drive.state is DriveState.ONLINE:
+            if drive is not None and drive.state is DriveState.ONLINE:
                 drive.unlink(name)
-            else:
-                left.append((drive_id, name))
-        return left
 
     @property
     def workforce(self) -> Workforce:

@@ -272,8 +272,12 @@ class BlobWriter:
         volume.write_shards(first_offset, shards)
 
     def _encode(self, layout: Layout, data: memoryview, payload: int) -> list[memoryview]:
+        if layout.width == 1:
+            return [data]
         if layout.data == 1:
-            return [data] * layout.width
+            return [
+                memoryview(bytes(data))
+            ] * layout.width  # a drive that is late may write it after the block is reused
         whole = bytes(data).ljust(layout.data * payload, b"\0")
         pieces = [memoryview(whole)[i * payload : (i + 1) * payload] for i in range(layout.data)]
         if layout.parity:

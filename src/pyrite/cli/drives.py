@@ -30,7 +30,9 @@ def list_(store: Store = None, as_json: AsJson = False) -> None:
     if as_json:
         print(msgspec.json.format(msgspec.json.encode(found)).decode())
         return
-    table = Table("drive", "path", "state", "role", "domain", "free", "total", "shards", "metadata", "repair", box=None)
+    table = Table(
+        "drive", "path", "state", "role", "domain", "used", "free", "total", "shards", "metadata", "repair", box=None
+    )
     for drive in found:
         table.add_row(*_cells(drive))
     console().print(table)
@@ -43,6 +45,7 @@ def _cells(drive: DriveStatus) -> tuple[str, ...]:
         drive.state,
         drive.role,
         drive.domain,
+        format_size(drive.used_bytes),
         format_size(drive.free_bytes),
         format_size(drive.total_bytes),
         f"{drive.shards} ({format_size(drive.shard_bytes)})",

@@ -91,6 +91,7 @@ def serve(
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, scrub_period, 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),
+        watchdog_s=_decimal("WATCHDOG_S", environment, None, 60),
         rebuild_after_s=_decimal("REBUILD_AFTER", environment, rebuild_after, 10) * 60,
     )
     raise typer.Exit(run(config, announce))

@@ -1,11 +1,28 @@
 """Owns the way to work that may block: a protocol, a thread pool, and an inline form for simulation."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from enum import Enum
 from typing import Any, Protocol, TypeVar
 
 T = TypeVar("T")
+
+PATIENCE_S = 2.0
+"""How long those that are late are waited for at least, once enough others are done."""
+_PATIENCE_FACTOR = 3
+_LOOK_S = 0.25
+_POOL_FACTOR = 3  # a thread that never comes back must not leave the others without one
+
+
+class Late(Enum):
+    """The outcome of a job that was not waited for any longer; it may still be done, or never."""
+
+    LATE = "late"
+
+
+LATE = Late.LATE
 
 
 class Offload(Protocol):
@@ -61,12 +78,16 @@ class InlineOffload:
 class Workforce(Protocol):
     """Where the blocking work of a store's volumes is done: in lanes, or on many drives at the same moment."""
 
-    def lane(self, name: str) -> Offload:
-        """A way that does one thing after the other, in order."""
+    def lane(self, name: str, threads: int = 1) -> Offload:
+        """A way that does one thing after the other, in order; with more `threads`, as many side by side."""
         ...
 
     def together(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         """Do all of `jobs` side by side and wait for them; their results in order. Blocks."""
+        ...
+
+    def most(self, jobs: Sequence[Callable[[], T]], enough: int, good: Callable[[T], bool]) -> list[T | Late]:
+        """As `together`, but once `enough` results are `good`, those that take much longer are LATE. Blocks."""
         ...
 
     def close(self) -> None:
@@ -75,16 +96,18 @@ class Workforce(Protocol):
 
 
 class ThreadWorkforce:
-    """A thread for each lane, and `threads` for what is done together."""
+    """A thread or more for each lane, and `threads` for what is done together."""
 
-    def __init__(self, threads: int) -> None:
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="shard")
+    def __init__(self, threads: int, patience_s: float = PATIENCE_S) -> None:
+        self._pool = ThreadPoolExecutor(threads * _POOL_FACTOR, thread_name_prefix="shard")
         self._lanes: dict[str, ThreadOffload] = {}
+        self._patience_s = patience_s
 
-    def lane(self, name: str) -> Offload:
-        if name not in self._lanes:
-            self._lanes[name] = ThreadOffload(1, name)
-        return self._lanes[name]
+    def lane(self, name: str, threads: int = 1) -> Offload:
+        lane = self._lanes.get(name)
+        if lane is None:
+            lane = self._lanes[name] = ThreadOffload(threads, name)
+        return lane
 
     def together(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         if len(jobs) == 1:
@@ -96,19 +119,43 @@ class ThreadWorkforce:
             wait(futures)
         return [first, *[future.result() for future in futures]]
 
+    def most(self, jobs: Sequence[Callable[[], T]], enough: int, good: Callable[[T], bool]) -> list[T | Late]:
+        if len(jobs) == 1 and enough:
+            return [jobs[0]()]
+        began, succeeded = time.monotonic(), list[float]()
+        futures = [self._pool.submit(_timed, job, good, succeeded) for job in jobs]
+        pending = wait(futures, self._patience_s).not_done
+        while pending:
+            if len(succeeded) >= enough:
+                reached = sorted(succeeded)[enough - 1] - began if enough else 0.0
+                if time.monotonic() - began >= max(self._patience_s, _PATIENCE_FACTOR * reached):
+                    break
+            pending = wait(pending, _LOOK_S, FIRST_COMPLETED).not_done
+        return [LATE if future in pending else future.result() for future in futures]
+
     def close(self) -> None:
         for lane in self._lanes.values():
             lane.close()
         self._pool.shutdown(wait=True)
 
 
+def _timed(job: Callable[[], T], good: Callable[[T], bool], succeeded: list[float]) -> T:
+    result = job()
+    if good(result):
+        succeeded.append(time.monotonic())
+    return result
+
+
 class InlineWorkforce:
     """Everything on the caller's thread, one after the other: for simulation and for unit tests."""
 
-    def lane(self, name: str) -> Offload:
+    def lane(self, name: str, threads: int = 1) -> Offload:
         return InlineOffload()
 
     def together(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
+        return [job() for job in jobs]
+
+    def most(self, jobs: Sequence[Callable[[], T]], enough: int, good: Callable[[T], bool]) -> list[T | Late]:
         return [job() for job in jobs]
 
     def close(self) -> None:

@@ -62,7 +62,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         if self._body is not None and not self._body.received:
             self._body.fail(ClientGone("the client stopped before the end of the body"))
-        return self._busy and not self._secure
+        return self._busy and not self._lingering and not self._secure
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._body is not None:

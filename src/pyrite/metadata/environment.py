@@ -3,8 +3,9 @@
 It knows tables and places, not mirrors: several environments are kept alike by `metadata/lmdb.py`.
 """
 
+import contextlib
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
@@ -24,6 +25,7 @@ MAX_READERS = 1022
 Changes = dict[Place, bytes | None]
 """Physical changes: what to store at each place, None to remove it."""
 
+_BEHIND_ALL = b"\xff" * 8
 _SEQUENCE, _REDO, _MIRRORS = b"sequence", b"redo", b"mirrors"
 
 
@@ -148,6 +150,12 @@ class LmdbEnvironment:
                 return []
             return list(islice(cursor.iternext(), limit))
 
+    @contextlib.contextmanager
+    def snapshot(self) -> "Iterator[Snapshot]":
+        """The database as it is now, for as long as this is open."""
+        with self._env.begin() as txn:
+            yield Snapshot(txn, self._engine, lambda: self._walk(txn, DATA, b"", b"", b"", _BEHIND_ALL, False))
+
     def copy_to(self, target: Path) -> None:
         """Write a compact, consistent copy into the empty directory `target`."""
         self._env.copy(str(target), compact=True)
@@ -164,6 +172,27 @@ class LmdbEnvironment:
     def close(self) -> None:
         """Close the environment; nothing may use it afterwards."""
         self._env.close()
+
+
+class Snapshot:
+    """A database at one moment."""
+
+    def __init__(self, txn: Any, engine: Any, walk: Callable[[], Iterator[tuple[bytes, bytes]]]) -> None:
+        self._txn = txn
+        self._engine = engine
+        self._walk = walk
+
+    def sequence(self) -> int:
+        """The number of the last transaction."""
+        return int(self._txn.get(_SEQUENCE, b"0", db=self._engine))
+
+    def engine_rows(self) -> list[tuple[bytes, bytes]]:
+        """Everything in the engine's own table."""
+        return list(self._txn.cursor(db=self._engine).iternext())
+
+    def rows(self) -> Iterator[tuple[bytes, bytes]]:
+        """Every key with its stored value, in order."""
+        return self._walk()
 
 
 class WriteTransaction:

@@ -23,6 +23,9 @@ STORE = b"S"  # name                                      -> StoreRecord
 PLACEMENT = STORE + b"placement"
 """A counter that grows when a shard or a drive has moved: processes then load what they know of them again."""
 
+NAMES_VERIFIED = STORE + b"names-verified"
+"""A counter: when every copy of the names and every log was last read and found good, in ms."""
+
 USAGE_OBJECTS = b"o"
 USAGE_BYTES = b"s"
 

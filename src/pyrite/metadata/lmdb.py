@@ -4,13 +4,16 @@ See docs/formats/metadata.md; `metadata/mirroring.py` has the protocol between t
 """
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from threading import Event
 
 import lmdb
 
 from pyrite.core.groupcommit import GroupCommit
 from pyrite.core.offload import ThreadOffload
+from pyrite.core.pace import Pace
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.epoch import SharedEpoch
 from pyrite.metadata.journal import Journal
@@ -18,6 +21,9 @@ from pyrite.metadata.kv import Batch, Entry, MetadataCorrupt, Row
 from pyrite.metadata.mirror import Mirror
 from pyrite.metadata.mirroring import Announce, CatchUp, MirroredCommitter, OpenMirror
 from pyrite.metadata.priors import apply_after_priors
+
+HOLD_MAX_S = 2.0
+"""The longest that all writers wait so that the mirrors can be looked at in one state."""
 
 
 class LmdbEngine:
@@ -107,6 +113,11 @@ class LmdbEngine:
         return [mirror.name for mirror in self._committer.mirrors]
 
     @property
+    def paces(self) -> dict[str, Pace]:
+        """How quickly the drives that hold the metadata commit it."""
+        return {mirror.name: mirror.pace for mirror in self._committer.mirrors}
+
+    @property
     def environment(self) -> LmdbEnvironment:
         """The database that is read."""
         return self._committer.mirrors[0].environment
@@ -131,6 +142,28 @@ class LmdbEngine:
             else:
                 copy.close()
         return taken_in
+
+    @contextlib.asynccontextmanager
+    async def held(self) -> AsyncIterator[None]:
+        """While this is open, though for HOLD_MAX_S at most, no process commits anything. Raises lmdb.Error."""
+        loop, release = asyncio.get_running_loop(), Event()
+        begun: asyncio.Future[None] = loop.create_future()
+
+        def hold() -> None:
+            txn = self._committer.mirrors[0].environment.begin()
+            try:
+                loop.call_soon_threadsafe(begun.set_result, None)
+                release.wait(HOLD_MAX_S)
+            finally:
+                txn.abort()
+
+        holding = self._offload.start(hold)
+        try:
+            await asyncio.wait((begun, holding), return_when=asyncio.FIRST_COMPLETED)
+            yield
+        finally:
+            release.set()
+            await holding
 
     def reap_readers(self) -> int:
         """Free the reader slots that killed processes left, on every mirror; how many there were."""

@@ -3,6 +3,7 @@
 from concurrent.futures import Future, ThreadPoolExecutor
 from threading import Event
 
+from pyrite.core.pace import Pace
 from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet, WriteTransaction
 
 
@@ -21,6 +22,7 @@ class Mirror:
         self.environment = environment
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
         self._txn: WriteTransaction | None = None
+        self.pace = Pace()
 
     def prepare(
         self, changes: Changes, sequence: int, redo: bytes, mirrors: MirrorSet, turn: Event, begun: Event
@@ -66,7 +68,15 @@ class Mirror:
     def _commit(self) -> None:
         txn, self._txn = self._txn, None
         if txn is not None:
+            self.commit_timed(txn)
+
+    def commit_timed(self, txn: WriteTransaction) -> None:
+        """Commit a transaction of this mirror's environment, on the thread that began it. Raises lmdb.Error."""
+        token = self.pace.begin()
+        try:
             txn.commit()
+        finally:
+            self.pace.end(token, "commit")
 
     def _abort(self) -> None:
         txn, self._txn = self._txn, None

@@ -8,6 +8,7 @@ on every drive before anything is acknowledged without it, so that its stale cop
 
 import contextlib
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from threading import Event
 
 import lmdb
@@ -26,6 +27,8 @@ CatchUp = Callable[[int], Sequence[JournalEntry]]
 Outcomes = list[BaseException | None]
 
 _ATTEMPTS = 4
+MIRROR_PATIENCE_S = 5.0
+"""How long a mirror other than the first may take for its part of a commit before it is dropped."""
 
 
 class MirroredCommitter:
@@ -91,7 +94,7 @@ class MirroredCommitter:
             try:
                 if len(self.mirrors) == 1 and txn.mirrors == self._mirror_set():
                     txn.finish(sequence, redo)
-                    txn.commit()
+                    self.mirrors[0].commit_timed(txn)
                 else:
                     self._commit_mirrored(txn, applier.changes, sequence, redo)
             finally:
@@ -105,13 +108,13 @@ class MirroredCommitter:
         others = self.mirrors[1:]
         prepared = self._prepare(others, changes, sequence, redo)
         commits = [(mirror, mirror.commit()) for mirror in prepared]
-        committed = [mirror for mirror, done in commits if not isinstance(done.exception(), lmdb.Error)]
+        committed = [mirror for mirror, done in commits if not isinstance(_error(done), (lmdb.Error, TimeoutError))]
         try:
             if len(committed) < len(others):
                 self._drop([mirror for mirror in others if mirror not in committed])
             txn.set_mirrors(self._mirror_set())
             txn.finish(sequence, redo)
-            txn.commit()
+            self.mirrors[0].commit_timed(txn)
         except lmdb.Error:
             if not committed:
                 raise
@@ -126,7 +129,7 @@ class MirroredCommitter:
             (mirror, mirror.prepare(changes, sequence, redo, mirror_set, *begun[number : number + 2]))
             for number, mirror in enumerate(others)
         ]
-        errors = [(mirror, done.exception()) for mirror, done in waits]
+        errors = [(mirror, _error(done)) for mirror, done in waits]
         if any(isinstance(error, MirrorBehind) for _, error in errors):
             for mirror in others:
                 mirror.abort()
@@ -215,7 +218,8 @@ class MirroredCommitter:
             announced, self._to_adopt = self._to_adopt, None
             self._adopt(announced)
         self._adopt(self._newest_set())
-        lost = [mirror for mirror in self.mirrors if mirror.name in self._condemned]
+        condemned, self._condemned = self._condemned, set()  # whoever condemns goes on as long as there is a reason
+        lost = [mirror for mirror in self.mirrors if mirror.name in condemned]
         if lost and len(lost) < len(self.mirrors):
             self._drop(lost)
 
@@ -279,3 +283,11 @@ class MirroredCommitter:
         at_once.set()
         mirror.prepare(redo, sequence, encoded, self._mirror_set(), at_once, Event()).result()
         mirror.commit().result()
+
+
+def _error(done: "Future[None]") -> BaseException | None:
+    """How it ended; a TimeoutError when it has not ended in time: its drive hangs."""
+    try:
+        return done.exception(MIRROR_PATIENCE_S)
+    except TimeoutError as error:
+        return error

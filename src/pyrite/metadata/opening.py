@@ -6,10 +6,11 @@ the one with the highest sequence number is the truth. Runs before any worker, i
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import lmdb
+import msgspec
 
 from pyrite.core.errors import ConfigError, Unavailable
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
@@ -37,14 +38,17 @@ def choose_source(places: Mapping[str, Path], announced: MirrorSet) -> str:
     return newest[1]
 
 
-def arrange_mirrors(places: Mapping[str, Path], announced: MirrorSet, announce: Announce) -> MirrorSet:
+def arrange_mirrors(
+    places: Mapping[str, Path], announced: MirrorSet, announce: Announce, damaged: Collection[str] = ()
+) -> MirrorSet:
     """Make up to MIRRORS_MAX drives of `places` (in order of preference) hold the newest metadata.
 
-    Announces and returns the resulting set. `places` maps a drive id to its metadata directory.
+    Announces and returns the resulting set. `places` maps a drive id to its metadata directory. Those that are
+    `damaged` are made again.
     """
-    source = choose_source(places, announced)
-    keep = [name for name in announced.members if name in places and name != source]
-    spare = [name for name in places if name not in announced.members]
+    source = choose_source({name: path for name, path in places.items() if name not in damaged}, announced)
+    keep = [name for name in announced.members if name in places and name != source and name not in damaged]
+    spare = [name for name in places if name not in announced.members or name in damaged]
     members = [source, *keep, *spare][:MIRRORS_MAX]
     truth = _sequence(places[source])
     copied = [name for name in members[1:] if name not in keep or _sequence(places[name]) != truth]
@@ -79,6 +83,8 @@ def _sequence(path: Path) -> int | None:
         return None
     try:
         return environment.read_state()[0]
+    except (ValueError, msgspec.DecodeError, lmdb.Error):
+        return None
     finally:
         environment.close()
 

@@ -6,22 +6,23 @@ from collections.abc import Awaitable, Callable
 
 import structlog
 
-from pyrite.blobs.drive import DriveState
 from pyrite.blobs.mending import Mender
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
+from pyrite.node.conditions import Conditions
 from pyrite.node.config import Config
 from pyrite.node.dumping import Dumper
 from pyrite.node.mirrors import MirrorKeeper
 from pyrite.node.monitoring import Monitor
-from pyrite.node.registry import change_drive, drop_drive
+from pyrite.node.registry import drop_drive
 from pyrite.node.storeprocess import StoreProcess
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
+from pyrite.services.orphans import Orphans
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
-from pyrite.services.scrub import Scrubber
+from pyrite.services.scrub import Scrubber, note_names_verified
 from pyrite.services.surroundings import Surroundings
 from pyrite.services.upkeep import Upkeep, use_of
 from pyrite.telemetry.status import StatusBoard
@@ -43,10 +44,13 @@ class Background:
         self.reaper = Reaper(store.engine, store.blobs, store.clock, self._oldest_ms, monitor.on_reap_error)
         self.repairer = Repairer(around, self.exposure, self._on_repaired)
         self.scrubber = Scrubber(around, config.scrub_period_s)
-        self.compactor = Compactor(around)
+        self.compactor, self.orphans = Compactor(around), Orphans(around)
+        self._names_good: set[str] = set()
         self._compact_s = config.compact_interval_s
-        self.dumper, self.mirrors = Dumper(store), MirrorKeeper(store)
+        self.dumper = Dumper(store, config.scrub_period_s)
+        self.mirrors = MirrorKeeper(store, board, config.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
+        self.conditions = Conditions(store, board, self.upkeep)
 
     def _surroundings(self) -> Surroundings:
         store, workforce = self._store, self._store.volumes.workforce
@@ -98,22 +102,10 @@ class Background:
         records = store.membership.records
         leaving = {record.id: record.successor for record in records.values() if record.role != "active"}
         self.exposure.leave(leaving, [record.id for record in records.values() if record.role == "lost"])
-        await self._note_suspects()
+        await self.conditions.step()
         await self.upkeep.step()
         await self._let_go()
         return False
-
-    async def _note_suspects(self) -> None:
-        """Remember drives that failed a write, and have everything on those that are back verified."""
-        fenced = {drive for status in self._board.read() for drive, state in status.drives.items() if state == "fenced"}
-        for record in self._store.membership.records.values():
-            if record.id in fenced and not record.suspect_ms:
-                await change_drive(self._store.engine, record.id, suspect_ms=self._store.clock.now_ms())
-            elif record.suspect_ms and record.id not in fenced:
-                drive = self._store.drives.get(record.id)
-                if drive is not None and drive.state is DriveState.ONLINE:
-                    await self.upkeep.verify_drive(record.id)
-                    await change_drive(self._store.engine, record.id, suspect_ms=0)
 
     async def _let_go(self) -> None:
         """Forget lost drives on which nothing stands any more."""
@@ -140,6 +132,9 @@ class Background:
         if done != (0, 0):
             self._log.info("compacted", removed_volumes=done.removed, moved_bytes=done.moved_bytes)
             return True
+        removed = await self.orphans.step()
+        if removed:
+            self._log.info("orphans_removed", files=removed)
         await asyncio.sleep(self._compact_s)
         return False
 
@@ -151,6 +146,11 @@ class Background:
         if (journal_failures, drives) != self._dumped_for:
             self._dumped_for = (journal_failures, drives)
             self.dumper.ask()
+        self._names_good |= {"mirrors"} if await self.mirrors.examine() else set()
+        self._names_good |= {"logs"} if await self.dumper.examine() else set()
+        if self._names_good == {"mirrors", "logs"}:
+            self._names_good = set()
+            await note_names_verified(self._store.engine, self._store.clock.now_ms())
         return await self.dumper.step() or made
 
     def _on_repaired(self, repaired: Repaired) -> None:

@@ -45,6 +45,7 @@ class Config(msgspec.Struct, frozen=True):
     scrub_period_s: float = 14 * 86_400.0
     rebuild_after_s: float = 600.0
     compact_interval_s: float = 60.0
+    watchdog_s: float = 60.0
 
 
 class Environment:

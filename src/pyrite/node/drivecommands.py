@@ -48,7 +48,12 @@ _FORMAT = 1
 
 
 class DriveStatus(msgspec.Struct):
-    """A drive as `pyrite drive list` shows it. Sizes in bytes; `shard_bytes` by the records of the volumes."""
+    """A drive as `pyrite drive list` shows it. Sizes in bytes.
+
+    `state` is what stands at its place, or else what the server sees of it: "online", "missing", "blank", "foreign",
+    "suspect" (it failed; everything on it is still to be verified), "failing", "read-only", "slow" or "full".
+    `shard_bytes` are those of the volumes' records, `used_bytes` what the store's files take on the drive.
+    """
 
     id: str
     path: str
@@ -57,6 +62,7 @@ class DriveStatus(msgspec.Struct):
     domain: str
     total_bytes: int
     free_bytes: int
+    used_bytes: int
     shards: int
     shard_bytes: int
     holds_metadata: bool
@@ -134,26 +140,37 @@ async def list_drives(store: LiveStore) -> list[DriveStatus]:
 
 def _status(store: LiveStore, drive: DriveRecord, use: DriveUse, waiting: int) -> DriveStatus:
     path = Path(drive.path)
-    state = identities.state_of(path, store.record.id, drive.id)
-    total = free = 0
-    if state is DriveState.ONLINE:
+    found = identities.state_of(path, store.record.id, drive.id)
+    total = free = used = 0
+    if found is DriveState.ONLINE:
         try:
             total, free = LocalDrive(drive.id, path).space()
+            used = identities.used_bytes(path)
         except (DriveError, OSError):
-            state = DriveState.MISSING
+            found = DriveState.MISSING
     return DriveStatus(
         drive.id,
         drive.path,
-        "suspect" if drive.suspect_ms else state.value,
+        found.value if found is not DriveState.ONLINE else _condition(drive, free),
         drive.role,
         drive.domain,
         total,
         free,
+        used,
         use.shards,
         use.shard_bytes,
         drive.id in store.mirrors.members,
         waiting,
     )
+
+
+def _condition(drive: DriveRecord, free_bytes: int) -> str:
+    """What is to be said of a drive that is where it belongs."""
+    if drive.condition:
+        return drive.condition
+    if drive.suspect_ms:
+        return "suspect"
+    return DriveState.ONLINE.value if free_bytes else "full"
 
 
 async def add(store: LiveStore, path: Path, domain: str) -> DriveRecord:

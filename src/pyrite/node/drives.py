@@ -9,14 +9,18 @@ import os
 import shutil
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
+from xxhash import xxh3_64_hexdigest
 
 from pyrite.blobs.drive import DriveState
+from pyrite.blobs.local import TRIAL
 from pyrite.core.entropy import Entropy
 from pyrite.core.errors import ConfigError
+from pyrite.core.offload import ThreadWorkforce
 from pyrite.metadata.environment import MirrorSet
 
 IDENTITY = "pyrite.json"
@@ -25,15 +29,25 @@ METADATA = "metadata"
 CREDENTIALS = "root-credentials.json"
 _IGNORED = frozenset(("lost+found",))
 _FORMAT = 1
+_BLOCK_BYTES = 512  # of st_blocks, on every file system
 LOCK_TIMEOUT_S = 3.0
 
 
 class Identity(msgspec.Struct, frozen=True):
-    """What a drive's identity file says."""
+    """What a drive's identity file says. `check` sums up the rest; "" in files of the first versions."""
 
     format: int
     store: str
     drive: str
+    check: str = ""
+
+
+class Announcement(msgspec.Struct, frozen=True, array_like=True):
+    """A MirrorSet as it stands in a file, and a sum of it; "" in files of the first versions."""
+
+    epoch: int
+    members: tuple[str, ...]
+    check: str = ""
 
 
 class RootCredentials(msgspec.Struct, frozen=True):
@@ -83,8 +97,10 @@ def _inspect(path: Path) -> FoundDrive:
         return FoundDrive(path, DriveState.MISSING, None)
     try:
         identity = msgspec.json.decode(content, type=Identity)
-    except msgspec.DecodeError as error:
-        raise ConfigError(f"{path / IDENTITY} cannot be read: {error}") from error
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return FoundDrive(path, DriveState.FOREIGN, None)
+    if identity.check and identity.check != _sum(identity.store, identity.drive):
+        return FoundDrive(path, DriveState.FOREIGN, None)
     if identity.format > _FORMAT:
         raise ConfigError(f"{path} was written by a newer version of Pyrite (format {identity.format})")
     return FoundDrive(path, DriveState.ONLINE, identity)
@@ -123,16 +139,27 @@ def _inspect_without_identity(path: Path) -> FoundDrive:
 def format_drive(path: Path, store: str, entropy: Entropy) -> Identity:
     """Make a directory a drive of `store`. The identity file is the last thing written."""
     path.mkdir(parents=True, exist_ok=True)
-    identity = Identity(_FORMAT, store, entropy.bytes(8).hex())
+    drive = entropy.bytes(8).hex()
+    identity = Identity(_FORMAT, store, drive, _sum(store, drive))
     (path / "volumes").mkdir(exist_ok=True)
     write_durably(path / IDENTITY, msgspec.json.encode(identity))
     return identity
 
 
+def used_bytes(path: Path) -> int:
+    """Bytes that everything of the store takes on the drive at `path`. Raises OSError."""
+    total = path.stat().st_blocks * _BLOCK_BYTES
+    for folder, folders, files in os.walk(path):
+        for name in (*folders, *files):
+            with contextlib.suppress(FileNotFoundError):  # it went in this very moment
+                total += os.lstat(os.path.join(folder, name)).st_blocks * _BLOCK_BYTES
+    return total
+
+
 def erase_drive(path: Path) -> None:
     """Make a drive that has left its store a blank directory again. Its identity goes first."""
     (path / IDENTITY).unlink()
-    for name in (MIRRORS, CREDENTIALS):
+    for name in (MIRRORS, CREDENTIALS, TRIAL):
         (path / name).unlink(missing_ok=True)
     for name in (METADATA, METADATA + ".new", "volumes"):
         shutil.rmtree(path / name, ignore_errors=True)
@@ -200,31 +227,42 @@ def read_announced(paths: list[Path]) -> MirrorSet | None:
     """The newest mirror set that any drive knows of."""
     newest: MirrorSet | None = None
     for path in paths:
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            known = msgspec.json.decode((path / MIRRORS).read_bytes(), type=MirrorSet)
-            if newest is None or known.epoch > newest.epoch:
-                newest = known
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            known = msgspec.json.decode((path / MIRRORS).read_bytes(), type=Announcement)
+            good = not known.check or known.check == _sum(str(known.epoch), *known.members)
+            if good and (newest is None or known.epoch > newest.epoch):
+                newest = MirrorSet(known.epoch, known.members)
     return newest
 
 
 def announce_on(paths: list[Path], mirrors: MirrorSet) -> None:
-    """Record a mirror set on every drive that takes it. Raises ConfigError when none does."""
-    content = msgspec.json.encode(mirrors)
-    done = 0
-    for path in paths:
-        with contextlib.suppress(OSError):
-            write_durably(path / MIRRORS, content)
-            done += 1
-    if not done:
+    """Record a mirror set on every drive that takes it; one that hangs is not waited for. Raises ConfigError."""
+    check = _sum(str(mirrors.epoch), *mirrors.members)
+    content = msgspec.json.encode(Announcement(mirrors.epoch, mirrors.members, check))
+    jobs = [partial(_try_to_write, path / MIRRORS, content) for path in paths]
+    if not jobs or True not in ThreadWorkforce(len(jobs)).most(jobs, 1, bool):
         raise ConfigError("no drive takes the list of metadata mirrors")
 
 
+def _sum(*parts: str) -> str:
+    return xxh3_64_hexdigest(" ".join(parts).encode())
+
+
+def _try_to_write(path: Path, content: bytes) -> bool:
+    try:
+        write_durably(path, content)
+    except OSError:
+        return False
+    return True
+
+
 def load_credentials(paths: list[Path]) -> RootCredentials | None:
-    """The generated root credential, from the first drive that has it."""
+    """The generated root credential, as most drives that have it say."""
+    found: Counter[RootCredentials] = Counter()
     for path in paths:
-        with contextlib.suppress(OSError, msgspec.DecodeError):
-            return msgspec.json.decode((path / CREDENTIALS).read_bytes(), type=RootCredentials)
-    return None
+        with contextlib.suppress(OSError, msgspec.DecodeError, UnicodeDecodeError):
+            found[msgspec.json.decode((path / CREDENTIALS).read_bytes(), type=RootCredentials)] += 1
+    return found.most_common(1)[0][0] if found else None
 
 
 def generate_credentials(paths: list[Path], entropy: Entropy) -> RootCredentials:

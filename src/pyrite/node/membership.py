@@ -58,7 +58,7 @@ class Membership:
         for record in self.records.values():
             if record.id not in self._drives:
                 self._drives.put(AbsentDrive(record.id, DriveState.MISSING))
-            self._drives.describe(record.id, record.role == "active", record.domain)
+            self._drives.describe(record.id, record.role == "active", record.domain, record.condition == "slow")
 
     def _look_for_absent(self) -> bool:
         """Open drives that are where they belong again; never one that is another's or blank."""

@@ -81,8 +81,9 @@ class Monitor(Observer):
         rows: list[tuple[str, str, dict[str, str], float]] = []
         for drive in self._store.drives.values():
             labels = {"drive": drive.id}
-            online = drive.state is DriveState.ONLINE
+            online, slow = drive.state is DriveState.ONLINE, self._store.drives.is_slow(drive.id)
             rows.append(("pyrite_drive_online", "1 when the drive is used", labels, float(online)))
+            rows.append(("pyrite_drive_slow", "1 when the drive is worked around", labels, float(slow)))
             try:
                 space = drive.space()
             except DriveError:
@@ -169,7 +170,7 @@ class Monitor(Observer):
                 store.under_way.oldest_ms(),
                 self.connections(),
                 self._counter.operations,
-                {drive.id: drive.state.value for drive in store.drives.values()},
+                store.drive_states(),
                 self._damaged_before + store.damaged_fragments,
                 store.engine.journal_failures,
             )

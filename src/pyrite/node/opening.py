@@ -18,6 +18,7 @@ from pyrite.core.errors import ConfigError, Unavailable
 from pyrite.metadata import opening as mirrors
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.epoch import SharedEpoch
+from pyrite.metadata.examining import tell_damaged
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.kv import Engine
 from pyrite.metadata.lmdb import LmdbEngine
@@ -25,6 +26,7 @@ from pyrite.metadata.mirror import Mirror
 from pyrite.node import drives as identities
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
+from pyrite.node.examining import examine_in_forks
 from pyrite.node.registry import StoreRecord, create_store, load_drives, load_store
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.repairs import RepairQueue
@@ -39,7 +41,10 @@ class OpenDrive(NamedTuple):
 
 
 class Opened(NamedTuple):
-    """What a worker needs to know to open the store for itself, and the epoch that all of them share."""
+    """What a worker needs to know to open the store for itself, and the epoch that all of them share.
+
+    `examined` tells whether every copy of the names was read and found good before the start at `opened_ms`.
+    """
 
     store: StoreRecord
     drives: tuple[OpenDrive, ...]
@@ -48,6 +53,8 @@ class Opened(NamedTuple):
     generated: bool
     notes: tuple[str, ...]
     epoch: SharedEpoch
+    opened_ms: int
+    examined: bool
 
     @property
     def online(self) -> list[Path]:
@@ -80,6 +87,9 @@ def open_store(config: Config) -> tuple[Opened, DriveLocks]:
 
 def _format(config: Config, found: list[FoundDrive], entropy: Entropy) -> list[FoundDrive]:
     """Make drives of all directories that are not drives yet."""
+    for drive in found:
+        if drive.state is DriveState.FOREIGN:
+            raise ConfigError(f"{drive.path} is a drive whose identity cannot be read; name an empty directory")
     known = [drive.identity.store for drive in found if drive.identity is not None]
     store = known[0] if known else entropy.bytes(16).hex()
     for drive in found:
@@ -89,8 +99,9 @@ def _format(config: Config, found: list[FoundDrive], entropy: Entropy) -> list[F
 
 
 def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive]) -> Opened:
+    opened_ms = SystemClock().now_ms()
     paths = [drive.path for drive in usable]
-    mirror_set = _arrange(usable, paths)
+    mirror_set, damaged, examined = _arrange(usable, paths)
     engine = open_engine(mirror_set, {_id(drive): drive.path for drive in usable}, lambda: paths)
     try:
         store, drives = asyncio.run(_load(engine, usable))
@@ -100,10 +111,15 @@ def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive])
     generated = not config.access_key
     if generated:
         credentials = identities.load_credentials(paths) or identities.generate_credentials(paths, SystemEntropy())
-    return Opened(store, tuple(drives), mirror_set, credentials, generated, tuple(_notes(found, drives)), SharedEpoch())
+    notes = (*_notes(found, drives), *(f"the names on drive {name} were damaged" for name in sorted(damaged)))
+    return Opened(store, tuple(drives), mirror_set, credentials, generated, notes, SharedEpoch(), opened_ms, examined)
 
 
-def _arrange(usable: list[FoundDrive], paths: list[Path]) -> MirrorSet:
+def _arrange(usable: list[FoundDrive], paths: list[Path]) -> tuple[MirrorSet, set[str], bool]:
+    """The mirrors that are trusted from now on, those that were damaged, and whether all of them have been read.
+
+    Raises Unavailable when no copy of the names can be trusted.
+    """
     places = {_id(drive): drive.path / METADATA for drive in usable}
 
     def announce(mirror_set: MirrorSet) -> None:
@@ -111,8 +127,16 @@ def _arrange(usable: list[FoundDrive], paths: list[Path]) -> MirrorSet:
 
     announced = identities.read_announced(paths)
     if announced is None:
-        return mirrors.create_first(places, announce)
-    return mirrors.arrange_mirrors(places, announced, announce)
+        return mirrors.create_first(places, announce), set(), True
+    present = {name: places[name] for name in announced.members if (places.get(name, Path()) / "data.mdb").exists()}
+    found = examine_in_forks(present)
+    damaged = tell_damaged(found)
+    if present and damaged >= present.keys():
+        damaged = {name for name in damaged if found[name] is None}  # what some rows have lost, the others have not
+        if damaged >= present.keys():
+            raise Unavailable("every copy of the names is damaged; pyrite recover --discard makes them again")
+    arranged = mirrors.arrange_mirrors(places, announced, announce, damaged)
+    return arranged, damaged, len(found) == len(present)
 
 
 async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, list[OpenDrive]]:
@@ -143,7 +167,8 @@ def _notes(found: list[FoundDrive], drives: list[OpenDrive]) -> list[str]:
     notes = []
     for drive in found:
         if drive.state is DriveState.FOREIGN:
-            notes.append(f"{drive.path} belongs to another store or is a copy of another drive; it is not used")
+            reason = "belongs to another store or is a copy of another drive"
+            notes.append(f"{drive.path} {reason if drive.identity else 'has an unreadable identity'}; it is not used")
         elif drive.state is DriveState.BLANK:
             notes.append(f"{drive.path} is empty and does not belong to the store; it is not used")
         elif drive.state is DriveState.MISSING:

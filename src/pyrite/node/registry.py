@@ -11,6 +11,7 @@ from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
 from pyrite.s3.service import Owner
 
 Role = Literal["active", "draining", "lost"]
+Condition = Literal["", "slow", "read-only", "failing"]
 
 _FORMAT = 1
 _ATTEMPTS = 16
@@ -38,7 +39,8 @@ class DriveRecord(msgspec.Struct, frozen=True, array_like=True):
     `role`: "active"; "draining" (its shards move away); "lost" (they are made again elsewhere; it will not come
     back). A lost drive leaves the store once nothing stands on it, a draining one when it is removed. `domain` is
     what fails together with it. `successor` is the drive that replaces it. `suspect_ms` is when it failed a write:
-    everything on it is verified before that is forgotten.
+    everything on it is verified before that is forgotten. `condition` is what its users see of it while it is there:
+    "failing", "read-only", "slow", or "".
     """
 
     format: int
@@ -49,6 +51,7 @@ class DriveRecord(msgspec.Struct, frozen=True, array_like=True):
     domain: str = ""
     successor: str = ""
     suspect_ms: int = 0
+    condition: Condition = ""
 
 
 async def create_store(

@@ -3,23 +3,24 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 
 import structlog
 
 from pyrite.blobs.buffers import BufferPool
-from pyrite.blobs.drive import DriveState
+from pyrite.blobs.drive import Drive, DriveState
 from pyrite.blobs.drivelog import DriveLog
 from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.fetching import Damage
 from pyrite.blobs.local import LocalDrive
-from pyrite.blobs.reader import Damage
 from pyrite.blobs.store import BlobStore
 from pyrite.blobs.volumes import Volumes
 from pyrite.core.clock import HybridClock, SystemClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.core.offload import ThreadOffload, ThreadWorkforce
+from pyrite.core.pace import slow_drives
 from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.mirror import Mirror
@@ -41,6 +42,8 @@ _OFFLOAD_THREADS = 4
 _REPORTED_MAX = 1000
 _SHARD_THREADS = 4
 JOURNAL = "names"
+SLOW = "slow"
+"""What a drive is told to be, beside the states of DriveState."""
 
 Hold = Callable[[Path], None]
 
@@ -48,9 +51,17 @@ Hold = Callable[[Path], None]
 class StoreProcess:
     """The store as one process opens it: metadata, drives, blobs, and the objects on top of them."""
 
-    def __init__(self, config: Config, opened: Opened, slot: str, hold: Hold | None = None) -> None:
+    def __init__(
+        self,
+        config: Config,
+        opened: Opened,
+        slot: str,
+        hold: Hold | None = None,
+        condemned: Collection[str] = (),
+    ) -> None:
         self.slot = slot
         self.opened = opened
+        self._condemned = condemned
         self.opened_pid = os.getpid()
         self.clock = SystemClock()
         self.hybrid = HybridClock(self.clock)
@@ -62,7 +73,7 @@ class StoreProcess:
         )
         self.engine = open_engine(
             newest_set(opened),
-            {drive.id: drive.path for drive in opened.drives if drive.path is not None},
+            {drive.id: drive.path for drive in opened.drives if drive.path and drive.id not in condemned},
             lambda: list(self.membership.places().values()),
             Journal(self._journal.append, HybridClock(self.clock).next),
             self._open_mirror,
@@ -91,7 +102,7 @@ class StoreProcess:
     def _open_mirror(self, drive_id: str) -> Mirror:
         """The mirror on a drive, taken in by another process. Raises OSError or lmdb.Error."""
         path = self.membership.places().get(drive_id)
-        if path is None:
+        if path is None or drive_id in self._condemned:
             raise FileNotFoundError(drive_id)
         return Mirror(drive_id, LmdbEnvironment(path / METADATA))
 
@@ -133,10 +144,16 @@ class StoreProcess:
         except PyriteError as error:
             self._log.warning("repair_not_queued", volume=f"{damage.volume:016x}", reason=str(error))
 
-    async def tick(self) -> None:
-        """What every process does once a second: notice what became of drives and volumes."""
+    async def tick(self, condemned: Collection[str] = ()) -> None:
+        """What every process does once a second: notice what became of drives and volumes.
+
+        `condemned` are the drives whose copies of the names are damaged.
+        """
         self._reported.clear()
         self.probe_drives()
+        self._condemned = condemned
+        for name in condemned:
+            self.engine.condemn(name)
         try:
             await self.engine.follow()
             await self.membership.follow()
@@ -149,8 +166,24 @@ class StoreProcess:
         for drive in self.drives.values():
             if isinstance(drive, LocalDrive) and drive.state is DriveState.ONLINE and not drive.probe():
                 self._log.error("drive_lost", drive=drive.id, path=str(drive.path), reason=drive.reason)
-            if drive.state is not DriveState.ONLINE:
+            if drive.state is not DriveState.ONLINE or self._holds_up_names(drive):
                 self.engine.condemn(drive.id)
+
+    def _holds_up_names(self, drive: Drive) -> bool:
+        """Whether the drive is slow and the names are on others that are not."""
+        if not self.drives.is_slow(drive.id):
+            return False
+        return any(self.drives.takes_data(name) and not self.drives.is_slow(name) for name in self.engine.mirrors)
+
+    def drive_states(self) -> dict[str, str]:
+        """The state of every drive; "slow" for one that is online and much slower than the others."""
+        local = [drive for drive in self.drives.values() if isinstance(drive, LocalDrive)]
+        slow = slow_drives({drive.id: drive.pace for drive in local if drive.state is DriveState.ONLINE})
+        slow |= slow_drives(self.engine.paces)
+        return {
+            drive.id: SLOW if drive.id in slow and drive.readable else drive.state.value
+            for drive in self.drives.values()
+        }
 
     def may_write(self) -> bool:
         """Whether enough drives are there for a write to keep its parity."""

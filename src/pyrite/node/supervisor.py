@@ -3,13 +3,14 @@
 import ctypes
 import gc
 import os
+import select
 import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -18,8 +19,11 @@ import structlog
 import uvloop
 
 from pyrite.core.errors import ConfigError, PyriteError
+from pyrite.metadata.examining import tell_damaged
 from pyrite.node.config import Config
-from pyrite.node.opening import Opened, open_store
+from pyrite.node.drives import METADATA
+from pyrite.node.examining import examine_in_forks
+from pyrite.node.opening import Opened, newest_set, open_store
 from pyrite.node.worker import Worker, housekeep
 from pyrite.telemetry.status import StatusBoard
 
@@ -27,6 +31,8 @@ _PR_SET_PDEATHSIG = 1
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _KEEP_MAPPED_BYTES = 64 << 20
 _RESTART_PAUSE_S = 0.2
+_LOOK_S = 1.0
+_DEATHS_BY_DAMAGE = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE)
 PORT_TIMEOUT_S = 3.0
 _HOUSEKEEPER = "housekeeper"
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -109,6 +115,32 @@ def _serve_alone(
     return 0
 
 
+class Watchdog:
+    """Tells processes that stand still: their status, replaced every second, has not changed for `limit_s`."""
+
+    def __init__(self, board: StatusBoard, limit_s: float) -> None:
+        self._board = board
+        self._limit_s = limit_s
+        self._seen: dict[int, tuple[int, float]] = {}
+        self._looked_s = time.monotonic()
+
+    def standing_still(self, children: Mapping[int, str]) -> list[int]:
+        """The process ids of `children` that do. Time in which this process did not run does not count."""
+        now = time.monotonic()
+        found = []
+        for status in self._board.read():
+            if status.pid not in children:
+                self._seen.pop(status.pid, None)
+                continue
+            written_ms, idle_s = self._seen.get(status.pid, (0, 0.0))
+            idle_s = idle_s + min(now - self._looked_s, 2 * _LOOK_S) if written_ms == status.written_ms else 0.0
+            self._seen[status.pid] = (status.written_ms, idle_s)
+            if idle_s >= self._limit_s:
+                found.append(status.pid)
+        self._looked_s = now
+        return found
+
+
 class _Supervisor:
     def __init__(self, config: Config, opened: Opened, board: StatusBoard, announce: Announce) -> None:
         self._config = config
@@ -138,31 +170,51 @@ class _Supervisor:
     def _await_ready(self, ready: int, count: int) -> bool:
         seen = 0
         while seen < count and not self._stopping:
-            try:
-                block = os.read(ready, 64)
-            except InterruptedError:
-                continue
+            if not select.select([ready], [], [], _LOOK_S)[0]:
+                continue  # to see whether it was told to stop
+            block = os.read(ready, 64)
             if not block:
                 return False  # a worker could not start; it has said why
             seen += len(block)
         return not self._stopping
 
     def _watch(self) -> None:
-        """Restart what dies, until told to stop; then wait for all."""
+        """Restart what dies, and end what stands still, until told to stop; then wait for all."""
+        watchdog = Watchdog(self._board, self._config.watchdog_s)
+        signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
         while self._children:
-            try:
-                pid, status = os.wait()
-            except InterruptedError:
-                continue
-            except ChildProcessError:
+            self._bury()
+            if not self._stopping:
+                for pid in watchdog.standing_still(self._children):
+                    self._log.error("process_stands_still", slot=self._children[pid], pid=pid)
+                    os.kill(pid, signal.SIGKILL)
+            if self._children:
+                signal.sigtimedwait((signal.SIGCHLD,), _LOOK_S)
+
+    def _bury(self) -> None:
+        """Take note of every process that has ended."""
+        while self._children:
+            pid, status = os.waitpid(-1, os.WNOHANG)
+            if not pid:
                 return
-            slot = self._children.pop(pid, None)
+            slot, code = self._children.pop(pid, None), os.waitstatus_to_exitcode(status)
             if slot is None or self._stopping:
                 continue
-            self._log.error("process_died", slot=slot, pid=pid, status=os.waitstatus_to_exitcode(status))
+            self._log.error("process_died", slot=slot, pid=pid, status=code)
+            if -code in _DEATHS_BY_DAMAGE:
+                self._look_for_damage()
             time.sleep(_RESTART_PAUSE_S)
             if not self._stopping:
                 self._start(slot, None)
+
+    def _look_for_damage(self) -> None:
+        """What is mapped into memory may be damaged: a copy of the names that is, nobody opens again."""
+        places = {drive.id: drive.path / METADATA for drive in self._opened.drives if drive.path is not None}
+        mirrors = [name for name in newest_set(self._opened).members if name in places]
+        damaged = tell_damaged(examine_in_forks({name: places[name] for name in mirrors}))
+        for name in damaged if len(damaged) < len(mirrors) else ():
+            self._log.error("mirror_damaged", drive=name)
+            self._board.condemn(name)
 
     def _on_signal(self, number: int, _: object) -> None:
         self._stopping = True
@@ -183,6 +235,7 @@ class _Supervisor:
     def _run_child(self, slot: str, ready: int | None, parent: int) -> NoReturn:
         code = 1
         try:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

@@ -47,7 +47,7 @@ class Worker:
     def __init__(self, config: Config, opened: Opened, slot: str, board: StatusBoard, reaps: bool = False) -> None:
         self._config = config
         locks = DriveLocks([])
-        self._store = StoreProcess(config, opened, slot, locks.add if reaps else None)
+        self._store = StoreProcess(config, opened, slot, locks.add if reaps else None, board.condemned())
         self._board = board
         self._log = structlog.get_logger(component="worker", slot=slot)
         self._tls = None
@@ -100,7 +100,7 @@ class Worker:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            await self._store.tick()
+            await self._store.tick(self._board.condemned())
             self._monitor.publish()
             if self._tls is not None:
                 try:
@@ -114,13 +114,13 @@ async def housekeep(config: Config, opened: Opened, board: StatusBoard) -> None:
     """The housekeeper's process: background work until it is told to stop."""
     os.nice(_NICENESS)
     locks = DriveLocks([])
-    store = StoreProcess(config, opened, "housekeeper", locks.add)
+    store = StoreProcess(config, opened, "housekeeper", locks.add, board.condemned())
     monitor = Monitor(store, board, None)
     await store.tick()
     stop = stop_event()
     running = asyncio.create_task(keep(Background(store, board, monitor, config), stop))
     while not stop.is_set():
-        await store.tick()
+        await store.tick(board.condemned())
         store.engine.reap_readers()
         monitor.publish()
         with contextlib.suppress(TimeoutError):

@@ -1,7 +1,8 @@
 """Owns compaction: volumes in which nothing lives are removed, and the little that lives in wasteful ones is moved.
 
-Deleting punches holes, but a drive frees whole pages: what is left of small objects, and bytes that never got a name,
-stay. Where they come to more than half of what a volume takes, its live bytes are written anew and their names are
+Deleting punches holes, but bytes that never got a name stay, and so does what was deleted while a drive was away: when
+what lives in a volume is counted, holes are punched between it. A drive frees whole pages, though: where what is left
+of small objects comes to more than half of what a volume takes, its live bytes are written anew and their names are
 changed, each only if it is still what the census saw. The old bytes become garbage like any others.
 """
 
@@ -11,7 +12,7 @@ from typing import NamedTuple, TypeVar
 
 import msgspec
 
-from pyrite.blobs.drive import DriveState
+from pyrite.blobs.drive import Drive, DriveState
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import SMALL_MAX_BYTES
 from pyrite.blobs.volume import VolumeRecord, shard_name
@@ -33,6 +34,7 @@ T = TypeVar("T")
 VOLUMES_AT_A_TIME = 16
 WASTE_FRACTION = 0.5
 WASTE_MIN_BYTES = MIB
+_PAGE_BYTES = 4096
 COUNT_AFTER_MS = 86_400_000
 """How long after it was counted what lives in a volume is counted again: bytes may have lost their names unnoticed."""
 
@@ -82,7 +84,7 @@ class Compactor:
             live = sum(victim.record.layout.span(extent.length) for extent in extents)
             if not extents:
                 removed += await self._remove(victim)
-            elif victim.allocated_bytes - live >= max(self._waste_min_bytes, WASTE_FRACTION * victim.allocated_bytes):
+            elif await self._is_wasteful(victim, extents, live):
                 wasteful.add(volume)
             elif victim.record.live_bytes - victim.freed_bytes != live:
                 await self._note(victim, live)
@@ -123,6 +125,23 @@ class Compactor:
             if drive is not None and drive.state is DriveState.ONLINE:
                 taken = max(taken, drive.allocated(shard_name(record.id, shard)))
         return taken
+
+    async def _is_wasteful(self, victim: Victim, extents: list[Extent], live: int) -> bool:
+        """Whether its live bytes are worth moving, once there are holes between them."""
+        record, gaps = victim.record, _gaps(victim.record, extents)
+        allocated = 0
+        for shard, drive_id in enumerate(record.drives):
+            drive = self._store.drives.get(drive_id)
+            if drive is None or drive.state is not DriveState.ONLINE:
+                continue
+            name = shard_name(record.id, shard)
+            try:
+                if drive.allocated(name) - live >= self._waste_min_bytes:
+                    await self._store.offload.run(_punch, drive, name, gaps)
+                allocated = max(allocated, drive.allocated(name))
+            except Unavailable as error:
+                self._store.on_error(error)
+        return allocated - live >= max(self._waste_min_bytes, WASTE_FRACTION * allocated)
 
     async def _remove(self, victim: Victim) -> bool:
         """Forget a volume to which nothing refers, and have its files removed."""
@@ -245,3 +264,23 @@ class Compactor:
         except Conflict:
             return False
         return True
+
+
+def _gaps(record: VolumeRecord, extents: Sequence[Extent]) -> list[tuple[int, int]]:
+    """Offset and length of what lies between `extents`, which are in order, and behind them; whole pages alone."""
+    gaps: list[tuple[int, int]] = []
+    end = 0
+    for start, following in [
+        *((extent.offset, extent.offset + record.layout.span(extent.length)) for extent in extents),
+        (record.length, record.length),
+    ]:
+        first, last = -(-end // _PAGE_BYTES) * _PAGE_BYTES, start // _PAGE_BYTES * _PAGE_BYTES
+        if first < last:
+            gaps.append((first, last - first))
+        end = max(end, following)
+    return gaps
+
+
+def _punch(drive: Drive, name: str, gaps: Sequence[tuple[int, int]]) -> None:
+    for offset, length in gaps:
+        drive.punch(name, offset, length)

@@ -77,13 +77,8 @@ class Reaper:
         if garbage.bucket:
             await self._free_bucket(batch, row, garbage.bucket)
         elif garbage.files:
-            left = tuple(self._blobs.unlink(garbage.files))
-            if left == garbage.files:
-                return False
-            if left:
-                batch.put(row.key, encode(GarbageRecord(FORMAT, files=left)))
-            else:
-                batch.delete(row.key)
+            self._blobs.unlink(garbage.files)  # on drives that are away they become orphans
+            batch.delete(row.key)
             await self._engine.commit(batch)
         elif garbage.upload and not garbage.page_count:
             await self._free_parts(batch, row, garbage.upload)

@@ -13,7 +13,7 @@ from pyrite.blobs.layout import Extent
 from pyrite.blobs.mending import Findings, runs
 from pyrite.blobs.volume import VolumeRecord
 from pyrite.core.clock import stamp_ms
-from pyrite.metadata.keyspaces import SCRUBBED, number
+from pyrite.metadata.keyspaces import NAMES_VERIFIED, SCRUBBED, number
 from pyrite.metadata.kv import Batch, Conflict, Engine, after_prefix, decode_counter, encode_counter
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.surroundings import Surroundings
@@ -100,7 +100,17 @@ async def oldest_unverified_ms(engine: Engine) -> int | None:
     """When the bytes were written or last verified that have waited longest; None in an empty store."""
     verified = await verified_ms(engine)
     stamps = [max(verified.get(record.id, 0), stamp_ms(record.id)) for record in await MetadataCatalog(engine).all()]
+    names = await engine.get(NAMES_VERIFIED)
+    if names is not None:
+        stamps.append(decode_counter(names.value))
     return min(stamps, default=None)
+
+
+async def note_names_verified(engine: Engine, now_ms: int) -> None:
+    """Record that every copy of the names, and every log, was read and is good."""
+    batch = Batch()
+    batch.put(NAMES_VERIFIED, encode_counter(now_ms))
+    await engine.commit(batch)
 
 
 async def verified_ms(engine: Engine) -> dict[int, int]:

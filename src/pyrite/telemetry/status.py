@@ -10,7 +10,10 @@ from pyrite.telemetry.requests import OperationStats
 
 
 class ProcessStatus(msgspec.Struct, array_like=True):
-    """One process at one moment. `oldest_under_way_ms` is when its oldest read or write under way began."""
+    """One process at one moment. `oldest_under_way_ms` is when its oldest read or write under way began.
+
+    `drives` are the states of the drives by id; "slow" is one that is online and much slower than the others.
+    """
 
     slot: str
     pid: int
@@ -26,6 +29,7 @@ class ProcessStatus(msgspec.Struct, array_like=True):
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ProcessStatus).decode
 _SUFFIX = ".status"
+_CONDEMNED = ".condemned"
 
 
 class StatusBoard:
@@ -48,6 +52,18 @@ class StatusBoard:
             with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
                 found.append(_decode(path.read_bytes()))
         return found
+
+    def condemn(self, name: str) -> None:
+        """Have every process give up the copy of the names on the drive `name`: it is damaged."""
+        (self._folder / (name + _CONDEMNED)).touch()
+
+    def absolve(self, name: str) -> None:
+        """The copy has been made anew."""
+        (self._folder / (name + _CONDEMNED)).unlink(missing_ok=True)
+
+    def condemned(self) -> list[str]:
+        """The drives whose copies of the names are damaged."""
+        return [path.name.removesuffix(_CONDEMNED) for path in sorted(self._folder.glob("*" + _CONDEMNED))]
 
     def slot(self, slot: str) -> ProcessStatus | None:
         """The last status of one slot: counters go on from it when a process is restarted."""

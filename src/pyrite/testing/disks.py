@@ -84,6 +84,7 @@ class SimDisk:
         self.files: dict[str, SimFile] = {}
         self.faults = Faults()
         self.present = True
+        self.slow = False
 
     def cut(self) -> None:
         """The power goes."""
@@ -120,6 +121,10 @@ class SimDrive:
     @property
     def readable(self) -> bool:
         return self.state is DriveState.ONLINE
+
+    @property
+    def stuck(self) -> bool:
+        return self._disk.slow
 
     def fence(self, reason: str) -> None:
         self._state = DriveState.FENCED

@@ -74,6 +74,7 @@ class Life:
         rng = self._rng
         for number, disk in enumerate(self.world.disks):
             disk.present = True
+            disk.slow = rng.random() < 0.1
             disk.faults = Faults()
             if number in self._bad:
                 chance = rng.choice((0.0, 0.002, 0.02, 0.1))
@@ -108,6 +109,7 @@ class Life:
     async def _serve(self, process: Process, count: int) -> None:
         """Clients and background work side by side."""
         process.engine.refusals = self._rng.choice((0.0, 0.0, 0.01))
+        process.workforce.lateness = self._rng.choice((0.0, 0.0, 0.02))
         bucket = await process.buckets.find(BUCKET)
         clients = [Client(process, bucket, KEYS, self._histories, self._large) for _ in range(CLIENTS)]
         keeping = asyncio.ensure_future(process.housekeep())
@@ -144,7 +146,7 @@ class Life:
     def _end(self) -> None:
         """Faults end: everything must be readable, then repaired, then deletable without a trace."""
         for disk in self.world.disks:
-            disk.present = True
+            disk.present, disk.slow = True, False
             disk.faults.none()
         self.world.live(self._judge)
         self.world.live(self._heal)

@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 from pyrite.blobs.buffers import BufferPool, Scratch
 from pyrite.blobs.drive import DriveState
 from pyrite.blobs.driveset import DriveSet
+from pyrite.blobs.fetching import Damage
 from pyrite.blobs.mending import Fault, Findings, Mender, runs
-from pyrite.blobs.reader import Damage
 from pyrite.blobs.store import BlobStore
 from pyrite.blobs.volumes import Volumes
 from pyrite.core.clock import HybridClock
 from pyrite.core.errors import PyriteError, Unavailable
-from pyrite.core.offload import Offload
+from pyrite.core.offload import LATE, Late, Offload
 from pyrite.core.units import KIB, MIB
 from pyrite.metadata.kv import Batch, Entry, Row
 from pyrite.metadata.memory import MemoryEngine
@@ -32,6 +32,7 @@ from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.census import take_census
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
+from pyrite.services.orphans import Orphans
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
 from pyrite.services.repairs import RepairQueue
@@ -76,9 +77,10 @@ class SeededEntropy:
 class SimOffload:
     """Blocking work that takes a moment of virtual time, in which others run; with `ordered`, one after the other."""
 
-    def __init__(self, rng: random.Random, ordered: bool) -> None:
+    def __init__(self, rng: random.Random, ordered: bool, is_slow: Callable[[], bool] = lambda: False) -> None:
         self._rng = rng
         self._ordered = ordered
+        self._is_slow = is_slow
         self._free_s = 0.0
 
     async def run(self, function: Callable[..., T], *args: Any) -> T:
@@ -98,7 +100,7 @@ class SimOffload:
                 if not future.done():
                     future.set_result(result)
 
-        when_s = loop.time() + self._rng.expovariate(1000)
+        when_s = loop.time() + self._rng.expovariate(1 if self._is_slow() else 1000)
         if self._ordered:
             when_s = self._free_s = max(when_s, self._free_s + 1e-6)
         loop.call_at(when_s, work)
@@ -109,19 +111,42 @@ class SimOffload:
 
 
 class SimWorkforce:
-    """Lanes on virtual time; what is done together is done in an order drawn anew each time."""
+    """Lanes on virtual time; what is done together is done in an order drawn anew each time.
 
-    def __init__(self, rng: random.Random) -> None:
+    With a chance of `lateness` a job that is not needed at once is late, and done at some time later. Lanes that read
+    from a slow disk take their time.
+    """
+
+    def __init__(self, rng: random.Random, disks: Sequence[SimDisk]) -> None:
         self._rng = rng
+        self._read_lanes = {f"read-{disk.id}": disk for disk in disks}
         self._lanes: dict[str, SimOffload] = {}
+        self.lateness = 0.0
 
-    def lane(self, name: str) -> Offload:
-        return self._lanes.setdefault(name, SimOffload(self._rng, ordered=True))
+    def lane(self, name: str, threads: int = 1) -> Offload:
+        disk = self._read_lanes.get(name)
+        if name not in self._lanes:
+            self._lanes[name] = SimOffload(self._rng, threads == 1, lambda: disk is not None and disk.slow)
+        return self._lanes[name]
 
     def together(self, jobs: Sequence[Callable[[], T]]) -> list[T]:
         order = list(range(len(jobs)))
         self._rng.shuffle(order)
         results = {index: jobs[index]() for index in order}
+        return [results[index] for index in range(len(jobs))]
+
+    def most(self, jobs: Sequence[Callable[[], T]], enough: int, good: Callable[[T], bool]) -> list[T | Late]:
+        order = list(range(len(jobs)))
+        self._rng.shuffle(order)
+        results: dict[int, T | Late] = {}
+        reached = 0
+        for index in order:
+            if reached >= enough and len(jobs) > 1 and self.lateness and self._rng.random() < self.lateness:
+                results[index] = LATE
+                asyncio.get_running_loop().call_later(self._rng.expovariate(0.1), jobs[index])
+                continue
+            result = results[index] = jobs[index]()
+            reached += good(result)
         return [results[index] for index in range(len(jobs))]
 
     def close(self) -> None:
@@ -166,7 +191,8 @@ class Process:
         self.hybrid.observe(world.last_stamp)
         self.engine = SimEngine(world.engine, rng, self._hook)
         self.drives = DriveSet({disk.id: SimDrive(disk, self._hook) for disk in world.disks})
-        entropy, workforce, offload = SeededEntropy(rng), SimWorkforce(rng), SimOffload(rng, ordered=False)
+        entropy, offload = SeededEntropy(rng), SimOffload(rng, ordered=False)
+        workforce = self.workforce = SimWorkforce(rng, world.disks)
         self.catalog = MetadataCatalog(self.engine)
         self.volumes = Volumes(
             self.drives, self.catalog, self.hybrid, "w0", world.parity, SHARD_BYTES, workforce=workforce
@@ -203,6 +229,7 @@ class Process:
         self.scrubber = Scrubber(around, world.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
         self.compactor = Compactor(around, waste_min_bytes=4 * KIB, count_after_ms=60_000)
+        self.orphans = Orphans(around)
 
     async def find_faults(self) -> list[Fault]:
         """Every fragment of what has a name that is not good, found without the help of scrub."""
@@ -253,6 +280,7 @@ class Process:
             self.repairer.step,
             self.scrubber.step,
             self.compactor.step,
+            self.orphans.step,
             self.volumes.seal_unusable,
         ]
         while True:
@@ -330,6 +358,7 @@ class World:
             busy |= await process.repairer.step()
             busy |= (await process.scrubber.step()).faults > 0
             busy |= (await process.compactor.step()) != (0, 0)
+            busy |= await process.orphans.step() > 0 or process.orphans.waiting
             waiting = await process.queue.all()
             if not busy and not waiting and all(drive.state is DriveState.ONLINE for drive in process.drives.values()):
                 return

@@ -1,0 +1,106 @@
+"""Drives that hang are read around and written around; the test decides when they go on."""
+
+import asyncio
+import random
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from pyrite.blobs import local
+from pyrite.blobs.drive import Buffer
+from pyrite.blobs.local import LocalDrive
+from pyrite.core import offload, pace
+from tests.blobs.test_store import MIB, Store
+
+
+class HangingDrive(LocalDrive):
+    """A drive of which every call that has to wait hangs while `held`."""
+
+    def __init__(self, drive_id: str, path: Path) -> None:
+        super().__init__(drive_id, path)
+        self.free = threading.Event()
+        self.free.set()
+        self.calls = 0
+
+    def _hang(self) -> None:
+        self.calls += 1
+        token = self.pace.begin()
+        self.free.wait(60)
+        self.pace.end(token, "read")
+
+    def read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
+        if wait:
+            self._hang()
+        elif not self.free.is_set():
+            raise local.WouldBlock
+        return super().read_into(name, offset, target, wait)
+
+    def write(self, name: str, offset: int, buffers: Sequence[Buffer]) -> None:
+        self._hang()
+        super().write(name, offset, buffers)
+
+    def create(self, name: str) -> None:
+        self._hang()
+        super().create(name)
+
+
+@pytest.fixture
+def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Six drives, 4+2, of which each can hang; the others are waited for a tenth of a second."""
+    monkeypatch.setattr("tests.blobs.test_store.LocalDrive", HangingDrive)
+    monkeypatch.setattr(pace, "STUCK_S", 0.08)
+    monkeypatch.setattr(offload.ThreadWorkforce.__init__, "__defaults__", (0.1,))
+    return Store(tmp_path, 6, 2)
+
+
+@pytest.mark.parametrize("size", [5000, 3 * MIB + 17])
+def test_reads_go_around_drives_that_hang(store: Store, size: int) -> None:
+    """With as many drives hanging as there is parity, every read comes back, whole and right."""
+    data = random.Random(1).randbytes(size)
+
+    async def body() -> None:
+        extents = await store.put(data)
+        holders = store.catalog.records[extents[0].volume].drives
+        hanging = [store.drives[name] for name in holders[:2]]
+        for drive in hanging:
+            drive.free.clear()
+        try:
+            for _ in range(12):
+                assert await store.get(extents, 0, size) == data
+        finally:
+            for drive in hanging:
+                drive.free.set()
+        assert not store.damage  # late is not damaged
+        assert await store.get(extents, 0, size) == data
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("size", [5000, 3 * MIB + 17])
+def test_writes_go_around_a_drive_that_hangs(store: Store, size: int) -> None:
+    """A write does without a drive that hangs, the volume is degraded, and the next one stands on other drives."""
+    data = random.Random(2).randbytes(size)
+
+    async def body() -> None:
+        first = await store.put(data)
+        record = store.catalog.records[first[0].volume]
+        drive = store.drives[record.drives[0]]
+        drive.free.clear()
+        try:
+            second = await store.put(data)
+            assert store.catalog.records[first[0].volume].degraded == (0,)
+            third = await store.put(data)
+            for extent in third:
+                assert store.catalog.records[extent.volume].state == "open"
+                assert drive.id not in store.catalog.records[extent.volume].drives
+            calls = drive.calls
+            fourth = await store.put(data)
+            assert drive.calls == calls
+            for extents in (first, second, third, fourth):
+                assert await store.get(extents, 0, size) == data
+        finally:
+            drive.free.set()
+
+    asyncio.run(body())
