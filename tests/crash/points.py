@@ -1,6 +1,6 @@
-"""Named points of the commit path, and a `pyrite` that dies at the one that is armed.
+"""Named points of the commit path and of background work, and a `pyrite` that dies at the one that is armed.
 
-`python -m tests.crash.points FILE serve ...` runs the real program with every point in POINTS wrapped. FILE holds
+`python -m tests.crash.points FILE serve ...` runs the real program with every point in ALL wrapped. FILE holds
 three numbers that all its processes share: the point to die at (0: none), how many times to pass it first, and how
 often each process has died at it.
 """
@@ -19,6 +19,9 @@ from typing import Any, NamedTuple
 _FIELD = struct.Struct("<I")
 _ARMED, _PASSES, _FIRED, _SIZE = 0, 4, 8, 12
 _SHARD_BYTES = 4 << 20  # volumes this small are created and sealed all the time
+_SEGMENT_BYTES = 64 << 10
+_WASTE_BYTES = 2 << 10  # a page with one tiny object in it is worth moving
+_SOON_MS = 300
 
 
 class Point(NamedTuple):
@@ -61,6 +64,29 @@ POINTS = (
     Point("garbage about to be punched", "pyrite.blobs.local", "LocalDrive.punch", "before"),
     Point("garbage punched, still recorded", "pyrite.blobs.local", "LocalDrive.punch", "after"),
 )
+BACKGROUND = (
+    Point("repair has read, not written", "pyrite.blobs.mending", "Mender._write", "before", 4),
+    Point("repair written, not synced", "pyrite.blobs.mending", "Mender._settle", "before", 4),
+    Point("repair synced and verified", "pyrite.blobs.mending", "Mender._settle", "after", 4),
+    Point("repair about to conclude", "pyrite.services.repair", "Repairer._conclude", "before", 4),
+    Point("repair concluded", "pyrite.services.repair", "Repairer._conclude", "after", 4),
+    Point("volume about to be removed", "pyrite.services.compact", "Compactor._remove", "before"),
+    Point("volume removed, files still there", "pyrite.services.compact", "Compactor._remove", "after"),
+    Point("gaps about to be punched", "pyrite.services.compact", "_punch", "before"),
+    Point("gaps punched", "pyrite.services.compact", "_punch", "after"),
+    Point("live bytes moved, not named", "pyrite.services.compact", "Compactor._conclude", "before"),
+    Point("live bytes named anew", "pyrite.services.compact", "Compactor._conclude", "after"),
+    Point("pages of an upload forgotten", "pyrite.services.reaper", "Reaper._forget_pages", "after"),
+    Point("dump about to be taken", "pyrite.node.dumping", "Dumper._take", "before"),
+    Point("dump durable, older ones still there", "pyrite.node.dumping", "superfluous", "before"),
+    Point("dump taken", "pyrite.node.dumping", "Dumper._take", "after"),
+    Point("mirror about to be given up", "pyrite.metadata.mirroring", "MirroredCommitter._drop", "before", 4),
+    Point("mirror given up", "pyrite.metadata.mirroring", "MirroredCommitter._drop", "after", 4),
+    Point("mirror copied, not taken in", "pyrite.node.mirrors", "MirrorKeeper._copy", "after", 4),
+    Point("mirror announced, not told", "pyrite.metadata.mirroring", "MirroredCommitter._tell", "before", 4),
+    Point("mirror taken in", "pyrite.metadata.mirroring", "MirroredCommitter.enlist", "after", 4),
+)
+ALL = POINTS + BACKGROUND
 
 
 class Trigger:
@@ -81,7 +107,7 @@ class Trigger:
     def arm(self, point: Point, passes: int = 0) -> None:
         """Have the next process that comes to `point` for the time after `passes` die there."""
         self._set(_PASSES, passes)
-        self._set(_ARMED, POINTS.index(point) + 1)
+        self._set(_ARMED, ALL.index(point) + 1)
 
     def disarm(self) -> None:
         """Let everybody pass."""
@@ -142,7 +168,7 @@ def _wrapped(function: Any, moment: str, number: int, trigger: Trigger) -> Any:
 
 def install(trigger: Trigger) -> None:
     """Wrap every point."""
-    for index, point in enumerate(POINTS):
+    for index, point in enumerate(ALL):
         owner: Any = importlib.import_module(point.module)
         *path, name = point.function.split(".")
         for step in path:
@@ -151,9 +177,17 @@ def install(trigger: Trigger) -> None:
 
 
 def main() -> None:
-    """Run `pyrite` with the points wrapped and volumes that fill quickly."""
+    """Run `pyrite` with the points wrapped, volumes that fill quickly, and background work that waits for little."""
+    from pyrite.blobs import drivelog
     from pyrite.blobs.volumes import Volumes
     from pyrite.cli.main import main as pyrite
+    from pyrite.node import dumping
+    from pyrite.services import compact, reaper, repair
+
+    drivelog.SEGMENT_BYTES = dumping.SEGMENT_BYTES = _SEGMENT_BYTES
+    repair.SETTLED_AFTER_MS = compact.SETTLED_AFTER_MS = repair.RETRY_MS = reaper.GRACE_MS = _SOON_MS
+    compact.Compactor.__init__.__defaults__ = (_WASTE_BYTES, _SOON_MS)
+    reaper.Reaper.__init__.__defaults__ = (_SOON_MS,)
 
     original = Volumes.__init__
 

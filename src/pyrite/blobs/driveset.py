@@ -1,13 +1,16 @@
 """Owns the drives of a store as one process holds them: which there are, and which take new data."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterator, Mapping, Sequence, ValuesView
 
 from pyrite.blobs.drive import Drive, DriveError, DriveState
 from pyrite.blobs.placement import Candidate
 
 
 class DriveSet(Mapping[str, Drive]):
-    """Drives by id. They come and go while the process runs; who holds the set sees it."""
+    """Drives by id. They come and go while the process runs; who holds the set sees it.
+
+    Whoever walks through them, on any thread and however long, sees those that there were when he began.
+    """
 
     def __init__(self, drives: Mapping[str, Drive]) -> None:
         self._drives = dict(drives)
@@ -21,6 +24,12 @@ class DriveSet(Mapping[str, Drive]):
     def __iter__(self) -> Iterator[str]:
         return iter(self._drives)
 
+    def values(self) -> ValuesView[Drive]:
+        return self._drives.values()
+
+    def items(self) -> ItemsView[str, Drive]:
+        return self._drives.items()
+
     def __len__(self) -> int:
         return len(self._drives)
 
@@ -31,11 +40,12 @@ class DriveSet(Mapping[str, Drive]):
 
     def put(self, drive: Drive) -> None:
         """Add a drive, or take another object for one that is there."""
-        self._drives[drive.id] = drive
+        self._drives = {**self._drives, drive.id: drive}
 
     def drop(self, drive_id: str) -> None:
         """Forget a drive that does not belong to the store any more."""
-        drive = self._drives.pop(drive_id, None)
+        drive = self._drives.get(drive_id)
+        self._drives = {name: one for name, one in self._drives.items() if name != drive_id}
         if drive is not None:
             drive.close()
         self._closed.discard(drive_id)
