@@ -58,7 +58,7 @@ def _running(command: list[str], folder: Path, **environment: str) -> Iterator[s
 @contextmanager
 def pyrite(folder: Path, drives: int = 1, *options: str) -> Iterator[int]:
     """The port of a Pyrite server on `drives` folders."""
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     port = free_port()
     paths = [str(folder / f"d{n}") for n in range(drives)]
     command = [str(_BIN / "pyrite"), "serve", *paths, "--address", f"127.0.0.1:{port}", *options]

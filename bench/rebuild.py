@@ -2,7 +2,8 @@
 
 Six drives, 4+2. Every byte that is made again is read four times (from other shards), written once and read back
 once. On drives of their own that happens side by side. In folders on one device it makes six transfers, where the
-copy makes two, so the bytes that the device moves are shown beside the ratio.
+copy makes two, so the bytes that the device moves are shown beside the ratio. With `--each MIB_S` every folder is a
+file system on a device of its own that moves so many MiB a second (bench/devices.py; needs root).
 """
 
 import argparse
@@ -16,6 +17,7 @@ import time
 from pathlib import Path
 
 from bench import large
+from bench.devices import throttled_drives
 from bench.load import Signer
 from bench.peers import pyrite
 
@@ -58,7 +60,7 @@ def rebuilt_mib_s(folder: Path, new: Path) -> tuple[float, float]:
     for number in range(6):
         for path in (folder / f"d{number}" / "volumes").iterdir():
             _forget(path)
-    shutil.rmtree(lost)
+    shutil.rmtree(lost, ignore_errors=True)  # a mounted drive stays as an empty directory
     new.mkdir()
     stores = [word for number in range(1, 6) for word in ("--store", str(folder / f"d{number}"))]
     asked = time.monotonic()
@@ -82,12 +84,29 @@ def measure(folder: Path, size_mib: int) -> tuple[float, float, float]:
     """The rates of a copy and of a rebuild, MiB a second, and the seconds before its start."""
     store = folder / "store"
     with pyrite(store, 6, "--parity", "2") as port:
-        large.prepare(port)
-        sign, body = Signer(port), os.urandom(OBJECT_BYTES)
-        count = size_mib * MIB // OBJECT_BYTES
-        large.send(port, [sign.request("PUT", f"/bench/object-{n}", body=body) for n in range(count)], 2)
+        _fill(port, size_mib)
         copied = copied_mib_s(store / "d0" / "volumes", folder / "copy")
         return copied, *rebuilt_mib_s(store, folder / "new")
+
+
+def measure_each(folder: Path, size_mib: int, each_mib_s: int) -> tuple[float, float, float]:
+    """As `measure`, with a device of its own for each drive. The copy goes from the drive that is lost to the new one."""
+    store = folder / "store"
+    room = size_mib // 4 + 256  # 4+2: a quarter of the data on each, and metadata
+    with throttled_drives(store, 7, room, each_mib_s) as places:
+        new = places.pop()
+        with pyrite(store, 6, "--parity", "2") as port:
+            _fill(port, size_mib)
+            copied = copied_mib_s(store / "d0" / "volumes", new / "copy")
+            shutil.rmtree(new / "copy")
+            return copied, *rebuilt_mib_s(store, new / "drive")
+
+
+def _fill(port: int, size_mib: int) -> None:
+    large.prepare(port)
+    sign, body = Signer(port), os.urandom(OBJECT_BYTES)
+    count = size_mib * MIB // OBJECT_BYTES
+    large.send(port, [sign.request("PUT", f"/bench/object-{n}", body=body) for n in range(count)], 2)
 
 
 def main() -> None:
@@ -98,12 +117,16 @@ def main() -> None:
     parser.add_argument(
         "--folder", type=Path, default=None, help="where the drives are; a temporary folder if not given"
     )
+    parser.add_argument("--each", type=int, default=0, help="MiB a second of each drive; 0: folders on one device")
     given = parser.parse_args()
     rates = []
     for _ in range(given.rounds):
         folder = Path(tempfile.mkdtemp(prefix="bench-rebuild-", dir=given.folder))
         try:
-            rates.append(measure(folder, given.size_mib))
+            measured = (
+                measure_each(folder, given.size_mib, given.each) if given.each else measure(folder, given.size_mib)
+            )
+            rates.append(measured)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
     copied, rebuilt, waited = (statistics.median(column) for column in zip(*rates, strict=True))
@@ -111,6 +134,8 @@ def main() -> None:
         f"rebuild {rebuilt:.0f} MiB/s (begun after {waited:.1f} s), plain copy {copied:.0f} MiB/s, "
         f"ratio {rebuilt / copied:.2f} (goal on drives of their own: {_GOAL})"
     )
+    if given.each:
+        return
     moved = rebuilt * _REBUILD_TRANSFERS / (copied * _COPY_TRANSFERS)
     print(f"bytes moved on one device: {moved:.2f} of what the copy moves")
 

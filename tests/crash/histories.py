@@ -132,6 +132,8 @@ class Recorder:
         """Do and note it: with an answer what it says, without one that it may have happened at any time since."""
         try:
             answer = await self.connection.ask(method, f"/{self._bucket}/{key}", "", body, headers)
+        except ConnectionRefusedError:
+            raise  # nobody has heard of it
         except BaseException:
             self._note(key, operation)
             raise

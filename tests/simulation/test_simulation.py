@@ -1,6 +1,8 @@
 """Whole stores live through crashes, power cuts and faulty disks on virtual time, and break no promise."""
 
+import itertools
 import os
+import random
 
 import pytest
 
@@ -73,3 +75,50 @@ def read(value: str | None, called: float, returned: float) -> Operation:
 def test_the_judge(history: list[Operation], good: bool) -> None:
     """Small histories are judged as anyone would."""
     assert judge(history, [None]).good == good
+
+
+def brute(history: list[Operation], initial: str | None) -> bool:
+    """Whether some order of the operations, without any of those of unknown outcome, explains the history."""
+    certain = [one for one in history if one.returned_s < float("inf")]
+    unknown = [one for one in history if one.returned_s == float("inf")]
+    for count in range(len(unknown) + 1):
+        for chosen in itertools.combinations(unknown, count):
+            for order in itertools.permutations([*certain, *chosen]):
+                if any(b.returned_s < a.called_s for a, b in itertools.combinations(order, 2)):
+                    continue
+                state, fits = initial, True
+                for operation in order:
+                    fits = fits and operation.fits(state)
+                    state = operation.after(state)
+                if fits:
+                    return True
+    return False
+
+
+def test_the_judge_agrees_with_trying_everything() -> None:
+    """On thousands of tiny random histories, half of them impossible, the judge says what trying every order says."""
+    rng, bad = random.Random(9), 0
+    for _ in range(4000):
+        history = []
+        for _ in range(rng.randint(2, 5)):
+            called = rng.randrange(20)
+            returned = float("inf") if rng.random() < 0.4 else called + rng.randrange(1, 8)
+            found, left = rng.choice(
+                [(ANY, "abc"), (ANY, None), (SOMETHING, KEEP), ("abc", KEEP), (None, KEEP), (None, "abc")]
+            )
+            name = rng.choice("abc")
+            found = name if found == "abc" else found
+            history.append(Operation(found, name if left == "abc" else left, called + rng.random() / 9, returned))
+        wanted = brute(history, None)
+        bad += not wanted
+        assert judge(history, (None,)).good == wanted, history
+    assert 500 < bad < 3500
+
+
+def test_the_judge_is_quick_with_many_unknown_outcomes() -> None:
+    """Hundreds of writes of which nobody knows whether they happened do not make the judge try all their subsets."""
+    history = [Operation(ANY, f"lost-{n}", n) for n in range(300)]
+    history += [Operation(SOMETHING, KEEP, 300 + n, 301 + n) for n in range(20)]
+    history += [Operation(None, KEEP, 400, 401)]
+    assert not judge(history, (None,)).good
+    assert judge(history[:-1], (None,)).good

@@ -12,6 +12,7 @@ from typing import Any
 
 import msgspec
 
+from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.drive import Drive, DriveError, DriveState
 from pyrite.blobs.fragment import KIND_DATA, verify
 from pyrite.blobs.layout import HEADER_BYTES, Extent, Stripe
@@ -293,13 +294,14 @@ class Checker:
 
 
 def _fragment_is_good(drive: Drive, volume: VolumeRecord, shard: int, stripe: Stripe) -> bool:
-    target = memoryview(bytearray(HEADER_BYTES + stripe.payload))
+    """Whether the drive itself, not what memory remembers of it, holds a good fragment."""
+    length = HEADER_BYTES + stripe.payload
     try:
-        count = drive.read_into(shard_name(volume.id, shard), stripe.shard_offset, target, wait=True)
+        stored = drive.read_stored(shard_name(volume.id, shard), stripe.shard_offset, length, Scratch())
     except DriveError:
         return False
     index = volume.layout.index_of(shard)
-    return count == len(target) and verify(target, KIND_DATA, volume.id, index, stripe.shard_offset)
+    return len(stored) == length and verify(stored, KIND_DATA, volume.id, index, stripe.shard_offset)
 
 
 def _fingerprint(path: Path, report: Report) -> tuple[int, int, int]:

@@ -11,6 +11,8 @@ from typing import NamedTuple
 
 ANY, SOMETHING, KEEP = "any", "something", "keep"
 """What an operation may find (ANY value, SOMETHING rather than nothing), and that it changes nothing (KEEP)."""
+UNSEEN = "unseen"
+"""A value that nobody has read."""
 
 
 class Operation(NamedTuple):
@@ -46,7 +48,7 @@ _Configuration = tuple[str | None, frozenset[int]]
 
 def judge(history: Iterable[Operation], initial: Iterable[str | None]) -> Judgement:
     """Whether `history` is linearizable from one of the `initial` states."""
-    operations = _relevant(list(history))
+    operations = _simplified(list(history))
     events = [(operation.called_s, 0, index) for index, operation in enumerate(operations)]
     events += [
         (operation.returned_s, 1, index)
@@ -55,42 +57,61 @@ def judge(history: Iterable[Operation], initial: Iterable[str | None]) -> Judgem
     ]
     events.sort()
     configurations: set[_Configuration] = {(state, frozenset()) for state in initial}
-    open_now: set[int] = set()
+    open_now: dict[int, None] = {}
     for _, kind, index in events:
         if kind == 0:
-            open_now.add(index)
+            open_now[index] = None
             continue
         reached = _close(configurations, open_now, operations)
         configurations = {(state, done - {index}) for state, done in reached if index in done}
-        open_now.discard(index)
+        del open_now[index]
         if not configurations:
             return Judgement(False, frozenset(), operations[index])
     return Judgement(True, frozenset(state for state, _ in _close(configurations, open_now, operations)))
 
 
-def _relevant(history: list[Operation]) -> list[Operation]:
-    """`history` without writes of unknown outcome that nobody has seen: what it explains, it explains without them.
+def _simplified(history: list[Operation]) -> list[Operation]:
+    """`history` with one value for all that writes of unknown outcome left and nobody has seen.
 
-    They would all stay open, and the states to keep would double with each.
+    Where nobody asked whether there is something at all, such writes explain nothing, and are left out; so are reads of
+    unknown outcome.
     """
     seen = {operation.found for operation in history}
-    if SOMETHING in seen:
-        return history
-    return [
-        operation
-        for operation in history
-        if operation.returned_s < math.inf or operation.left is None or operation.left in seen
-    ]
+    found = []
+    for operation in history:
+        unknown = operation.returned_s == math.inf
+        if unknown and operation.left == KEEP:
+            continue
+        if unknown and operation.left is not None and operation.left not in seen:
+            if SOMETHING not in seen:
+                continue
+            operation = operation._replace(left=UNSEEN)
+        found.append(operation)
+    return found
 
 
-def _close(configurations: set[_Configuration], open_now: set[int], operations: list[Operation]) -> set[_Configuration]:
-    """Everything that can be reached by letting open operations take effect."""
+def _close(
+    configurations: set[_Configuration], open_now: Iterable[int], operations: list[Operation]
+) -> set[_Configuration]:
+    """Everything that can be reached by letting open operations take effect.
+
+    Of open operations that will never return and that find and leave the same, the one called first goes first: for
+    what follows they are all alike, and the states to keep would double with each of them.
+    """
     reached, todo = set(configurations), list(configurations)
     while todo:
         state, done = todo.pop()
-        for index in open_now - done:
-            if operations[index].fits(state):
-                following = (operations[index].after(state), done | {index})
+        alike: set[tuple[str | None, str | None]] = set()
+        for index in open_now:
+            if index in done:
+                continue
+            operation = operations[index]
+            if operation.returned_s == math.inf:
+                if (operation.found, operation.left) in alike:
+                    continue
+                alike.add((operation.found, operation.left))
+            if operation.fits(state):
+                following = (operation.after(state), done | {index})
                 if following not in reached:
                     reached.add(following)
                     todo.append(following)
