@@ -44,7 +44,7 @@ class Background:
         self.reaper = Reaper(store.engine, store.blobs, store.clock, self._oldest_ms, monitor.on_reap_error)
         self.repairer = Repairer(around, self.exposure, self._on_repaired)
         self.scrubber = Scrubber(around, config.scrub_period_s)
-        self.compactor, self.orphans = Compactor(around), Orphans(around)
+        self.compactor, self.orphans = Compactor(around, self.exposure), Orphans(around)
         self._names_good: set[str] = set()
         self._compact_s = config.compact_interval_s
         self.dumper = Dumper(store, config.scrub_period_s)

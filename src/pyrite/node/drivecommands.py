@@ -187,11 +187,14 @@ async def add(store: LiveStore, path: Path, domain: str) -> DriveRecord:
 
 
 async def drain(store: LiveStore, name: str) -> DriveRecord:
-    """Have everything move off a drive. Raises ConfigError when the others could not hold the store's parity."""
+    """Have everything move off a drive. Raises ConfigError when the others could not hold the store's parity.
+
+    Volumes with more shards than there will be drives are written anew.
+    """
     drive = store.find(name)
     others = sum(other.role == "active" and other.id != drive.id for other in store.drives)
     on_it = [record for record in await MetadataCatalog(store.engine).all() if drive.id in record.drives]
-    needed = max((record.layout.width for record in on_it), default=0)
+    needed = max((record.layout.parity + 1 for record in on_it), default=0)
     if others < needed:
         raise ConfigError(
             f"volumes on drive {drive.id} need {needed} drives, and {others} others are active; add a drive first"

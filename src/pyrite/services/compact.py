@@ -3,7 +3,8 @@
 Deleting punches holes, but bytes that never got a name stay, and so does what was deleted while a drive was away: when
 what lives in a volume is counted, holes are punched between it. A drive frees whole pages, though: where what is left
 of small objects comes to more than half of what a volume takes, its live bytes are written anew and their names are
-changed, each only if it is still what the census saw. The old bytes become garbage like any others.
+changed, each only if it is still what the census saw. The old bytes become garbage like any others. The same is done
+with a volume that cannot stay: a drive of it leaves, and those that are left are fewer than its shards.
 """
 
 from collections import defaultdict
@@ -25,6 +26,7 @@ from pyrite.objects.naming import blob_id
 from pyrite.objects.records import FORMAT, GarbageRecord, PartPage, decode_object, decode_page, encode
 from pyrite.objects.volumecatalog import change_volume, volume_key
 from pyrite.services.census import Holding
+from pyrite.services.exposure import Exposure
 from pyrite.services.repair import SETTLED_AFTER_MS
 from pyrite.services.repairs import repair_key
 from pyrite.services.surroundings import Surroundings
@@ -47,12 +49,16 @@ class Compacted(NamedTuple):
 
 
 class Victim(NamedTuple):
-    """A volume that may be worth compacting, the version of its record, and what a shard of it takes on its drive."""
+    """A volume that may be worth compacting, the version of its record, and what a shard of it takes on its drive.
+
+    One that is `stranded` is emptied, however little is wasted in it.
+    """
 
     record: VolumeRecord
     version: int
     allocated_bytes: int
     freed_bytes: int
+    stranded: bool
 
 
 class Compactor:
@@ -61,10 +67,12 @@ class Compactor:
     def __init__(
         self,
         surroundings: Surroundings,
+        exposure: Exposure,
         waste_min_bytes: int = WASTE_MIN_BYTES,
         count_after_ms: int = COUNT_AFTER_MS,
     ) -> None:
         self._store = surroundings
+        self._exposure = exposure
         self._waste_min_bytes = waste_min_bytes
         self._count_after_ms = count_after_ms
         self._counted_ms: dict[int, int] = {}
@@ -84,7 +92,7 @@ class Compactor:
             live = sum(victim.record.layout.span(extent.length) for extent in extents)
             if not extents:
                 removed += await self._remove(victim)
-            elif await self._is_wasteful(victim, extents, live):
+            elif victim.stranded or await self._is_wasteful(victim, extents, live):
                 wasteful.add(volume)
             elif victim.record.live_bytes - victim.freed_bytes != live:
                 await self._note(victim, live)
@@ -97,16 +105,18 @@ class Compactor:
         found: dict[int, Victim] = {}
         for record in await self._store.catalog.all():
             settled = record.state == "sealed" and record.sealed_ms < horizon
-            if not settled or record.degraded or record.id in waiting or len(found) == VOLUMES_AT_A_TIME:
+            stranded = self._exposure.is_stranded(record)
+            in_repair = bool(record.degraded) or record.id in waiting
+            if not settled or (in_repair and not stranded) or len(found) == VOLUMES_AT_A_TIME:
                 continue
             known = record.live_bytes - freed.get(record.id, 0) if record.live_bytes >= 0 else 0
             allocated = self._allocated(record)
             wasteful = allocated - known >= max(self._waste_min_bytes, WASTE_FRACTION * allocated)
             uncounted = self._store.now_ms() - self._counted_ms.get(record.id, record.sealed_ms) >= self._count_after_ms
-            if known <= 0 or wasteful or uncounted:
+            if stranded or known <= 0 or wasteful or uncounted:
                 entry = await self._store.catalog.entry(record.id)
                 if entry is not None:
-                    found[record.id] = Victim(*entry, allocated, freed.get(record.id, 0))
+                    found[record.id] = Victim(*entry, allocated, freed.get(record.id, 0), stranded)
         return found
 
     async def _freed(self) -> dict[int, int]:
@@ -146,9 +156,11 @@ class Compactor:
     async def _remove(self, victim: Victim) -> bool:
         """Forget a volume to which nothing refers, and have its files removed."""
         record, batch = victim.record, Batch()
+        queued = await self._store.engine.get(repair_key(record.id)) if victim.stranded else None
         batch.expect(volume_key(record.id), victim.version)
-        batch.expect(repair_key(record.id), ABSENT)
+        batch.expect(repair_key(record.id), queued.version if queued is not None else ABSENT)
         batch.delete(volume_key(record.id))
+        batch.delete(repair_key(record.id))
         batch.delete(VOLUME_FREED + number(record.id))
         batch.delete(SCRUBBED + number(record.id))
         files = tuple((drive, shard_name(record.id, shard)) for shard, drive in enumerate(record.drives))

@@ -52,6 +52,11 @@ class Exposure:
             shard for shard, drive_id in enumerate(record.drives) if shard in record.degraded or self.given_up(drive_id)
         )
 
+    def is_stranded(self, record: VolumeRecord) -> bool:
+        """Whether a drive of the volume leaves for good, and the others are too few for as many shards as it has."""
+        leaves = any(drive_id in self._leaving or drive_id in self._lost for drive_id in record.drives)
+        return leaves and sum(map(self._drives.takes_data, self._drives)) < record.layout.width
+
     def margin(self, record: VolumeRecord, doubted: Collection[int]) -> int:
         """How many more shards the volume could lose: negative when it cannot be read in full."""
         good = 0

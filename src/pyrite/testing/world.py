@@ -228,7 +228,7 @@ class Process:
         self.repairer = Repairer(around, self.exposure, self._on_repaired)
         self.scrubber = Scrubber(around, world.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
-        self.compactor = Compactor(around, waste_min_bytes=4 * KIB, count_after_ms=60_000)
+        self.compactor = Compactor(around, self.exposure, waste_min_bytes=4 * KIB, count_after_ms=60_000)
         self.orphans = Orphans(around)
 
     async def find_faults(self) -> list[Fault]:
