@@ -13,6 +13,7 @@ from pyrite.blobs.drive import Buffer
 from pyrite.blobs.local import LocalDrive
 from pyrite.core import offload, pace
 from tests.blobs.test_store import MIB, Store
+from tests.server import wait_until
 
 
 class HangingDrive(LocalDrive):
@@ -102,5 +103,75 @@ def test_writes_go_around_a_drive_that_hangs(store: Store, size: int) -> None:
                 assert await store.get(extents, 0, size) == data
         finally:
             drive.free.set()
+
+    asyncio.run(body())
+
+
+def test_a_late_write_writes_what_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a drive writes long after it was given up is what it was told to, although the block is used again."""
+    monkeypatch.setattr("tests.blobs.test_store.LocalDrive", HangingDrive)
+    monkeypatch.setattr(pace, "STUCK_S", 0.08)
+    monkeypatch.setattr(offload.ThreadWorkforce.__init__, "__defaults__", (0.1,))
+    store = Store(tmp_path, 4, 2)
+    rng = random.Random(3)
+    first, others = rng.randbytes(MIB), [rng.randbytes(MIB) for _ in range(4)]
+    monkeypatch.setattr("pyrite.blobs.placement.SHARDS_MAX", 3)  # three drives of four: copies of large blobs
+
+    async def body() -> None:
+        await store.put(others[0])
+        record = next(iter(store.catalog.records.values()))
+        assert record.layout.data == 1 and record.layout.width == 3
+        late = store.drives[record.drives[2]]
+        late.free.clear()
+        extents = await store.put(first)
+        for other in others:
+            await store.put(other)
+        late.free.set()
+        await asyncio.to_thread(wait_until, lambda: late.pace.waits_s() == 0.0)
+        for name in record.drives[:2]:
+            store.drives[name].fence("so that the late copy is read")
+        assert await store.get(extents, 0, MIB) == first
+
+    asyncio.run(body())
+
+
+def test_a_write_that_needs_all_its_drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a write needs every shard, one that hangs sends it to another volume, on drives that answer."""
+    monkeypatch.setattr("tests.blobs.test_store.LocalDrive", HangingDrive)
+    monkeypatch.setattr(pace, "STUCK_S", 0.08)
+    monkeypatch.setattr(offload.ThreadWorkforce.__init__, "__defaults__", (0.1,))
+    store = Store(tmp_path, 3, 1)
+    small, large = b"s" * 5000, random.Random(6).randbytes(MIB)
+
+    async def body() -> None:
+        where = [await store.put(small), await store.put(large)]
+        hanging = store.drives[store.catalog.records[where[0][0].volume].drives[0]]
+        hanging.free.clear()
+        try:
+            where += [await store.put(small), await store.put(large)]
+            assert hanging.id not in store.catalog.records[where[2][0].volume].drives
+            for extents, data in zip(where, (small, large) * 2, strict=True):
+                assert await store.get(extents, 0, len(data)) == data
+        finally:
+            hanging.free.set()
+
+    asyncio.run(body())
+
+
+def test_a_late_read_reads_into_nobody_elses_buffer(store: Store) -> None:
+    """What a drive reads long after it was given up goes into no block that was given out since."""
+    rng = random.Random(4)
+    first, second = rng.randbytes(MIB), rng.randbytes(MIB)
+
+    async def body() -> None:
+        one, two = await store.put(first), await store.put(second)
+        drive = store.drives[store.catalog.records[one[0].volume].drives[0]]
+        drive.free.clear()
+        assert await store.get(one, 0, MIB) == first
+        async for block in store.blobs.read(two, 0, MIB):
+            drive.free.set()
+            await asyncio.to_thread(wait_until, lambda: drive.pace.waits_s() == 0.0)
+            assert b"".join(bytes(view) for view in block) == second
+            break
 
     asyncio.run(body())

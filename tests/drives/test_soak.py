@@ -122,7 +122,7 @@ class Operator:
         place = self._rng.choice(self._server.drives)
         away = place.with_name(place.name + "-away")
         place.rename(away)
-        time.sleep(5)  # what is tested is the absence, not its end
+        threading.Event().wait(5)  # what is tested is the absence, not its end
         away.rename(place)
 
     def rot(self) -> None:

@@ -19,8 +19,9 @@ from pyrite.objects.errors import NoSuchKey, NoSuchUpload, ObjectsError
 from pyrite.objects.records import Attributes
 from pyrite.objects.uploads import Completion
 from pyrite.testing.disks import SimDrive
+from pyrite.testing.machine import SimEngine
 from pyrite.testing.workload import Body, clear
-from pyrite.testing.world import Process, SimEngine, World
+from pyrite.testing.world import Process, World
 from tests.objects.meddling import get, make_hashers, put
 
 OLD, NEW = b"o" * 3000, b"n" * 3000

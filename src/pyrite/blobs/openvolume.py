@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import NamedTuple
 
-from pyrite.blobs.drive import Buffer, Drive, DriveFull, DriveState
+from pyrite.blobs.drive import Buffer, Drive, DriveError, DriveFull, DriveState
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.errors import OutOfSpace, Unavailable
@@ -105,7 +105,7 @@ class OpenVolume:
         errors = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if sum(outcome is None for outcome in outcomes) < quorum:
             space = [error for error in errors if isinstance(error, OutOfSpace)]
-            raise (space or errors or [Unavailable("too few drives are left for a write")])[0]
+            raise (space or errors or [DriveError("too few drives take a write in time")])[0]
 
     def _attempt(
         self, work: Callable[[int, Drive, str], None], index: int, drive: Drive, name: str

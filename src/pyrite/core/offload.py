@@ -12,6 +12,7 @@ T = TypeVar("T")
 PATIENCE_S = 2.0
 """How long those that are late are waited for at least, once enough others are done."""
 _PATIENCE_FACTOR = 3
+_GIVE_UP_FACTOR = 5
 _LOOK_S = 0.25
 _POOL_FACTOR = 3  # a thread that never comes back must not leave the others without one
 
@@ -87,7 +88,10 @@ class Workforce(Protocol):
         ...
 
     def most(self, jobs: Sequence[Callable[[], T]], enough: int, good: Callable[[T], bool]) -> list[T | Late]:
-        """As `together`, but once `enough` results are `good`, those that take much longer are LATE. Blocks."""
+        """As `together`, but those that take much longer than others that came to a `good` result are LATE. Blocks.
+
+        Fewer than `enough` good results are waited for longer.
+        """
         ...
 
     def close(self) -> None:
@@ -126,10 +130,13 @@ class ThreadWorkforce:
         futures = [self._pool.submit(_timed, job, good, succeeded) for job in jobs]
         pending = wait(futures, self._patience_s).not_done
         while pending:
+            waited = time.monotonic() - began
             if len(succeeded) >= enough:
                 reached = sorted(succeeded)[enough - 1] - began if enough else 0.0
-                if time.monotonic() - began >= max(self._patience_s, _PATIENCE_FACTOR * reached):
+                if waited >= max(self._patience_s, _PATIENCE_FACTOR * reached):
                     break
+            elif succeeded and waited >= _GIVE_UP_FACTOR * max(self._patience_s, min(succeeded) - began):
+                break
             pending = wait(pending, _LOOK_S, FIRST_COMPLETED).not_done
         return [LATE if future in pending else future.result() for future in futures]
 
