@@ -162,3 +162,14 @@ def test_a_hole_is_as_long_as_asked(drive: LocalDrive) -> None:
     drive.unlink("a")
     drive.unlink("a")
     assert drive.size("a") is None and drive.allocated("a") == 0
+
+
+def test_a_drive_that_went_is_missing_not_failing(drive: LocalDrive, tmp_path: Path) -> None:
+    """A write that finds no directory, or no file, does not fence a drive: it may come back, and be used again."""
+    with pytest.raises(DriveError):
+        drive.write("0000000000000001.00", 0, [b"x"])
+    assert drive.state is DriveState.ONLINE
+    (tmp_path / "volumes").rename(tmp_path / "away")
+    with pytest.raises(DriveError):
+        drive.create("0000000000000002.00")
+    assert drive.state is DriveState.MISSING

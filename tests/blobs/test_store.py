@@ -159,7 +159,9 @@ def test_flipped_bytes_are_never_returned(tmp_path: Path, drives: int, parity: i
         data = rng.randbytes(size)
         extents = await store.put(data)
         await store.volumes.close()
-        for path in [p for folder in store.folders[: max(parity, 1)] for p in (folder / "volumes").iterdir()]:
+        record = store.catalog.records[extents[0].volume]
+        for shard, drive in enumerate(record.drives[: max(parity, 1)]):
+            path = tmp_path / drive / "volumes" / shard_name(record.id, shard)
             content = bytearray(path.read_bytes())
             for _ in range(20):
                 at = rng.randrange(len(content))
@@ -320,5 +322,21 @@ def test_concurrent_small_writes_share_volumes(tmp_path: Path) -> None:
         for data, extents in zip(blobs, stored, strict=True):
             assert await store.get(extents, 0, len(data)) == data
         assert len({extents[0].volume for extents in stored}) == 1
+
+    run(body)
+
+
+@pytest.mark.parametrize("size", [5000, MIB])
+def test_every_drive_gets_its_share(tmp_path: Path, size: int) -> None:
+    """Over many volumes every drive holds the first shard of some: neither bytes nor reads pile up on a few."""
+    store = Store(tmp_path, 5, 1)
+
+    async def body() -> None:
+        firsts = set()
+        for _ in range(60):
+            extents = await store.put(bytes(size))
+            firsts.add(store.catalog.records[extents[0].volume].drives[0])
+            store.volumes._open.clear()
+        assert firsts == set(store.drives)
 
     run(body)

@@ -1,7 +1,9 @@
 """Which dump is trusted, and which parts of the journal it makes superfluous."""
 
 import asyncio
+import itertools
 from pathlib import Path
+from types import SimpleNamespace
 
 import msgspec
 import pytest
@@ -12,9 +14,12 @@ from pyrite.blobs.drivelog import DriveLog, find_segments, read_entries, whole_b
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.local import LocalDrive
 from pyrite.core.clock import HybridClock, SystemClock, stamp_ms
+from pyrite.core.errors import Unavailable
 from pyrite.core.offload import InlineWorkforce
+from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.journal import DumpPiece, Entry
-from pyrite.node.dumping import CLOSED_AFTER_MS, DUMP, newest_dump, superfluous
+from pyrite.metadata.longkeys import DATA, Place
+from pyrite.node.dumping import CLOSED_AFTER_MS, DUMP, Dumper, newest_dump, superfluous
 from pyrite.node.storeprocess import JOURNAL
 
 CLOCK = HybridClock(SystemClock())
@@ -149,3 +154,40 @@ def test_an_entry_longer_than_what_is_read_at_a_time(drives: dict[str, Drive], m
     assert made.segment is not None
     for drive in find_segments(drives, JOURNAL)[made.segment]:
         assert whole_bytes(made.segment, drive) == drive.size(made.segment.text)
+
+
+def test_a_dump_that_is_not_whole_replaces_nothing(
+    drives: dict[str, Drive], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A dump is read back before what it replaces is removed: a piece that went with a drive leaves the old one."""
+    environment = LmdbEnvironment(tmp_path / "db", create=True)
+    txn = environment.begin()
+    for number in range(10):
+        txn.write(Place(DATA, b"k%d" % number), b"v" * 20)
+    txn.finish(1, None)
+    txn.commit()
+    store = SimpleNamespace(
+        drives=DriveSet(drives),
+        hybrid=CLOCK,
+        clock=SystemClock(),
+        volumes=SimpleNamespace(drives_needed=2, workforce=InlineWorkforce()),
+        engine=SimpleNamespace(environment=environment),
+        opened=SimpleNamespace(opened_ms=0),
+    )
+    dumper = Dumper(store, 1000.0)  # type: ignore[arg-type]
+    dumper._take({}, {})
+    old = newest_dump(find_segments(drives, DUMP))
+    assert old is not None and old.rows == 10
+    append, count = DriveLog.append, itertools.count()
+
+    def losing(log: DriveLog, payload: bytes, sync: bool = True) -> None:
+        if next(count):  # the first piece is lost
+            append(log, payload, sync)
+        else:
+            append(log, msgspec.msgpack.encode(DumpPiece(1, [])), sync)
+
+    monkeypatch.setattr(DriveLog, "append", losing)
+    with pytest.raises(Unavailable):
+        dumper._take(find_segments(drives, DUMP), {})
+    assert newest_dump(find_segments(drives, DUMP)) == old
+    environment.close()

@@ -14,7 +14,7 @@ from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.fragment import KIND_LOG, header, verify
 from pyrite.blobs.layout import HEADER_BYTES
 from pyrite.blobs.placement import spread
-from pyrite.core.clock import HybridClock
+from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.errors import Unavailable
 from pyrite.core.offload import LATE, Workforce
 from pyrite.core.units import MIB
@@ -109,7 +109,7 @@ class DriveLog:
     def _begin(self) -> None:
         segment = SegmentName(self._prefix, self._owner, self._clock.next())
         order = self._drives.candidates()  # full ones too: the reserve is there for names
-        turn = segment.stamp % max(len(order), 1)
+        turn = stamp_ms(segment.stamp) % max(len(order), 1)
         order = sorted(order[turn:] + order[:turn], key=lambda candidate: candidate.slow)
         drives = [self._drives[candidate.drive] for candidate in spread(order, self._copies())]
         jobs = [partial(try_to_create, drive, segment.text) for drive in drives]

@@ -234,6 +234,8 @@ class LocalDrive:
                 raise DriveFull(f"drive {self._id} is full") from error
             if error.errno == errno.EROFS:
                 self._state, self.reason = DriveState.READ_ONLY, f"{verb} of {name} failed: {error}"
+            elif error.errno == errno.ENOENT:
+                self.probe()  # the drive, or a file of it, is not there: that is no failure of what is
             elif verb in ("write", "sync", "create"):
                 self.fence(f"{verb} of {name} failed: {error}")
             raise DriveError(f"cannot {verb} {name} of drive {self._id}: {error}") from error

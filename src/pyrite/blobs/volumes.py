@@ -91,7 +91,7 @@ class Volumes:
                 self._drives.members,
                 self._parity,
                 purpose,
-                self._clock.next() & 0xFFFF,
+                stamp_ms(self._clock.next()),
             )
             record = await self._register(layout, chosen, purpose)
             drives = [self._drives[drive] for drive in chosen]

@@ -275,9 +275,8 @@ class BlobWriter:
         if layout.width == 1:
             return [data]
         if layout.data == 1:
-            return [
-                memoryview(bytes(data))
-            ] * layout.width  # a drive that is late may write it after the block is reused
+            kept = memoryview(bytes(data))  # a drive that is late may write it after the block is used again
+            return [kept] * layout.width
         whole = bytes(data).ljust(layout.data * payload, b"\0")
         pieces = [memoryview(whole)[i * payload : (i + 1) * payload] for i in range(layout.data)]
         if layout.parity:
