@@ -1,7 +1,7 @@
 """`python -m bench.scrub`: what continuous scrubbing does to the slowest requests.
 
-One store is served in turn without scrub, and with a period so short that scrub never rests longer than its duty asks
-for. Requests come at a steady rate far below what the server can do, as wrk's slowest would else be those that queue.
+One store is served in turn without scrub, and with a period so short that scrub reads it as fast as it would read full
+drives of `--drive-tib` within its default period. Requests come at a steady rate far below what the server can do, as wrk's slowest would else be those that queue.
 """
 
 import argparse
@@ -17,7 +17,8 @@ from bench.peers import clear, pyrite
 
 KIB, MIB = 1024, 1024 * 1024
 SMALL_BYTES, LARGE_BYTES = 4 * KIB, MIB
-_NEVER, _ALWAYS = "36500", "0.00002"
+_NEVER_DAYS, _PERIOD_DAYS = 36_500.0, 14.0
+TIB = 1024**4
 _LIMIT = 1.10
 
 
@@ -83,15 +84,20 @@ def main() -> None:
     parser.add_argument("--rate", type=float, default=150, help="requests a second")
     parser.add_argument("--objects", type=int, default=400, help="of each size")
     parser.add_argument("--drives", type=int, default=4)
+    parser.add_argument("--drive-tib", type=float, default=4, help="TiB of the drives whose scrub is imitated")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="bench-scrub-"))
     try:
         with pyrite(folder / "store", given.drives) as port:
             fill(port, given.objects)
-        found: dict[tuple[str, str], list[float]] = {}
+        stored = sum(
+            path.stat().st_size for path in (folder / "store" / "d0" / "volumes").iterdir() if "." in path.name
+        )
+        scrub = _PERIOD_DAYS * stored / (given.drive_tib * TIB)
+        found: dict[tuple[str, float], list[float]] = {}
         for _ in range(given.rounds):
-            for period in (_NEVER, _ALWAYS):
-                with pyrite(folder / "store", given.drives, "--scrub-period", period) as port:
+            for period in (_NEVER_DAYS, scrub):
+                with pyrite(folder / "store", given.drives, "--scrub-period", f"{period:.6f}") as port:
                     sign = Signer(port)
                     for size in ("small", "large"):
                         requests = [sign.request("GET", f"/bench/{size}-{n}") for n in range(given.objects)]
@@ -100,7 +106,7 @@ def main() -> None:
                         taken = asyncio.run(latencies(port, requests, rate, given.seconds))
                         found.setdefault((size, period), []).append(p99_ms(taken))
         for size in ("small", "large"):
-            without, during = (statistics.median(found[size, period]) for period in (_NEVER, _ALWAYS))
+            without, during = (statistics.median(found[size, period]) for period in (_NEVER_DAYS, scrub))
             ratio = during / without
             print(f"GET {size}: p99 {without:.2f} ms, {during:.2f} ms under scrub, ratio {ratio:.2f} (goal {_LIMIT})")
     finally:

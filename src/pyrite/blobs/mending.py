@@ -70,9 +70,9 @@ def slots(layout: Layout, extents: Iterable[Extent]) -> Iterator[Slot]:
             yield Slot(stripe.shard_offset, stripe.payload)
 
 
-def runs(layout: Layout, extents: Sequence[Extent]) -> Iterator[list[Slot]]:
-    """Neighbouring stripes of `extents`, which are sorted by offset, up to RUN_BYTES of each shard."""
-    return _joined(slots(layout, extents))
+def runs(layout: Layout, extents: Sequence[Extent], run_bytes: int = RUN_BYTES) -> Iterator[list[Slot]]:
+    """Neighbouring stripes of `extents`, which are sorted by offset, about `run_bytes` of each shard."""
+    return _joined(slots(layout, extents), run_bytes)
 
 
 def stretches(layout: Layout, extents: Sequence[Extent]) -> Generator[list[list[Slot]], None, None]:
@@ -249,11 +249,11 @@ def _count(found: Mapping[int, Mapping[int, memoryview | None]], slot: Slot) -> 
     return sum(by_offset.get(slot.offset) is not None for by_offset in found.values())
 
 
-def _joined(taken: Iterable[Slot]) -> Iterator[list[Slot]]:
+def _joined(taken: Iterable[Slot], run_bytes: int = RUN_BYTES) -> Iterator[list[Slot]]:
     """`taken`, in order of offset, as runs."""
     run: list[Slot] = []
     for slot in taken:
-        if run and (slot.end - run[0].offset > RUN_BYTES or slot.offset - run[-1].end > _GAP_BYTES):
+        if run and (slot.end - run[0].offset > run_bytes or slot.offset - run[-1].end > _GAP_BYTES):
             yield run
             run = []
         run.append(slot)

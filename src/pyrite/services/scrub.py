@@ -1,7 +1,7 @@
 """Owns scrub: reads every live fragment of the store within a period and queues what is wrong for repair.
 
-It goes at the pace that the period asks for, and never takes more than a share of the time, so that requests hardly
-notice. What it has verified is recorded volume by volume.
+It goes at the pace that the period asks for, in small steps, and never takes more than a share of the time, so that
+requests hardly notice. What it has verified is recorded volume by volume.
 """
 
 import asyncio
@@ -13,6 +13,7 @@ from pyrite.blobs.layout import Extent
 from pyrite.blobs.mending import Findings, runs
 from pyrite.blobs.volume import VolumeRecord
 from pyrite.core.clock import stamp_ms
+from pyrite.core.units import KIB, MIB
 from pyrite.metadata.keyspaces import NAMES_VERIFIED, SCRUBBED, number
 from pyrite.metadata.kv import Batch, Conflict, Engine, after_prefix, decode_counter, encode_counter
 from pyrite.objects.volumecatalog import MetadataCatalog
@@ -22,6 +23,9 @@ VOLUMES_AT_A_TIME = 32
 PERIOD_S = 14 * 86_400
 DUTY = 0.2
 """The largest share of the time that scrub reads; the rest it rests."""
+RUN_BYTES = 256 * KIB
+"""What is read of each shard at a time."""
+_RATE_MIN = MIB  # bytes a second of all drives together
 _AHEAD = 0.5  # volumes verified less than this part of the period ago are left alone
 
 Sleep = Callable[[float], Awaitable[None]]
@@ -51,10 +55,12 @@ class Scrubber:
         if not due:
             return Scrubbed(0, 0, 0)
         began = self._store.now_ms()
+        stored = sum(record.length * record.layout.width for record in await self._store.catalog.all())
+        rate = max(stored / (self._period_s * _AHEAD), _RATE_MIN)
         census = await self._store.census({record.id for record in due})
         read = faults = 0
         for record in due:
-            findings = await self._verify(record, census.extents.get(record.id, []))
+            findings = await self._verify(record, census.extents.get(record.id, []), rate)
             if findings.faults:
                 offsets = {fault.offset for fault in findings.faults}
                 alive = await self._store.still_named(record, offsets)
@@ -73,14 +79,16 @@ class Scrubber:
         due.sort(key=lambda item: item[:2])
         return [record for _, _, record in due[:VOLUMES_AT_A_TIME]]
 
-    async def _verify(self, record: VolumeRecord, extents: list[Extent]) -> Findings:
+    async def _verify(self, record: VolumeRecord, extents: list[Extent], rate: float) -> Findings:
+        """Read all of it, `rate` bytes a second."""
         findings, scratch = Findings(), Scratch()
-        for run in runs(record.layout, extents):
+        for run in runs(record.layout, extents, RUN_BYTES):
             started, before = self._store.clock.monotonic_s(), findings.read_bytes
             await self._store.offload.run(self._store.mender.inspect, record, run, findings, scratch)
-            self.read_bytes += findings.read_bytes - before
+            read = findings.read_bytes - before
+            self.read_bytes += read
             busy = self._store.clock.monotonic_s() - started
-            await self._sleep(busy * (1 / DUTY - 1))
+            await self._sleep(max(busy * (1 / DUTY - 1), read / rate - busy))
         return findings
 
     async def _note(self, record: VolumeRecord, findings: Findings, began_ms: int) -> None:
