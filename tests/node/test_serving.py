@@ -286,3 +286,13 @@ def test_idle_memory(tmp_path: Path) -> None:
 def _proportional(pid: int) -> int:
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
     return next(int(line.split()[1]) * 1024 for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
+def test_a_stop_right_after_the_start(tmp_path: Path) -> None:
+    """A server that is told to end while its processes are just being made ends, with all of them."""
+    for turn in range(6):
+        server = Server([tmp_path / f"d{turn}"], "--workers", "2")
+        server.start()
+        children = server.children()
+        assert server.stop() == 0
+        assert not [pid for pid in children if Path(f"/proc/{pid}").exists()]

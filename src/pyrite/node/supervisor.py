@@ -1,5 +1,6 @@
 """Owns the processes of a server: starts workers and the housekeeper, restarts those that die, ends them all."""
 
+import contextlib
 import ctypes
 import gc
 import os
@@ -32,6 +33,7 @@ _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _KEEP_MAPPED_BYTES = 64 << 20
 _RESTART_PAUSE_S = 0.2
 _LOOK_S = 1.0
+_ENDS = (signal.SIGTERM, signal.SIGINT)
 _DEATHS_BY_DAMAGE = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE)
 PORT_TIMEOUT_S = 3.0
 _HOUSEKEEPER = "housekeeper"
@@ -219,25 +221,25 @@ class _Supervisor:
     def _on_signal(self, number: int, _: object) -> None:
         self._stopping = True
         for pid in list(self._children):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
-            except ProcessLookupError:
-                continue
 
     def _start(self, slot: str, ready: int | None) -> None:
         parent = os.getpid()
+        signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # a signal meant for a child not listed, or not ready, is kept
         pid = os.fork()
         if pid:
             self._children[pid] = slot
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
             return
         self._run_child(slot, ready, parent)
 
     def _run_child(self, slot: str, ready: int | None, parent: int) -> NoReturn:
         code = 1
         try:
-            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD,))
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
             signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGCHLD, *_ENDS))
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:
                 os._exit(1)

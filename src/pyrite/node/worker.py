@@ -85,13 +85,15 @@ class Worker:
         await self._server.start(listener, self._tls.context if self._tls else None)
         stop = stop_event()
         ticking = asyncio.create_task(self._tick())
+        beating = asyncio.create_task(beat(self._monitor))
         keeping = asyncio.create_task(keep(self._background, stop)) if self._background else None
         ready()
         await stop.wait()
         await self._server.stop(self._config.drain_timeout_s)
-        ticking.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await ticking
+        for task in (ticking, beating):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
         if keeping is not None:
             await keeping
         self._monitor.publish()
@@ -101,7 +103,6 @@ class Worker:
         while True:
             await asyncio.sleep(_TICK_S)
             await self._store.tick(self._board.condemned())
-            self._monitor.publish()
             if self._tls is not None:
                 try:
                     if self._tls.reload():
@@ -119,14 +120,22 @@ async def housekeep(config: Config, opened: Opened, board: StatusBoard) -> None:
     await store.tick()
     stop = stop_event()
     running = asyncio.create_task(keep(Background(store, board, monitor, config), stop))
+    beating = asyncio.create_task(beat(monitor))
     while not stop.is_set():
         await store.tick(board.condemned())
         store.engine.reap_readers()
-        monitor.publish()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _TICK_S)
     await running
+    beating.cancel()
     await store.close()
+
+
+async def beat(monitor: Monitor) -> None:
+    """Tell the others once a second that this process lives, whatever its work waits for."""
+    while True:
+        monitor.publish()
+        await asyncio.sleep(_TICK_S)
 
 
 def stop_event() -> asyncio.Event:
