@@ -60,16 +60,21 @@ class MirrorKeeper:
         return made
 
     async def examine(self) -> bool:
-        """Read and compare all mirrors if it is time to; whether they are all good. Raises Unavailable."""
+        """Read and compare all mirrors if it is time to; whether they are all good. Raises Unavailable.
+
+        Where none is good all stay: what is left of them is still served.
+        """
         now_s = self._store.clock.monotonic_s()
         if now_s - self._examined_s < self._period_s * _PART_OF_PERIOD:
             return False
         self._examined_s = now_s
-        damaged = tell_damaged(await self._look_at_all())
+        found = await self._look_at_all()
+        damaged = tell_damaged(found)
         for name in damaged:
             self._log.error("mirror_damaged", drive=name)
-            self._board.condemn(name)
-            self._store.engine.condemn(name)
+            if len(damaged) < len(found):
+                self._board.condemn(name)
+                self._store.engine.condemn(name)
         await self._store.engine.follow()
         return not damaged
 
