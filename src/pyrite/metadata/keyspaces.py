@@ -17,11 +17,15 @@ VOLUMES = b"V"  # volume id                               -> VolumeRecord
 VOLUME_FREED = b"F"  # volume id                          -> counter of freed bytes
 REPAIRS = b"R"  # volume id                                -> RepairRecord
 SCRUBBED = b"C"  # volume id                               -> counter: when it was last verified, in ms
+IDENTITIES = b"I"  # kind, fields                         -> records of iam/records.py
 DRIVES = b"D"  # drive id                                 -> DriveRecord
 STORE = b"S"  # name                                      -> StoreRecord
 
 PLACEMENT = STORE + b"placement"
 """A counter that grows when a shard or a drive has moved: processes then load what they know of them again."""
+
+RULES = STORE + b"rules"
+"""A counter that grows with every change of what decides who may do what: identities, policies, access of buckets."""
 
 NAMES_VERIFIED = STORE + b"names-verified"
 """A counter: when every copy of the names and every log was last read and found good, in ms."""

@@ -1,0 +1,87 @@
+"""Owns how identities are read and changed: a change reads and writes as if it were alone, or is done again."""
+
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
+
+from pyrite.iam.errors import Unmodifiable
+from pyrite.iam.records import Record, decode, encode
+from pyrite.metadata.keyspaces import RULES
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
+
+T = TypeVar("T")
+_ATTEMPTS = 32
+_SCAN_ROWS = 1000
+
+
+class View:
+    """Reads records as they are now."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    async def get(self, kind: type[Record], key: bytes) -> Record | None:
+        """The record at `key`, or None."""
+        entry = await self._engine.get(key)
+        return None if entry is None else decode(kind, entry.value)
+
+    async def scan(self, kind: type[Record], prefix: bytes) -> list[Record]:
+        """All records whose keys start with `prefix`, in order."""
+        found: list[Record] = []
+        start, end = prefix, after_prefix(prefix)
+        while True:
+            rows = await self._engine.scan(start, end, _SCAN_ROWS)
+            found += [decode(kind, row.value) for row in rows]
+            if len(rows) < _SCAN_ROWS:
+                return found
+            start = rows[-1].key + b"\0"
+
+
+class Change(View):
+    """One change: what it read must still stand when it is applied, and what it wrote is applied whole."""
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.batch = Batch()
+
+    async def get(self, kind: type[Record], key: bytes) -> Record | None:
+        """The record at `key` as this change sees it, or None."""
+        if key in self.batch.writes:
+            value = self.batch.writes[key]
+            return None if value is None else decode(kind, value)
+        entry = await self._engine.get(key)
+        self.batch.expect(key, ABSENT if entry is None else entry.version)
+        return None if entry is None else decode(kind, entry.value)
+
+    def put(self, key: bytes, record: object) -> None:
+        """Store a record. It should have been read, unless what stood there does not matter."""
+        self.batch.put(key, encode(record))
+
+    def erase(self, key: bytes) -> None:
+        """Remove a record."""
+        self.batch.delete(key)
+
+
+class Changes:
+    """Makes changes. Every one of them tells all processes that the rules have changed."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self.view = View(engine)
+
+    async def make(self, body: Callable[[Change], Awaitable[T]]) -> T:
+        """Run `body` and apply what it wrote; again when something that it read was changed meanwhile.
+
+        Raises what `body` raises, and Unmodifiable when others are always faster.
+        """
+        for _ in range(_ATTEMPTS):
+            change = Change(self._engine)
+            result = await body(change)
+            if not change.batch.writes:
+                return result
+            change.batch.add(RULES, 1)
+            try:
+                await self._engine.commit(change.batch)
+                return result
+            except Conflict:
+                continue
+        raise Unmodifiable("the entity is being changed by others; try again")

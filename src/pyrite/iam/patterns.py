@@ -1,0 +1,149 @@
+"""Owns the patterns of the policy language: wildcards, policy variables, and how ARNs are compared. Pure.
+
+A pattern is compiled once. `*` and `?` become a regular expression without backtracking across stars, so that a
+hostile policy costs no more than its length times that of the value.
+Source: AWS, "IAM policy elements: Variables and tags" and "IAM JSON policy elements: Resource".
+"""
+
+import re
+from collections.abc import Mapping
+from functools import lru_cache
+from typing import NamedTuple
+
+from pyrite.iam.errors import MalformedPolicy
+
+Values = tuple[str, ...]
+Context = Mapping[str, Values]
+"""The condition keys of a request, in lower case, with their values. A key that is not there has none."""
+
+_VARIABLE = re.compile(r"\$\{([^{}]*)\}")
+_DEFAULT = re.compile(r"\s*,\s*'([^']*)'\s*\Z")
+_LITERALS = {"*": "*", "?": "?", "$": "$"}
+_ARN_FIELDS = 5
+
+
+class _Variable(NamedTuple):
+    """A variable of the request: its condition key in lower case, and what stands for it when it has no value."""
+
+    key: str
+    default: str | None
+
+
+Part = str | _Variable
+"""A piece of a pattern: text with wildcards, or a variable. A NUL (no policy contains one) marks what is literal."""
+
+
+def _split(text: str) -> tuple[Part, ...]:
+    parts: list[Part] = []
+    position = 0
+    for match in _VARIABLE.finditer(text):
+        parts.append(text[position : match.start()])
+        position = match.end()
+        name = match.group(1)
+        if name in _LITERALS:
+            parts.append("\0" + name)
+            continue
+        default = _DEFAULT.search(name)
+        key = name[: default.start()] if default else name
+        if not key.strip():
+            raise MalformedPolicy(f"{match.group()} is not a policy variable")
+        parts.append(_Variable(key.strip().lower(), default.group(1) if default else None))
+    parts.append(text[position:])
+    return tuple(part for part in parts if part != "")
+
+
+def _merge(parts: tuple[Part, ...], context: Context | None) -> str | None:
+    """The pattern with its variables replaced; None when one of them has no single value."""
+    merged = []
+    for part in parts:
+        if isinstance(part, str):
+            merged.append(part)
+            continue
+        values = context.get(part.key) if context is not None else None
+        value = values[0] if values is not None and len(values) == 1 else part.default
+        if value is None:
+            return None
+        merged.append("".join("\0" + character if character in "*?\0" else character for character in value))
+    return "".join(merged)
+
+
+@lru_cache(maxsize=8192)
+def _compile(text: str, is_arn: bool, ignore_case: bool) -> re.Pattern[str]:
+    """A regular expression for a merged pattern. In ARNs no wildcard of the first fields matches a colon."""
+    pieces: list[str] = []
+    fixed: list[str] = []
+    colons, position, anchored = 0, 0, True
+    any_one, any_many = ("[^:]", "[^:]") if is_arn else (".", ".")
+    while position < len(text):
+        character = text[position]
+        position += 1
+        if character == "\0" and position < len(text):
+            fixed.append(re.escape(text[position]))
+            position += 1
+        elif character == "*":
+            pieces.append(_piece(fixed, anchored, any_many))
+            fixed, anchored = [], False
+        elif character == "?":
+            fixed.append(any_one)
+        else:
+            if is_arn and character == ":" and colons < _ARN_FIELDS:
+                colons += 1
+                pieces.append(_piece(fixed, anchored, any_many, ":"))
+                fixed, anchored = [], True
+                if colons == _ARN_FIELDS:
+                    any_one, any_many = ".", "."
+                continue
+            fixed.append(re.escape(character))
+    last = "".join(fixed)
+    pieces.append(last if anchored else f"{any_many}*{last}" if not last else f"(?>{any_many}*?{last}\\Z)")
+    return re.compile("".join(pieces) + r"\Z", re.DOTALL | (re.IGNORECASE if ignore_case else 0))
+
+
+def _piece(fixed: list[str], anchored: bool, any_many: str, end: str = "") -> str:
+    """What comes before a star or the end of an ARN's field: at once, or as early as possible after a star."""
+    text = "".join(fixed) + end
+    if anchored:
+        return text
+    return f"(?>{any_many}*?{text})" if text else ""
+
+
+class Pattern:
+    """A value of a policy that may contain wildcards and variables."""
+
+    __slots__ = ("_always", "_ignore_case", "_is_arn", "_parts", "_ready", "text")
+
+    def __init__(self, text: str, variables: bool, is_arn: bool = False, ignore_case: bool = False) -> None:
+        self.text = text
+        self._is_arn = is_arn
+        self._ignore_case = ignore_case
+        self._always = text == "*"
+        self._parts = _split(text) if variables and "${" in text else (text,)
+        merged = _merge(self._parts, None) if self.is_fixed else None
+        self._ready = _compile(merged, is_arn, ignore_case) if merged is not None and not self._always else None
+
+    @property
+    def is_fixed(self) -> bool:
+        """Whether it says the same for every request."""
+        return all(isinstance(part, str) for part in self._parts)
+
+    @property
+    def is_always(self) -> bool:
+        """Whether it matches everything."""
+        return self._always
+
+    def matches(self, value: str, context: Context | None) -> bool:
+        """Whether `value` has this form; not when a variable of the pattern has no value."""
+        if self._always:
+            return True
+        ready = self._ready
+        if ready is None:
+            merged = _merge(self._parts, context)
+            if merged is None:
+                return False
+            ready = _compile(merged, self._is_arn, self._ignore_case)
+        return ready.match(value) is not None
+
+    def plain(self, context: Context) -> str | None:
+        """The text with its variables replaced and no wildcards; None when one of them has no value."""
+        merged = _merge(self._parts, context)
+        return None if merged is None else merged.replace("\0\0", "\1").replace("\0", "").replace("\1", "\0")

@@ -1,0 +1,190 @@
+"""Owns policy documents: reading them strictly, and the statements that they become. Pure.
+
+Source: AWS, "IAM JSON policy reference" and "Grammar of the IAM JSON policy language".
+"""
+
+import json
+import re
+from enum import Enum, auto
+from typing import Any, NamedTuple
+
+from pyrite.iam.conditions import Condition, compile_conditions
+from pyrite.iam.errors import MalformedPolicy
+from pyrite.iam.patterns import Context, Pattern
+from pyrite.iam.principals import Principals, parse_principals
+
+_VERSIONS = ("2012-10-17", "2008-10-17")
+_ELEMENTS = frozenset("Sid Effect Principal NotPrincipal Action NotAction Resource NotResource Condition".split())
+_ACTION = re.compile(r"[A-Za-z0-9_-]+:[A-Za-z0-9_*?-]+\Z")
+_SID = re.compile(r"[A-Za-z0-9]*\Z")
+_DEPTH_MAX = 12
+
+
+class Use(Enum):
+    """What a policy is attached to: an identity, a resource, or a role as its trust policy."""
+
+    IDENTITY = auto()
+    RESOURCE = auto()
+    TRUST = auto()
+
+
+class Matcher(NamedTuple):
+    """The actions or resources of a statement; `negated` for NotAction and NotResource."""
+
+    patterns: tuple[Pattern, ...]
+    negated: bool
+
+    def matches(self, value: str, context: Context | None) -> bool:
+        """Whether the statement speaks of `value`."""
+        return any(pattern.matches(value, context) for pattern in self.patterns) != self.negated
+
+
+class Statement(NamedTuple):
+    """One statement. `resources` is None in a trust policy, `principals` in an identity's policy."""
+
+    sid: str
+    allows: bool
+    principals: Principals | None
+    actions: Matcher
+    resources: Matcher | None
+    conditions: tuple[Condition, ...]
+
+    def applies(self, resource: str, context: Context) -> bool:
+        """Whether it speaks of `resource` in a request with this context. Its action and principal match already."""
+        if self.resources is not None and not self.resources.matches(resource, context):
+            return False
+        return all(condition.holds(context) for condition in self.conditions)
+
+
+class Policy:
+    """A compiled document. `name` says in a decision which policy it was."""
+
+    __slots__ = ("_by_action", "name", "statements")
+
+    def __init__(self, name: str, statements: tuple[Statement, ...]) -> None:
+        self.name = name
+        self.statements = statements
+        self._by_action: dict[str, tuple[Statement, ...]] = {}
+
+    def about(self, action: str) -> tuple[Statement, ...]:
+        """The statements that speak of an action."""
+        found = self._by_action.get(action)
+        if found is None:
+            found = tuple(s for s in self.statements if s.actions.matches(action, None))
+            self._by_action[action] = found
+        return found
+
+
+def parse_policy(text: str, use: Use, name: str = "", lenient: bool = False) -> Policy:
+    """The policy in `text`. Raises MalformedPolicy.
+
+    `lenient` accepts, and does not look at, a Principal in the policy of an identity.
+    """
+    document = load_document(text)
+    unknown = document.keys() - {"Version", "Id", "Statement"}
+    if unknown:
+        raise MalformedPolicy(f"Syntax errors in policy: {min(unknown)} is not an element")
+    version = document.get("Version", "2008-10-17")
+    if version not in _VERSIONS:
+        raise MalformedPolicy("The policy must contain a valid version string")
+    listed = document.get("Statement")
+    items: list[Any] = listed if isinstance(listed, list) else [listed]
+    if not items or not all(isinstance(item, dict) and item for item in items):
+        raise MalformedPolicy("Syntax errors in policy: there is no statement")
+    variables = version == "2012-10-17"
+    statements = tuple(_statement(item, use, variables, lenient) for item in items)
+    sids = [statement.sid for statement in statements if statement.sid]
+    if len(set(sids)) != len(sids):
+        raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique")
+    return Policy(name, statements)
+
+
+def load_document(text: str) -> dict[str, Any]:
+    """The JSON object in `text`. Raises MalformedPolicy, also for an element that stands there twice."""
+    if "\0" in text or "\\u0000" in text:
+        raise MalformedPolicy("Syntax errors in policy: it contains a NUL")
+    try:
+        document = json.loads(text, object_pairs_hook=_unique)
+    except (ValueError, RecursionError):
+        raise MalformedPolicy("Syntax errors in policy: this is not JSON") from None
+    if not isinstance(document, dict):
+        raise MalformedPolicy("Syntax errors in policy: this is not a JSON object")
+    _check_depth(document, 0)
+    return document
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        raise ValueError("an element stands there twice")
+    return made
+
+
+def _check_depth(value: object, depth: int) -> None:
+    if depth > _DEPTH_MAX:
+        raise MalformedPolicy("Syntax errors in policy: it is nested too deeply")
+    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    for child in children:
+        _check_depth(child, depth + 1)
+
+
+def _statement(item: dict[str, Any], use: Use, variables: bool, lenient: bool) -> Statement:
+    unknown = item.keys() - _ELEMENTS
+    if unknown:
+        raise MalformedPolicy(f"Syntax errors in policy: {min(unknown)} is not an element of a statement")
+    effect = item.get("Effect")
+    if effect not in ("Allow", "Deny"):
+        raise MalformedPolicy("Syntax errors in policy: Effect must be Allow or Deny")
+    sid = item.get("Sid", "")
+    if not isinstance(sid, str) or (use is not Use.RESOURCE and not _SID.match(sid)):
+        raise MalformedPolicy("Statement IDs (SID) must be alpha-numeric")
+    principals = _principals(item, use, lenient)
+    actions = _matcher(item, "Action", variables=False, is_arn=False)
+    if actions is None:
+        raise MalformedPolicy("Policy statement must contain actions")
+    resources = _matcher(item, "Resource", variables, is_arn=True)
+    if use is Use.TRUST:
+        if resources is not None:
+            raise MalformedPolicy("Has prohibited field Resource")
+    elif resources is None:
+        raise MalformedPolicy("Policy statement must contain resources")
+    conditions = compile_conditions(item["Condition"], variables) if "Condition" in item else ()
+    return Statement(sid, effect == "Allow", principals, actions, resources, conditions)
+
+
+def _principals(item: dict[str, Any], use: Use, lenient: bool) -> Principals | None:
+    present = [name for name in ("Principal", "NotPrincipal") if name in item]
+    if use is Use.IDENTITY:
+        if present and not lenient:
+            raise MalformedPolicy("Policy document should not specify a principal.")
+        return None
+    if len(present) != 1:
+        raise MalformedPolicy("Missing required field Principal" if not present else "Principal stands there twice")
+    return parse_principals(item[present[0]], present[0] == "NotPrincipal")
+
+
+def _matcher(item: dict[str, Any], name: str, variables: bool, is_arn: bool) -> Matcher | None:
+    present = [label for label in (name, "Not" + name) if label in item]
+    if not present:
+        return None
+    if len(present) == 2:
+        raise MalformedPolicy(f"Syntax errors in policy: {name} and Not{name} exclude each other")
+    values = item[present[0]]
+    listed = values if isinstance(values, list) else [values]
+    if not listed or not all(isinstance(value, str) for value in listed):
+        raise MalformedPolicy(f"Syntax errors in policy: {present[0]} must be strings")
+    check = _check_resource if is_arn else _check_action
+    for value in listed:
+        check(value)
+    patterns = tuple(Pattern(value, variables, is_arn, ignore_case=not is_arn) for value in listed)
+    return Matcher(patterns, present[0] != name)
+
+
+def _check_action(value: str) -> None:
+    if value != "*" and not _ACTION.match(value):
+        raise MalformedPolicy(f"Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2: {value!r}")
+
+
+def _check_resource(value: str) -> None:
+    if value != "*" and (not value.startswith("arn:") or value.count(":") < 5):
+        raise MalformedPolicy(f'Resource {value!r} must be in ARN format or "*".')

@@ -1,0 +1,103 @@
+"""Owns the Principal element: whom a statement of a resource's or a role's policy speaks of. Pure.
+
+Source: AWS, "AWS JSON policy elements: Principal" and "NotPrincipal".
+"""
+
+import re
+from enum import IntEnum
+from typing import NamedTuple
+
+from pyrite.aws.arns import MalformedArn, iam_arn, parse_arn
+from pyrite.iam.caller import Caller
+from pyrite.iam.errors import MalformedPolicy
+
+_ACCOUNT = re.compile(r"\d{12}\Z")
+_UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,}\Z")
+_KINDS = ("AWS", "Federated", "Service", "CanonicalUser")
+
+
+class Match(IntEnum):
+    """How closely a principal names a caller: what a grant to it is limited by depends on that."""
+
+    NONE = 0
+    ANYONE = 1
+    ACCOUNT = 2
+    ROLE = 3
+    CALLER = 4
+
+
+class Named(NamedTuple):
+    """One principal: its kind, and an ARN, an id, or "*"."""
+
+    kind: str
+    value: str
+
+    def match(self, caller: Caller) -> Match:
+        """How closely this names `caller`."""
+        if self.value == "*":
+            return Match.ANYONE if self.kind == "AWS" or self.kind == caller.kind else Match.NONE
+        if self.kind == "CanonicalUser":
+            return _of_account(caller) if caller.owner and self.value == caller.owner else Match.NONE
+        if self.kind != "AWS":
+            return Match.CALLER if caller.provider and self.value == caller.provider else Match.NONE
+        if self.value in (caller.arn, caller.id) and self.value:
+            return Match.CALLER
+        if self.value == caller.principal_arn and self.value:
+            return Match.ROLE
+        if caller.account and self.value in (caller.account, iam_arn(caller.account, "root")):
+            return _of_account(caller)
+        return Match.NONE
+
+
+def _of_account(caller: Caller) -> Match:
+    return Match.CALLER if caller.is_root else Match.ACCOUNT
+
+
+class Principals(NamedTuple):
+    """The principals of a statement; `negated` for NotPrincipal."""
+
+    named: tuple[Named, ...]
+    negated: bool
+
+    def match(self, caller: Caller) -> Match:
+        """How closely the statement speaks of `caller`."""
+        found = max(named.match(caller) for named in self.named)
+        if not self.negated:
+            return found
+        return Match.ANYONE if found is Match.NONE else Match.NONE
+
+    @property
+    def is_public(self) -> bool:
+        """Whether it speaks of everybody."""
+        return self.negated or any(named.value == "*" and named.kind == "AWS" for named in self.named)
+
+
+def parse_principals(element: object, negated: bool) -> Principals:
+    """The principals of an element. Raises MalformedPolicy."""
+    if element == "*":
+        return Principals((Named("AWS", "*"),), negated)
+    if not isinstance(element, dict) or not element:
+        raise MalformedPolicy("Invalid principal in policy")
+    named: list[Named] = []
+    for kind, values in element.items():
+        if kind not in _KINDS:
+            raise MalformedPolicy(f"Invalid principal in policy: {kind} is not a kind of principal")
+        listed = values if isinstance(values, list) else [values]
+        if not listed:
+            raise MalformedPolicy("Invalid principal in policy: it is empty")
+        named += [_parse(kind, value) for value in listed]
+    return Principals(tuple(named), negated)
+
+
+def _parse(kind: str, value: object) -> Named:
+    if not isinstance(value, str) or not value.strip():
+        raise MalformedPolicy("Invalid principal in policy: a principal is a string")
+    if kind != "AWS" or value == "*" or _ACCOUNT.match(value) or _UNIQUE_ID.match(value):
+        return Named(kind, value)
+    try:
+        arn = parse_arn(value)
+    except MalformedArn:
+        raise MalformedPolicy(f"Invalid principal in policy: {value!r}") from None
+    if arn.service not in ("iam", "sts") or not arn.resource or "*" in value or "?" in value:
+        raise MalformedPolicy(f"Invalid principal in policy: {value!r}")
+    return Named(kind, value)
