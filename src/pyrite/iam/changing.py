@@ -3,6 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
+from pyrite.core.clock import Clock
+from pyrite.core.entropy import Entropy
 from pyrite.iam.errors import Unmodifiable
 from pyrite.iam.records import Record, decode, encode
 from pyrite.metadata.keyspaces import RULES
@@ -39,9 +41,11 @@ class View:
 class Change(View):
     """One change: what it read must still stand when it is applied, and what it wrote is applied whole."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, now_ms: int, entropy: Entropy) -> None:
         super().__init__(engine)
         self.batch = Batch()
+        self.now_ms = now_ms
+        self.entropy = entropy
 
     async def get(self, kind: type[Record], key: bytes) -> Record | None:
         """The record at `key` as this change sees it, or None."""
@@ -64,8 +68,10 @@ class Change(View):
 class Changes:
     """Makes changes. Every one of them tells all processes that the rules have changed."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, clock: Clock, entropy: Entropy) -> None:
         self._engine = engine
+        self._clock = clock
+        self._entropy = entropy
         self.view = View(engine)
 
     async def make(self, body: Callable[[Change], Awaitable[T]]) -> T:
@@ -74,7 +80,7 @@ class Changes:
         Raises what `body` raises, and Unmodifiable when others are always faster.
         """
         for _ in range(_ATTEMPTS):
-            change = Change(self._engine)
+            change = Change(self._engine, self._clock.now_ms(), self._entropy)
             result = await body(change)
             if not change.batch.writes:
                 return result

@@ -14,7 +14,6 @@ from typing import Any, NamedTuple
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.patterns import Context, Pattern
 
-
 Test = Callable[[str, Context], bool]
 """Whether a value of the request is what one value of the policy says."""
 

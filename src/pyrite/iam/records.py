@@ -3,7 +3,7 @@
 Records are MessagePack arrays; `format` comes first. Fields may be added at the end with a default.
 """
 
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -181,7 +181,7 @@ Record = TypeVar(
 
 _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
-_decoders = {
+_decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
     for kind in (
         AccountRecord,

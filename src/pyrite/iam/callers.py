@@ -1,0 +1,258 @@
+"""Owns the way from an access key (and a session token) to the caller and the secret that checks its signature.
+
+What was found is kept until the rules change: every process reads the counter of changes with each request, so a
+key that was deleted or a policy that was taken away is known to all of them at once.
+"""
+
+from collections.abc import Iterable, Mapping
+from typing import NamedTuple
+
+from pyrite.aws.arns import PARTITION
+from pyrite.core.atonce import at_once
+from pyrite.core.clock import Clock
+from pyrite.core.lru import LruMap
+from pyrite.iam import accounts, entities, policies
+from pyrite.iam.caller import Caller
+from pyrite.iam.changing import View
+from pyrite.iam.describing import DENY_ALL, compiled, federated, keys_of, root_of, session_keys, tag_keys
+from pyrite.iam.errors import ExpiredToken, InvalidToken, NoSuchEntity
+from pyrite.iam.patterns import Values
+from pyrite.iam.policy import Policy
+from pyrite.iam.records import (
+    FORMAT,
+    TOKEN_KEYS,
+    AccessKeyRecord,
+    EntityKind,
+    EntityRecord,
+    KeyUseRecord,
+    TokenKeyRecord,
+    access_key_key,
+    encode,
+    key_use_key,
+)
+from pyrite.iam.tokens import Session, unseal
+from pyrite.metadata.keyspaces import RULES
+from pyrite.metadata.kv import Batch, Engine
+
+_KEPT = 4096
+_USE_EVERY_MS = 300_000
+
+
+class RootKey(NamedTuple):
+    """The access key of the store's own root, which stands in its configuration."""
+
+    access_key: str
+    secret: str
+    account: str
+
+
+class Found(NamedTuple):
+    """A caller, and the secret with which it signs."""
+
+    caller: Caller
+    secret: str
+
+
+class Callers:
+    """Everybody who may sign a request."""
+
+    def __init__(self, engine: Engine, clock: Clock, root: RootKey) -> None:
+        self._engine = engine
+        self._view = View(engine)
+        self._clock = clock
+        self._root = root
+        self._known: LruMap[tuple[str, str], Found] = LruMap(_KEPT)
+        self._rules: bytes | None = b"?"
+        self._uses: dict[str, tuple[int, str, str]] = {}
+        self._told: dict[str, int] = {}
+
+    @property
+    def rules(self) -> bytes | None:
+        """The state of the rules that was last seen; another one means that everything may be otherwise."""
+        return self._rules
+
+    async def find(self, access_key: str, token: str = "") -> Found | None:
+        """The caller with this key, and with this token where the key is temporary; None for an unknown key.
+
+        Raises InvalidToken or ExpiredToken.
+        """
+        entry = await self._engine.get(RULES)
+        self._follow(entry.value if entry is not None else None)
+        found = self._known.get((access_key, token))
+        if found is None:
+            found = await self._load(access_key, token)
+            if found is None:
+                return None
+            self._known.put((access_key, token), found)
+        if found.caller.expires_s and self._clock.now_ms() >= found.caller.expires_s * 1000:
+            raise ExpiredToken("The provided token has expired.")
+        return found
+
+    def find_now(self, access_key: str) -> Found | None:
+        """As `find` for a permanent key, if that needs no waiting. Raises Waits."""
+        return at_once(self.find(access_key))
+
+    def _follow(self, rules: bytes | None) -> None:
+        if rules != self._rules:
+            self._rules = rules
+            self._known.clear()
+
+    async def _load(self, access_key: str, token: str) -> Found | None:
+        try:
+            if token:
+                return await self._load_session(access_key, token)
+            if access_key == self._root.access_key:
+                account = await accounts.find(self._view, self._root.account)
+                return Found(root_of(account, access_key), self._root.secret)
+            record = await self._view.get(AccessKeyRecord, access_key_key(access_key))
+            if record is None or not record.active:
+                return None
+            return Found(await self._holder(record), record.secret)
+        except NoSuchEntity:
+            return None
+
+    async def _holder(self, record: AccessKeyRecord) -> Caller:
+        session = (compiled("key " + record.id, record.policy),) if record.policy else None
+        expires_s = record.expires_ms // 1000
+        if not record.user:
+            account = await accounts.find(self._view, record.account)
+            return root_of(account, record.id, session, expires_s)
+        user = await entities.find(self._view, "user", record.account, record.user)
+        return await self.caller_of_user(user, record.id, session=session, expires_s=expires_s)
+
+    async def caller_of_user(
+        self,
+        user: EntityRecord,
+        access_key: str = "",
+        session: tuple[Policy, ...] | None = None,
+        expires_s: int = 0,
+        more: Mapping[str, Values] | None = None,
+    ) -> Caller:
+        """The caller that a user is."""
+        owner = user.owner or await self._owner_of(user.account)
+        return Caller(
+            kind="User",
+            access_key=access_key,
+            account=user.account,
+            owner=owner,
+            arn=user.arn,
+            principal_arn=user.arn,
+            id=user.id,
+            name=user.name,
+            is_root=bool(user.owner),
+            policies=await self._policies_of(user),
+            boundary=await self._managed(user.account, (user.boundary,) if user.boundary else ()),
+            session=session,
+            keys={
+                **keys_of(user.account, user.arn, "User", user.id),
+                "aws:username": (user.name,),
+                **tag_keys(user.tags),
+                **(more or {}),
+            },
+            expires_s=expires_s,
+        )
+
+    async def caller_of_role(self, role: EntityRecord, session: Session) -> Caller:
+        """The caller that a session of a role is."""
+        user_id = f"{role.id}:{session.session_name}"
+        return Caller(
+            kind="AssumedRole",
+            access_key=session.access_key,
+            account=role.account,
+            owner=await self._owner_of(role.account),
+            arn=f"arn:{PARTITION}:sts::{role.account}:assumed-role/{role.name}/{session.session_name}",
+            principal_arn=role.arn,
+            id=user_id,
+            name=role.name,
+            provider=session.provider,
+            policies=await self._policies_of(role),
+            boundary=await self._managed(role.account, (role.boundary,) if role.boundary else ()),
+            session=await self._session_policies(session),
+            keys={
+                **keys_of(role.account, role.arn, "AssumedRole", user_id),
+                **tag_keys({**role.tags, **session.tags}),
+                **session_keys(session),
+            },
+            expires_s=session.expires_s,
+        )
+
+    async def _load_session(self, access_key: str, token: str) -> Found:
+        record = await self._view.get(TokenKeyRecord, TOKEN_KEYS)
+        session = unseal(token, {number: key for number, key, _ in record.keys} if record is not None else {})
+        if session.access_key != access_key:
+            raise InvalidToken("the token belongs to another access key")
+        try:
+            return Found(await self._caller_of_session(session), session.secret)
+        except NoSuchEntity:
+            raise InvalidToken("who began the session does not exist any more") from None
+
+    async def _caller_of_session(self, session: Session) -> Caller:
+        if session.kind == "root":
+            account = await accounts.find(self._view, session.account)
+            limits = await self._session_policies(session)
+            caller = root_of(account, session.access_key, limits, session.expires_s, session_keys(session))
+            return caller if session.policies is None else federated(caller, session)
+        kind: EntityKind = "role" if session.kind == "role" else "user"
+        entity = await entities.find(self._view, kind, session.account, session.name)
+        if entity.id != session.id:
+            raise NoSuchEntity(f"the {kind} was made again")
+        if kind == "role":
+            return await self.caller_of_role(entity, session)
+        caller = await self.caller_of_user(
+            entity,
+            session.access_key,
+            await self._session_policies(session),
+            session.expires_s,
+            session_keys(session),
+        )
+        return caller if session.kind == "user" else federated(caller, session)
+
+    async def _session_policies(self, session: Session) -> tuple[Policy, ...] | None:
+        if session.policies is None and session.policy_arns is None:
+            return None
+        texts = tuple(compiled("session policy", text) for text in session.policies or ())
+        return texts + await self._managed(session.account, session.policy_arns or ())
+
+    async def _owner_of(self, account: str) -> str:
+        try:
+            return (await accounts.find(self._view, account)).canonical_id
+        except NoSuchEntity:
+            return account
+
+    async def _policies_of(self, entity: EntityRecord) -> tuple[Policy, ...]:
+        found = [compiled(name, text) for name, text in entity.inline.items()]
+        found += await self._managed(entity.account, entity.attached)
+        for name in entity.groups:
+            group = await entities.find(self._view, "group", entity.account, name)
+            found += [compiled(f"{name}/{label}", text) for label, text in group.inline.items()]
+            found += await self._managed(entity.account, group.attached)
+        return tuple(found)
+
+    async def _managed(self, account: str, arns: Iterable[str]) -> tuple[Policy, ...]:
+        found = []
+        for arn in arns:
+            try:
+                found.append(compiled(arn, (await policies.find(self._view, account, arn)).document))
+            except NoSuchEntity:
+                found.append(compiled(arn, DENY_ALL))  # what cannot be read must not be taken for a grant
+        return tuple(found)
+
+    # ---- when keys were last used
+
+    def note_use(self, access_key: str, service: str, region: str) -> None:
+        """Remember that a key was used now."""
+        self._uses[access_key] = (self._clock.now_ms(), service, region)
+
+    async def tell_uses(self) -> None:
+        """Store when keys were last used, for each at most every five minutes."""
+        uses, self._uses = self._uses, {}
+        due = {key: use for key, use in uses.items() if use[0] - self._told.get(key, 0) >= _USE_EVERY_MS}
+        if not due:
+            return
+        batch = Batch()
+        for key, (used_ms, service, region) in due.items():
+            if key != self._root.access_key and not key.startswith("ASIA"):
+                batch.put(key_use_key(key), encode(KeyUseRecord(FORMAT, used_ms, service, region)))
+            self._told[key] = used_ms
+        if batch.writes:
+            await self._engine.commit(batch)
