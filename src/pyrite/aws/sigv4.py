@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
-from pyrite.aws.dates import format_iso, parse_basic
+from pyrite.aws.dates import format_iso, parse_basic, parse_http
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.uri import Target, canonical_path, canonical_query
 
@@ -56,7 +56,7 @@ class Claim(NamedTuple):
 
 
 @lru_cache(maxsize=1024)
-def _parse_prefix(prefix: bytes) -> tuple[Credential, tuple[bytes, ...]]:
+def _parse_prefix(prefix: bytes, service: str) -> tuple[Credential, tuple[bytes, ...]]:
     """The stable part of an Authorization header, all but the signature."""
     fields: dict[str, str] = {}
     for part in prefix.decode("latin-1")[len(ALGORITHM) :].split(","):
@@ -70,10 +70,10 @@ def _parse_prefix(prefix: bytes) -> tuple[Credential, tuple[bytes, ...]]:
                 "The authorization header is malformed; the authorization header requires three components: "
                 "Credential, SignedHeaders, and Signature.",
             )
-    return _parse_credential(fields["Credential"], False), _parse_signed(fields["SignedHeaders"])
+    return _parse_credential(fields["Credential"], False, service), _parse_signed(fields["SignedHeaders"])
 
 
-def _parse_credential(text: str, presigned: bool) -> Credential:
+def _parse_credential(text: str, presigned: bool, expected: str) -> Credential:
     fault = Fault.MALFORMED_PRESIGN if presigned else Fault.MALFORMED_AUTHORIZATION
     where = "Error parsing the X-Amz-Credential parameter" if presigned else "The authorization header is malformed"
     fields = text.rsplit("/", 4)
@@ -83,8 +83,8 @@ def _parse_credential(text: str, presigned: bool) -> Credential:
             f'{where}; the Credential is mal-formed; expecting "<YOUR-AKID>/YYYYMMDD/REGION/SERVICE/aws4_request".',
         )
     access_key, date, region, service, terminal = fields
-    if service != "s3":
-        raise AuthFault(fault, f'{where}; incorrect service "{service}". This endpoint belongs to "s3".')
+    if service != expected:
+        raise AuthFault(fault, f'{where}; incorrect service "{service}". This endpoint belongs to "{expected}".')
     if terminal != "aws4_request":
         raise AuthFault(fault, f'{where}; incorrect terminal "{terminal}". This endpoint uses "aws4_request".')
     if len(date) != 8 or not date.isdigit():
@@ -105,10 +105,10 @@ def _parse_signed(text: str) -> tuple[bytes, ...]:
     return names
 
 
-def parse_authorization(value: bytes) -> Claim:
-    """The claim of an Authorization header that begins with ALGORITHM. Raises AuthFault."""
+def parse_authorization(value: bytes, service: str = "s3") -> Claim:
+    """The claim of an Authorization header that begins with ALGORITHM, made for `service`. Raises AuthFault."""
     if value[-75:-64] in _SIGNATURE_LAST:  # as nearly everybody sends it
-        return Claim(*_parse_prefix(value[:-75]), value[-64:].decode("latin-1"), None)
+        return Claim(*_parse_prefix(value[:-75], service), value[-64:].decode("latin-1"), None)
     prefix, found, signature = value.rpartition(b"Signature=")
     if not found or b"," in signature:  # the signature need not come last
         fields = [part.strip() for part in value.split(b",")]
@@ -122,11 +122,11 @@ def parse_authorization(value: bytes) -> Claim:
             "The authorization header is malformed; the authorization header requires three components: "
             "Credential, SignedHeaders, and Signature.",
         )
-    credential, signed = _parse_prefix(prefix)
+    credential, signed = _parse_prefix(prefix, service)
     return Claim(credential, signed, signature.decode("latin-1").strip(), None)
 
 
-def parse_presigned(query: Mapping[bytes, bytes]) -> tuple[Claim, str]:
+def parse_presigned(query: Mapping[bytes, bytes], service: str = "s3") -> tuple[Claim, str]:
     """The claim of a presigned URL and its date. Raises AuthFault."""
     missing = [name for name in _PRESIGN_PARAMETERS if not query.get(name)]
     if missing:
@@ -137,7 +137,7 @@ def parse_presigned(query: Mapping[bytes, bytes]) -> tuple[Claim, str]:
         )
     if query[b"X-Amz-Algorithm"] != ALGORITHM.encode():
         raise AuthFault(Fault.MALFORMED_PRESIGN, 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
-    credential = _parse_credential(query[b"X-Amz-Credential"].decode("latin-1"), True)
+    credential = _parse_credential(query[b"X-Amz-Credential"].decode("latin-1"), True, service)
     expires = query[b"X-Amz-Expires"].decode("latin-1")
     digits = expires.removeprefix("-")
     if not digits.isascii() or not digits.isdigit():
@@ -195,6 +195,56 @@ def signing_key(secret: str, date: str, region: str, service: str) -> bytes:
 def sign(key: bytes, text: bytes) -> str:
     """The signature of `text` in lower-case hexadecimal."""
     return hmac.digest(key, text, "sha256").hex()
+
+
+def verify(
+    method: bytes,
+    target: Target,
+    headers: Mapping[bytes, bytes],
+    claim: Claim,
+    secret: str,
+    amz_date: str,
+    payload_hash: bytes,
+    leave_out: bytes | None = None,
+) -> bytes:
+    """Compare the signature of `claim` with the one that `secret` makes, in constant time; the signing key.
+
+    Raises AuthFault.
+    """
+    credential = claim.credential
+    canonical = canonical_request(method, target, headers, claim.signed_headers, payload_hash, leave_out)
+    text = string_to_sign(amz_date, credential.scope, canonical)
+    key = signing_key(secret, credential.date, credential.region, credential.service)
+    if not hmac.compare_digest(sign(key, text).encode(), claim.signature.encode("latin-1")):
+        raise mismatch(claim, text, canonical)
+    return key
+
+
+def date_of(headers: Mapping[bytes, bytes]) -> str:
+    """When a request says that it was signed, as YYYYMMDD'T'HHMMSS'Z'. Raises AuthFault."""
+    amz_date = headers.get(b"x-amz-date")
+    if amz_date is not None:
+        text = amz_date.decode("latin-1")
+        if parse_basic(text) is not None:
+            return text
+        seconds = parse_http(text)
+    else:
+        seconds = parse_http(headers.get(b"date", b"").decode("latin-1"))
+    if seconds is None or seconds < 0:
+        raise AuthFault(Fault.MISSING_DATE, "AWS authentication requires a valid Date or x-amz-date header")
+    return format_iso(seconds * 1000).replace("-", "").replace(":", "").replace(".000", "")
+
+
+def check_all_signed(headers: Mapping[bytes, bytes], signed: tuple[bytes, ...]) -> None:
+    """Raises AuthFault when an x-amz- header was sent that is not signed."""
+    unsigned = [name for name in headers if name not in signed and name.startswith(b"x-amz-")]
+    if unsigned:
+        listed = ", ".join(sorted(name.decode("latin-1") for name in unsigned))
+        raise AuthFault(
+            Fault.UNSIGNED_HEADERS,
+            "There were headers present in the request which were not signed",
+            (("HeadersNotSigned", listed),),
+        )
 
 
 def check_date(amz_date: str, claim: Claim, now_s: int) -> None:

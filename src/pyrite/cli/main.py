@@ -19,6 +19,8 @@ from pyrite.node.config import (
     check_credentials,
     default_workers,
     parse_address,
+    parse_compat,
+    parse_networks,
 )
 
 app = typer.Typer(
@@ -57,6 +59,10 @@ def serve(
     rebuild_after: Annotated[
         float | None, typer.Option(min=0, help="Minutes that a drive may be away before it is rebuilt elsewhere (10).")
     ] = None,
+    compat: Annotated[str | None, typer.Option(help="Whom to be like where clients disagree: aws or s3tests.")] = None,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(help="A proxy (address or CIDR) whose X-Forwarded-For is believed; repeatable.")
+    ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve S3 from drives. Makes the store if the drives are empty."""
@@ -88,6 +94,8 @@ def serve(
         tls_key=key,
         access_log=access_log or _path(environment.get("ACCESS_LOG")),
         log_level=log_level,
+        compat=parse_compat(compat or environment.get("COMPAT") or "aws"),
+        trusted_proxies=parse_networks(trusted_proxy or (environment.get("TRUSTED_PROXIES") or "").split(",")),
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, scrub_period, 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),

@@ -20,6 +20,8 @@ class Comparison(NamedTuple):
     """One key compared with the values of a policy."""
 
     key: str
+    operator: str
+    values: tuple[str, ...]
     tests: tuple[Test, ...]
     negated: bool
     quantifier: Quantifier
@@ -96,8 +98,9 @@ def _compile(name: str, key: str, values: list[str], variables: bool) -> Conditi
             raise MalformedPolicy("Null compares with true or false")
         return Presence(lower, values[0].lower() == "true")
     if_exists = rest.lower().endswith(_IF_EXISTS.lower())
-    operator = _BY_LOWER.get((rest[: -len(_IF_EXISTS)] if if_exists else rest).lower())
+    word = (rest[: -len(_IF_EXISTS)] if if_exists else rest).lower()
+    operator = _BY_LOWER.get(word)
     if operator is None:
         raise MalformedPolicy(f"Condition operator {name} is not known")
     tests = tuple(operator.compile(value, variables) for value in values)
-    return Comparison(lower, tests, operator.negated, quantifier, if_exists)
+    return Comparison(lower, word, tuple(values), tests, operator.negated, quantifier, if_exists)

@@ -1,14 +1,17 @@
 """Owns configuration: flags over environment over defaults. The only module that reads the environment."""
 
+import ipaddress
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
 
 from pyrite.core.errors import ConfigError
 from pyrite.core.units import MIB
+from pyrite.s3.compat import PRESETS
+from pyrite.s3.context import Networks
 
 _RANGE = re.compile(r"\{(\d+)\.\.\.?(\d+)\}")
 _ALIASES = {
@@ -39,6 +42,8 @@ class Config(msgspec.Struct, frozen=True):
     tls_key: Path | None = None
     access_log: Path | None = None
     log_level: str = "info"
+    compat: str = "aws"
+    trusted_proxies: Networks = ()
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
     volume_shard_bytes: int = 2048 * MIB
@@ -107,6 +112,21 @@ def parse_address(text: str) -> tuple[str, int]:
     if not colon or not port.isdigit() or int(port) > 65535:
         raise ConfigError(f"{text!r} is not an address; write HOST:PORT, such as 127.0.0.1:9000")
     return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - asked for by leaving the host out
+
+
+def parse_networks(texts: Iterable[str]) -> Networks:
+    """The networks that CIDR blocks or addresses name. Raises ConfigError."""
+    try:
+        return tuple(ipaddress.ip_network(text.strip(), strict=False) for text in texts if text.strip())
+    except ValueError as error:
+        raise ConfigError(f"a trusted proxy is named by its address or a CIDR block: {error}") from None
+
+
+def parse_compat(text: str) -> str:
+    """The name of a preset. Raises ConfigError."""
+    if text not in PRESETS:
+        raise ConfigError(f"{text!r} is not a compatibility preset; there are {', '.join(sorted(PRESETS))}")
+    return text
 
 
 def check_credentials(access_key: str | None, secret_key: str | None) -> tuple[str, str]:

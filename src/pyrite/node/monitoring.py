@@ -114,7 +114,6 @@ class Monitor(Observer):
         received, sent = http.head.length or 0, response.length or 0
         self._counter.observe(name, response.status, seconds, received, sent)
         if self._access is not None:
-            identity = request.identity if request is not None else None
             record = AccessRecord(
                 datetime.now(UTC).isoformat(timespec="milliseconds"),
                 request.id if request is not None else "",
@@ -127,7 +126,7 @@ class Monitor(Observer):
                 received,
                 sent,
                 round(seconds * 1000, 3),
-                identity.access_key if identity is not None else "",
+                request.caller.access_key if request is not None else "",
                 http.head.fields.get(b"user-agent", b"").decode("latin-1"),
             )
             self._access.write(record)

@@ -15,6 +15,8 @@ from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.clock import SystemClock
 from pyrite.core.entropy import Entropy, SystemEntropy
 from pyrite.core.errors import ConfigError, Unavailable
+from pyrite.iam import accounts
+from pyrite.iam.changing import Changes
 from pyrite.metadata import opening as mirrors
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.epoch import SharedEpoch
@@ -146,6 +148,9 @@ async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, 
         assert identity is not None
         joined = {_id(drive): str(drive.path) for drive in usable}
         store = await create_store(engine, identity.store, joined, SystemClock(), SystemEntropy())
+    account, canonical_id = store.account_id, store.canonical_id
+    changes = Changes(engine, SystemClock(), SystemEntropy())
+    await changes.make(lambda change: accounts.ensure_first(change, account, canonical_id))
     here = {_id(drive): drive.path for drive in usable}
     drives = []
     for record in await load_drives(engine):

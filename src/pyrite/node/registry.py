@@ -8,7 +8,6 @@ from pyrite.core.clock import Clock
 from pyrite.core.entropy import Entropy
 from pyrite.metadata.keyspaces import DRIVES, PLACEMENT, STORE
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
-from pyrite.s3.service import Owner
 
 Role = Literal["active", "draining", "lost"]
 Condition = Literal["", "slow", "read-only", "failing"]
@@ -19,18 +18,13 @@ _STORE_KEY = STORE + b"store"
 
 
 class StoreRecord(msgspec.Struct, frozen=True, array_like=True):
-    """The store: its id, and the account that owns everything in it."""
+    """The store: its id, and the account of its root."""
 
     format: int
     id: str
     account_id: str
     canonical_id: str
     created_ms: int
-
-    @property
-    def owner(self) -> Owner:
-        """The root account."""
-        return Owner(self.canonical_id, self.account_id)
 
 
 class DriveRecord(msgspec.Struct, frozen=True, array_like=True):

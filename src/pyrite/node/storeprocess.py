@@ -21,6 +21,9 @@ from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.core.offload import ThreadOffload, ThreadWorkforce
 from pyrite.core.pace import slow_drives
+from pyrite.iam.callers import Callers, RootKey
+from pyrite.iam.changing import Changes
+from pyrite.iam.owners import Owners
 from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.mirror import Mirror
@@ -35,6 +38,8 @@ from pyrite.objects.reading import Reading
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.s3.access import Access
+from pyrite.s3.compat import PRESETS
 from pyrite.s3.service import Service
 from pyrite.services.repairs import RepairQueue
 
@@ -97,6 +102,11 @@ class StoreProcess:
         self.naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
         self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, self.naming, self.blobs, self.hybrid, entropy, self.under_way)
+        root = opened.credentials
+        self.changes = Changes(self.engine, self.clock, entropy)
+        self.callers = Callers(
+            self.engine, self.clock, RootKey(root.access_key, root.secret_key, opened.store.account_id)
+        )
         self._log = structlog.get_logger(component="store")
 
     def _open_mirror(self, drive_id: str) -> Mirror:
@@ -106,8 +116,9 @@ class StoreProcess:
             raise FileNotFoundError(drive_id)
         return Mirror(drive_id, LmdbEnvironment(path / METADATA))
 
-    def service(self, region: str) -> Service:
+    def service(self, config: Config) -> Service:
         """The store as handlers see it."""
+        owners = Owners(self.engine)
         return Service(
             self.engine,
             self.buckets,
@@ -115,8 +126,10 @@ class StoreProcess:
             self.objects,
             self.uploads,
             self.reading,
-            self.opened.store.owner,
-            region,
+            Access(self.buckets, owners, self.clock, config.region, config.trusted_proxies),
+            owners,
+            PRESETS[config.compat],
+            config.region,
         )
 
     def _on_damage(self, damage: Damage) -> None:
@@ -158,6 +171,7 @@ class StoreProcess:
             await self.engine.follow()
             await self.membership.follow()
             await self.volumes.seal_unusable()
+            await self.callers.tell_uses()
         except PyriteError as error:
             self._log.warning("tick_failed", reason=str(error))
 

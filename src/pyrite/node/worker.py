@@ -23,22 +23,10 @@ from pyrite.node.storeprocess import StoreProcess
 from pyrite.s3.app import S3App
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.quick import QuickWay
-from pyrite.s3.request import Identity
 from pyrite.telemetry.status import StatusBoard
 
 _TICK_S = 1.0
 _NICENESS = 10
-
-
-class RootAlone:
-    """The credentials of this version: the root's."""
-
-    def __init__(self, access_key: str, secret_key: str, account: str) -> None:
-        self._access_key = access_key
-        self._found = (Identity(access_key, account), secret_key)
-
-    def find(self, access_key: str) -> tuple[Identity, str] | None:
-        return self._found if access_key == self._access_key else None
 
 
 class Worker:
@@ -55,9 +43,8 @@ class Worker:
             self._tls = TlsFiles(config.tls_certificate, config.tls_key)
         self._monitor = Monitor(self._store, board, config.access_log)
         clock, prefix = self._store.clock, SystemEntropy().bytes(4).hex().upper()
-        credentials = RootAlone(opened.credentials.access_key, opened.credentials.secret_key, opened.store.account_id)
-        service = self._store.service(config.region)
-        authenticator = Authenticator(credentials, clock, config.region)
+        service = self._store.service(config)
+        authenticator = Authenticator(self._store.callers, clock, config.region)
         app = S3App(
             service,
             authenticator,

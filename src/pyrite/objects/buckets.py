@@ -4,17 +4,20 @@ import ipaddress
 import re
 from typing import NamedTuple
 
+import msgspec
+
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy, random_id
 from pyrite.core.lru import LruMap
-from pyrite.metadata.keyspaces import BUCKETS
+from pyrite.metadata.keyspaces import BUCKETS, RULES
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix, decode_counter
 from pyrite.objects import keys
 from pyrite.objects.errors import BucketExists, BucketNotEmpty, InvalidBucketName, NoSuchBucket
-from pyrite.objects.records import FORMAT, BucketRecord, GarbageRecord, decode_bucket, encode
+from pyrite.objects.records import FORMAT, BucketRecord, GarbageRecord, Grant, decode_bucket, encode
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _DECODED_KEPT = 1024
+_SCAN_ROWS = 1000
 _FORBIDDEN_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _FORBIDDEN_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -25,6 +28,18 @@ class Bucket(NamedTuple):
     id: int
     record: BucketRecord
     version: int
+
+
+class Access(NamedTuple):
+    """What a bucket says from the start of who may use it."""
+
+    acl: tuple[Grant, ...] | None
+    ownership: str
+    public_block: int
+
+
+CLOSED = Access(None, "BucketOwnerEnforced", 15)
+"""What AWS makes of a new bucket: no access control lists, and nothing public."""
 
 
 class Usage(NamedTuple):
@@ -75,15 +90,27 @@ class Buckets:
         """The bucket as it was last found; others may have deleted it since, or made it again under another id."""
         return self._decoded.get(name)
 
-    async def create(self, name: str, owner: str, location: str) -> Bucket:
+    async def create(self, name: str, owner: str, location: str, access: Access = CLOSED) -> Bucket:
         """Make a bucket. Raises InvalidBucketName or BucketExists."""
         check_name(name)
         key = keys.bucket(name)
         created_ms = stamp_ms(self._clock.next())
-        record = BucketRecord(FORMAT, random_id(self._entropy), name, owner, created_ms, location)
+        record = BucketRecord(
+            FORMAT,
+            random_id(self._entropy),
+            name,
+            owner,
+            created_ms,
+            location,
+            "",
+            access.acl,
+            access.ownership,
+            access.public_block,
+        )
         batch = Batch()
         batch.expect(key, ABSENT)
         batch.put(key, encode(record))
+        batch.add(RULES, 1)
         try:
             await self._engine.commit(batch)
         except Conflict:
@@ -91,10 +118,35 @@ class Buckets:
             raise BucketExists(existing.record.owner == owner) from None
         return await self.find(name)
 
-    async def delete(self, name: str) -> None:
-        """Delete an empty bucket; uploads under way in it are aborted. Raises NoSuchBucket, BucketNotEmpty."""
+    async def change(self, bucket: Bucket, **fields: object) -> Bucket:
+        """Replace fields of a bucket's record. Raises NoSuchBucket when it was deleted meanwhile."""
+        while True:
+            batch = Batch()
+            key = keys.bucket(bucket.record.name)
+            batch.expect(key, bucket.version)
+            batch.put(key, encode(msgspec.structs.replace(bucket.record, **fields)))
+            batch.add(RULES, 1)
+            try:
+                await self._engine.commit(batch)
+                return await self._same(bucket)
+            except Conflict:
+                bucket = await self._same(bucket)
+
+    async def _same(self, bucket: Bucket) -> Bucket:
+        found = await self.find(bucket.record.name)
+        if found.id != bucket.id:
+            raise NoSuchBucket(bucket.record.name)
+        return found
+
+    async def delete(self, name: str, bucket_id: int | None = None) -> None:
+        """Delete an empty bucket; uploads under way in it are aborted. Raises NoSuchBucket, BucketNotEmpty.
+
+        With `bucket_id`, only if it is still this one.
+        """
         while True:
             bucket = await self.find(name)
+            if bucket_id not in (None, bucket.id):
+                raise NoSuchBucket(name)
             count_key = keys.usage_objects(bucket.id)
             count = await self._engine.get(count_key)
             if decode_counter(count.value if count else None):
@@ -107,17 +159,25 @@ class Buckets:
             batch.delete(keys.usage_bytes(bucket.id))
             garbage = GarbageRecord(FORMAT, bucket=bucket.id)
             batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
+            batch.add(RULES, 1)
             try:
                 await self._engine.commit(batch)
                 return
             except Conflict:
                 continue
 
-    async def list(self, prefix: str, after: str, limit: int) -> list[BucketRecord]:
-        """At most `limit` buckets whose names start with `prefix` and come after `after`."""
+    async def list(self, prefix: str, after: str, limit: int, owner: str | None = None) -> list[BucketRecord]:
+        """At most `limit` buckets (of `owner`, if given) whose names start with `prefix` and come after `after`."""
         start = max(keys.bucket(prefix), keys.bucket(after) + b"\0" if after else b"")
-        rows = await self._engine.scan(start, after_prefix(keys.bucket(prefix)), limit)
-        return [decode_bucket(row.value) for row in rows]
+        found: list[BucketRecord] = []
+        while len(found) < limit:
+            rows = await self._engine.scan(start, after_prefix(keys.bucket(prefix)), _SCAN_ROWS)
+            records = [decode_bucket(row.value) for row in rows]
+            found += [record for record in records if owner is None or record.owner == owner]
+            if len(rows) < _SCAN_ROWS:
+                break
+            start = rows[-1].key + b"\0"
+        return found[:limit]
 
     async def usage(self, bucket_id: int) -> Usage:
         """How many objects and bytes a bucket holds, exactly."""

@@ -15,8 +15,20 @@ FORMAT = 1
 ChecksumType = Literal["COMPOSITE", "FULL_OBJECT"]
 
 
+class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A grant of an access control list. `grantee` is a canonical id, or the URI of a predefined group."""
+
+    grantee: str
+    permission: Literal["READ", "WRITE", "READ_ACP", "WRITE_ACP", "FULL_CONTROL"]
+
+
 class BucketRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A bucket. `id` never changes and is never used again; the keys of its objects begin with it."""
+    """A bucket. `id` never changes and is never used again; the keys of its objects begin with it.
+
+    What decides who may use it: `policy` is the document as it was put; `acl` the grants, None for the owner's
+    alone; `ownership` the setting of ownership controls, "" where none is made; `public_block` the four settings of
+    the public access block as bits, -1 where none is made.
+    """
 
     format: int
     id: int
@@ -24,6 +36,10 @@ class BucketRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     owner: str
     created_ms: int
     location: str = ""
+    policy: str = ""
+    acl: tuple[Grant, ...] | None = None
+    ownership: str = "BucketOwnerEnforced"
+    public_block: int = 15
 
 
 class Checksum(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -10,7 +10,7 @@ from pyrite.http.hosting import Request
 from pyrite.http.response import Headers, Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers import buckets, lists, multipart, reads, writes
+from pyrite.s3.handlers import access, buckets, lists, multipart, reads, writes
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import Place, S3Request
 from pyrite.s3.service import Service
@@ -23,7 +23,19 @@ HANDLERS: dict[str, HandlerOf] = {
     "HeadBucket": buckets.head_bucket,
     "DeleteBucket": buckets.delete_bucket,
     "GetBucketLocation": buckets.get_location,
-    "GetBucketAcl": buckets.get_acl,
+    "GetBucketAcl": access.get_acl,
+    "PutBucketAcl": access.put_acl,
+    "GetBucketPolicy": access.get_policy,
+    "PutBucketPolicy": access.put_policy,
+    "DeleteBucketPolicy": access.delete_policy,
+    "GetBucketPolicyStatus": access.get_policy_status,
+    "GetPublicAccessBlock": access.get_block,
+    "PutPublicAccessBlock": access.put_block,
+    "DeletePublicAccessBlock": access.delete_block,
+    "GetBucketOwnershipControls": access.get_ownership,
+    "PutBucketOwnershipControls": access.put_ownership,
+    "DeleteBucketOwnershipControls": access.delete_ownership,
+    "ListObjectVersions": lists.list_versions,
     "ListObjects": lists.list_objects,
     "ListObjectsV2": lists.list_objects_v2,
     "ListMultipartUploads": multipart.list_uploads,
@@ -126,25 +138,28 @@ class S3App:
         code = ""
         try:
             request = S3Request(http, request_id, self._domains)
-            self._authenticator.authenticate(request)
+            await self._authenticator.authenticate(request)
             operation, handler = route(request)
             request.operation = operation
-            self._authorize(request)
+            await self._service.access.authorize(request)
             response = await handler(self._service, request)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported
-            failure = self._explain(request_id, error)
+            failure = await self._hide(request, self._explain(request_id, error))
             code = failure.code
             response = self.error_response(failure, request_id, request.place if request is not None else None)
         response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
         self._observer.on_request(request, http, response, code, started_s)
         return response
 
-    def _authorize(self, request: S3Request) -> None:
-        """There is one identity, the root, which may do everything; nobody else may do anything."""
-        if request.identity is None:
-            raise S3Error("AccessDenied")
+    async def _hide(self, request: S3Request | None, failure: S3Error) -> S3Error:
+        """Who may not list a bucket does not learn which of its keys exist: 403 instead of 404, as AWS answers."""
+        if failure.code not in _TELLS_KEYS or request is None or request.bucket is None:
+            return failure
+        if await self._service.access.allows(request, "s3:ListBucket", request.bucket):
+            return failure
+        return S3Error("AccessDenied")
 
     def _explain(self, request_id: str, error: Exception) -> S3Error:
         known = translate(error) if isinstance(error, PyriteError) else None
@@ -216,9 +231,7 @@ class S3App:
         return Response(error.status, headers, body, close=True)
 
 
-_ABOUT_BUCKETS = frozenset(
-    "BucketAlreadyExists BucketAlreadyOwnedByYou BucketNotEmpty InvalidBucketName NoSuchBucket".split()
-)
+_TELLS_KEYS = frozenset(("NoSuchKey", "NoSuchVersion"))
 _HTTP_CODES = {
     408: "RequestTimeout",
     414: "InvalidURI",

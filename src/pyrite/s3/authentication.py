@@ -4,7 +4,6 @@ It runs before any handler, once, for every form: header and query, version 4 an
 """
 
 import hmac
-from collections.abc import Mapping
 from typing import Protocol
 
 from pyrite.aws import sigv2, sigv4
@@ -14,7 +13,9 @@ from pyrite.aws.payload import SIGNED, SIGNED_TRAILER, STREAMING, ChunkSigner
 from pyrite.aws.uri import Target
 from pyrite.core.clock import Clock
 from pyrite.http.head import RequestHead
-from pyrite.s3.request import Identity, PayloadRule, S3Request, text_of
+from pyrite.iam.caller import Caller
+from pyrite.iam.callers import Found
+from pyrite.s3.request import PayloadRule, S3Request, Signature, text_of
 
 _PRESIGN_NAMES = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
 _ECDSA_STREAMING = (
@@ -27,8 +28,21 @@ _HEX = frozenset(b"0123456789abcdef")
 class Credentials(Protocol):
     """Who has which secret."""
 
-    def find(self, access_key: str) -> tuple[Identity, str] | None:
-        """The identity behind an access key and its secret, or None."""
+    async def find(self, access_key: str, token: str = "") -> Found | None:
+        """The caller with an access key (and a session token) and its secret, or None."""
+        ...
+
+    def find_now(self, access_key: str) -> Found | None:
+        """As `find`, if that needs no waiting. Raises Waits."""
+        ...
+
+    @property
+    def rules(self) -> bytes | None:
+        """The state of the rules at the last `find`."""
+        ...
+
+    def note_use(self, access_key: str, service: str, region: str) -> None:
+        """The key was used."""
         ...
 
 
@@ -41,8 +55,13 @@ class Authenticator:
         self._region = region
         self._regions = frozenset((region, "us-east-1"))
 
-    def authenticate(self, request: S3Request) -> None:
-        """Set the request's identity (None: anonymous) and payload rule. Raises AuthFault."""
+    @property
+    def rules(self) -> bytes | None:
+        """The state of what decides who may do what, as of the last request."""
+        return self._credentials.rules
+
+    async def authenticate(self, request: S3Request) -> None:
+        """Set the request's caller and payload rule. Raises AuthFault, InvalidToken or ExpiredToken."""
         authorization = request.headers.get(b"authorization")
         query = request.query
         presigned = bool(query) and any(name in query for name in _PRESIGN_NAMES)
@@ -54,21 +73,21 @@ class Authenticator:
                     "string parameter or the Authorization header should be specified",
                 )
             if authorization.startswith(b"AWS4-HMAC-SHA256"):
-                self._header_v4(request, authorization)
+                await self._header_v4(request, authorization)
             else:
-                self._header_v2(request, authorization)
+                await self._header_v2(request, authorization)
         elif presigned:
-            self._presigned_v4(request)
+            await self._presigned_v4(request)
         elif b"Signature" in query and b"AWSAccessKeyId" in query:
-            self._presigned_v2(request)
+            await self._presigned_v2(request)
         else:
             self._anonymous(request)
 
-    def identify(self, head: RequestHead, target: Target) -> Identity | None:
+    def identify(self, head: RequestHead, target: Target) -> Caller | None:
         """Who signed a request by a version 4 header; None for other forms.
 
         The same checks as `authenticate`, without a request object. The caller compares the body with
-        x-amz-content-sha256, which is there. Raises AuthFault.
+        x-amz-content-sha256, which is there. Raises AuthFault, Waits or ExpiredToken.
         """
         fields = head.fields
         authorization = fields.get(b"authorization")
@@ -83,70 +102,55 @@ class Authenticator:
             return None
         date = amz_date.decode("latin-1")
         sigv4.check_date(date, claim, self._now_s())
-        identity, secret = self._lookup(claim.credential.access_key)
-        _check_all_signed(fields, claim.signed_headers)
-        self._verify(head.method, target, fields, claim, secret, date, declared, None)
-        return identity
+        found = self._credentials.find_now(claim.credential.access_key)
+        if found is None:
+            return None
+        sigv4.check_all_signed(fields, claim.signed_headers)
+        sigv4.verify(head.method, target, fields, claim, found.secret, date, declared)
+        self._credentials.note_use(found.caller.access_key, "s3", claim.credential.region)
+        return found.caller
 
     # ---- version 4
 
-    def _header_v4(self, request: S3Request, authorization: bytes) -> None:
+    async def _header_v4(self, request: S3Request, authorization: bytes) -> None:
         claim = sigv4.parse_authorization(authorization)
         self._check_region(claim, Fault.MALFORMED_AUTHORIZATION)
-        amz_date = self._date_of(request.headers)
+        amz_date = sigv4.date_of(request.headers)
         sigv4.check_date(amz_date, claim, self._now_s())
-        identity, secret = self._lookup(claim.credential.access_key)
+        found = await self._lookup(claim.credential.access_key, request.headers.get(b"x-amz-security-token"))
         declared = request.headers.get(b"x-amz-content-sha256")
         if declared is None:
             raise AuthFault(Fault.UNSUPPORTED, "Missing required header for this request: x-amz-content-sha256")
-        _check_all_signed(request.headers, claim.signed_headers)
-        key = self._verify(
-            request.http.head.method, request.target, request.headers, claim, secret, amz_date, declared, None
+        sigv4.check_all_signed(request.headers, claim.signed_headers)
+        key = sigv4.verify(
+            request.http.head.method, request.target, request.headers, claim, found.secret, amz_date, declared
         )
-        request.identity = identity
+        self._accept(request, found.caller, Signature("AWS4-HMAC-SHA256", "REST-HEADER"), claim.credential.region)
         request.payload = _payload_rule(declared, claim, key, amz_date)
-        self._check_token(request)
 
-    def _presigned_v4(self, request: S3Request) -> None:
+    async def _presigned_v4(self, request: S3Request) -> None:
         claim, amz_date = sigv4.parse_presigned(request.query)
         self._check_region(claim, Fault.MALFORMED_PRESIGN)
         sigv4.check_date(amz_date, claim, self._now_s())
-        identity, secret = self._lookup(claim.credential.access_key)
-        _check_all_signed(request.headers, claim.signed_headers)
+        token = request.query.get(b"X-Amz-Security-Token") or request.headers.get(b"x-amz-security-token")
+        found = await self._lookup(claim.credential.access_key, token)
+        sigv4.check_all_signed(request.headers, claim.signed_headers)
         declared = request.headers.get(b"x-amz-content-sha256") or request.query.get(b"X-Amz-Content-Sha256")
-        key = self._verify(
+        key = sigv4.verify(
             request.http.head.method,
             request.target,
             request.headers,
             claim,
-            secret,
+            found.secret,
             amz_date,
             declared or sigv4.UNSIGNED_PAYLOAD,
             b"X-Amz-Signature",
         )
-        request.identity = identity
+        age_ms = self._clock.now_ms() - (parse_basic(amz_date) or 0) * 1000
+        how = Signature("AWS4-HMAC-SHA256", "REST-QUERY-STRING", age_ms)
+        self._accept(request, found.caller, how, claim.credential.region)
         request.payload = _payload_rule(declared or sigv4.UNSIGNED_PAYLOAD, claim, key, amz_date)
         _adopt_query_headers(request)
-        self._check_token(request)
-
-    def _verify(
-        self,
-        method: bytes,
-        target: Target,
-        headers: Mapping[bytes, bytes],
-        claim: sigv4.Claim,
-        secret: str,
-        amz_date: str,
-        payload_hash: bytes,
-        leave_out: bytes | None,
-    ) -> bytes:
-        credential = claim.credential
-        canonical = sigv4.canonical_request(method, target, headers, claim.signed_headers, payload_hash, leave_out)
-        text = sigv4.string_to_sign(amz_date, credential.scope, canonical)
-        key = sigv4.signing_key(secret, credential.date, credential.region, credential.service)
-        if not hmac.compare_digest(sigv4.sign(key, text).encode(), claim.signature.encode("latin-1")):
-            raise sigv4.mismatch(claim, text, canonical)
-        return key
 
     def _check_region(self, claim: sigv4.Claim, fault: Fault) -> None:
         region = claim.credential.region
@@ -162,22 +166,9 @@ class Authenticator:
                 (("Region", self._region),),
             )
 
-    def _date_of(self, headers: Mapping[bytes, bytes]) -> str:
-        amz_date = headers.get(b"x-amz-date")
-        if amz_date is not None:
-            text = amz_date.decode("latin-1")
-            if parse_basic(text) is not None:
-                return text
-            seconds = parse_http(text)
-        else:
-            seconds = parse_http(headers.get(b"date", b"").decode("latin-1"))
-        if seconds is None or seconds < 0:
-            raise AuthFault(Fault.MISSING_DATE, "AWS authentication requires a valid Date or x-amz-date header")
-        return format_iso(seconds * 1000).replace("-", "").replace(":", "").replace(".000", "")
-
     # ---- version 2
 
-    def _header_v2(self, request: S3Request, authorization: bytes) -> None:
+    async def _header_v2(self, request: S3Request, authorization: bytes) -> None:
         scheme, space, rest = authorization.partition(b" ")
         if not space or b" " in rest:
             raise AuthFault(
@@ -193,9 +184,9 @@ class Authenticator:
             raise AuthFault(Fault.MISSING_DATE, "AWS authentication requires a valid Date or x-amz-date header")
         if abs(self._now_s() - seconds) > sigv4.SKEW_MAX_S:
             raise AuthFault(Fault.SKEWED, "The difference between the request time and the current time is too large.")
-        self._verify_v2(request, text_of(access_key), text_of(signature), date)
+        await self._verify_v2(request, text_of(access_key), text_of(signature), date)
 
-    def _presigned_v2(self, request: S3Request) -> None:
+    async def _presigned_v2(self, request: S3Request) -> None:
         expires = request.query.get(b"Expires", b"")
         if not expires.isdigit():
             raise AuthFault(Fault.EXPIRED, f"Invalid date (should be seconds since epoch): {text_of(expires)}")
@@ -204,10 +195,12 @@ class Authenticator:
             server = format_iso(self._now_s() * 1000).replace(".000Z", "Z")
             raise AuthFault(Fault.EXPIRED, "Request has expired", (("Expires", iso), ("ServerTime", server)))
         access_key, signature = request.query[b"AWSAccessKeyId"], request.query[b"Signature"]
-        self._verify_v2(request, text_of(access_key), text_of(signature), expires)
+        await self._verify_v2(request, text_of(access_key), text_of(signature), expires)
 
-    def _verify_v2(self, request: S3Request, access_key: str, signature: str, date: bytes) -> None:
-        identity, secret = self._lookup(access_key)
+    async def _verify_v2(self, request: S3Request, access_key: str, signature: str, date: bytes) -> None:
+        presigned = b"authorization" not in request.headers
+        token = request.headers.get(b"x-amz-security-token") or request.query.get(b"x-amz-security-token")
+        found = await self._lookup(access_key, token)
         paths = {request.resource_path}
         if not request.key and request.bucket_name:
             paths.add(request.resource_path.rstrip(b"/") + b"/")  # boto signs /bucket/ though it sends /bucket
@@ -215,7 +208,7 @@ class Authenticator:
             sigv2.string_to_sign(request.http.head.method, path, request.target.query, request.headers, date)
             for path in sorted(paths)
         ]
-        if not any(hmac.compare_digest(sigv2.sign(secret, text).encode(), signature.encode()) for text in texts):
+        if not any(hmac.compare_digest(sigv2.sign(found.secret, text).encode(), signature.encode()) for text in texts):
             raise AuthFault(
                 Fault.MISMATCH,
                 "The request signature we calculated does not match the signature you provided. "
@@ -227,12 +220,12 @@ class Authenticator:
                     ("StringToSignBytes", texts[0].hex(" ")),
                 ),
             )
-        request.identity = identity
+        how = Signature("AWS", "REST-QUERY-STRING" if presigned else "REST-HEADER")
+        self._accept(request, found.caller, how, self._region)
         declared = request.headers.get(b"x-amz-content-sha256", sigv4.UNSIGNED_PAYLOAD)
         if declared in (SIGNED, SIGNED_TRAILER):
             raise AuthFault(Fault.BAD_CONTENT_SHA256, "x-amz-content-sha256 needs Signature Version 4")
         request.payload = _payload_rule(declared, None, b"", "")
-        self._check_token(request)
 
     # ---- all versions
 
@@ -242,8 +235,8 @@ class Authenticator:
             raise AuthFault(Fault.BAD_CONTENT_SHA256, "Anonymous requests cannot carry chunk signatures")
         request.payload = _payload_rule(declared, None, b"", "")
 
-    def _lookup(self, access_key: str) -> tuple[Identity, str]:
-        found = self._credentials.find(access_key)
+    async def _lookup(self, access_key: str, token: bytes | None) -> Found:
+        found = await self._credentials.find(access_key, text_of(token) if token else "")
         if found is None:
             raise AuthFault(
                 Fault.UNKNOWN_KEY,
@@ -252,27 +245,12 @@ class Authenticator:
             )
         return found
 
-    def _check_token(self, request: S3Request) -> None:
-        if b"x-amz-security-token" in request.headers or b"X-Amz-Security-Token" in request.query:
-            raise AuthFault(Fault.INVALID_TOKEN, "The provided token is malformed or otherwise invalid.")
+    def _accept(self, request: S3Request, caller: Caller, signature: Signature, region: str) -> None:
+        request.caller, request.signature = caller, signature
+        self._credentials.note_use(caller.access_key, "s3", region)
 
     def _now_s(self) -> int:
         return self._clock.now_ms() // 1000
-
-
-def _check_all_signed(headers: Mapping[bytes, bytes], signed: tuple[bytes, ...]) -> None:
-    unsigned = [name for name in headers if name not in signed and name.startswith(b"x-amz-")]
-    if unsigned:
-        raise _unsigned(unsigned)
-
-
-def _unsigned(names: list[bytes]) -> AuthFault:
-    listed = ", ".join(sorted(text_of(name) for name in names))
-    return AuthFault(
-        Fault.UNSIGNED_HEADERS,
-        "There were headers present in the request which were not signed",
-        (("HeadersNotSigned", listed),),
-    )
 
 
 def _adopt_query_headers(request: S3Request) -> None:

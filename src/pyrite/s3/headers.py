@@ -218,7 +218,7 @@ def override(fields: Headers, request: S3Request) -> Headers:
     wanted = {_OVERRIDES[name]: value for name, value in request.query.items() if name in _OVERRIDES}
     if not wanted:
         return fields
-    if request.identity is None:
+    if request.caller.is_anonymous:
         raise S3Error("InvalidRequest", "Request specific response headers cannot be used for anonymous GET requests.")
     for value in wanted.values():
         if any(byte < 0x20 or byte == 0x7F for byte in value):

@@ -42,10 +42,23 @@ OPERATIONS = (
     Operation("CompleteMultipartUpload", "POST", "object", "uploadId", "s3:PutObject"),
     Operation("AbortMultipartUpload", "DELETE", "object", "uploadId", "s3:AbortMultipartUpload"),
     Operation("ListParts", "GET", "object", "uploadId", "s3:ListMultipartUploadParts"),
-    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketAcl", "GET", "bucket", "acl", "s3:GetBucketAcl"),
-    Operation("GetBucketVersioning", "GET", "bucket", "versioning", "s3:GetBucketVersioning"),
+    Operation("PutBucketAcl", "PUT", "bucket", "acl", "s3:PutBucketAcl"),
     Operation("GetBucketPolicy", "GET", "bucket", "policy", "s3:GetBucketPolicy"),
+    Operation("PutBucketPolicy", "PUT", "bucket", "policy", "s3:PutBucketPolicy"),
+    Operation("DeleteBucketPolicy", "DELETE", "bucket", "policy", "s3:DeleteBucketPolicy"),
+    Operation("GetBucketPolicyStatus", "GET", "bucket", "policyStatus", "s3:GetBucketPolicyStatus"),
+    Operation("GetPublicAccessBlock", "GET", "bucket", "publicAccessBlock", "s3:GetBucketPublicAccessBlock"),
+    Operation("PutPublicAccessBlock", "PUT", "bucket", "publicAccessBlock", "s3:PutBucketPublicAccessBlock"),
+    Operation("DeletePublicAccessBlock", "DELETE", "bucket", "publicAccessBlock", "s3:PutBucketPublicAccessBlock"),
+    Operation("GetBucketOwnershipControls", "GET", "bucket", "ownershipControls", "s3:GetBucketOwnershipControls"),
+    Operation("PutBucketOwnershipControls", "PUT", "bucket", "ownershipControls", "s3:PutBucketOwnershipControls"),
+    Operation(
+        "DeleteBucketOwnershipControls", "DELETE", "bucket", "ownershipControls", "s3:PutBucketOwnershipControls"
+    ),
+    Operation("ListObjectVersions", "GET", "bucket", "versions", "s3:ListBucketVersions"),
+    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
+    Operation("GetBucketVersioning", "GET", "bucket", "versioning", "s3:GetBucketVersioning"),
     Operation("GetBucketCors", "GET", "bucket", "cors", "s3:GetBucketCORS"),
     Operation("GetBucketTagging", "GET", "bucket", "tagging", "s3:GetBucketTagging"),
     Operation("GetBucketLifecycleConfiguration", "GET", "bucket", "lifecycle", "s3:GetLifecycleConfiguration"),
@@ -53,7 +66,6 @@ OPERATIONS = (
     Operation("GetBucketEncryption", "GET", "bucket", "encryption", "s3:GetEncryptionConfiguration"),
     Operation("GetObjectLockConfiguration", "GET", "bucket", "object-lock", "s3:GetBucketObjectLockConfiguration"),
     Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
-    Operation("GetBucketOwnershipControls", "GET", "bucket", "ownershipControls", "s3:GetBucketOwnershipControls"),
     Operation("GetBucketLogging", "GET", "bucket", "logging", "s3:GetBucketLogging"),
     Operation("GetBucketNotificationConfiguration", "GET", "bucket", "notification", "s3:GetBucketNotification"),
     Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
@@ -61,6 +73,50 @@ OPERATIONS = (
     Operation("GetObjectAcl", "GET", "object", "acl", "s3:GetObjectAcl"),
     Operation("GetObjectTagging", "GET", "object", "tagging", "s3:GetObjectTagging"),
 )
+
+VERSION_ACTIONS = {
+    "s3:GetObject": "s3:GetObjectVersion",
+    "s3:GetObjectAttributes": "s3:GetObjectVersionAttributes",
+    "s3:GetObjectAcl": "s3:GetObjectVersionAcl",
+    "s3:PutObjectAcl": "s3:PutObjectVersionAcl",
+    "s3:GetObjectTagging": "s3:GetObjectVersionTagging",
+    "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
+    "s3:DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
+    "s3:DeleteObject": "s3:DeleteObjectVersion",
+}
+"""What an action becomes when the request names a version."""
+
+_OF_NEW_OBJECTS = {
+    b"x-amz-acl": "s3:PutObjectAcl",
+    b"x-amz-grant-full-control": "s3:PutObjectAcl",
+    b"x-amz-grant-read": "s3:PutObjectAcl",
+    b"x-amz-grant-read-acp": "s3:PutObjectAcl",
+    b"x-amz-grant-write-acp": "s3:PutObjectAcl",
+    b"x-amz-tagging": "s3:PutObjectTagging",
+    b"x-amz-object-lock-mode": "s3:PutObjectRetention",
+    b"x-amz-object-lock-retain-until-date": "s3:PutObjectRetention",
+    b"x-amz-object-lock-legal-hold": "s3:PutObjectLegalHold",
+}
+
+HEADER_ACTIONS = {
+    "CreateBucket": {
+        b"x-amz-acl": "s3:PutBucketAcl",
+        b"x-amz-grant-full-control": "s3:PutBucketAcl",
+        b"x-amz-grant-read": "s3:PutBucketAcl",
+        b"x-amz-grant-read-acp": "s3:PutBucketAcl",
+        b"x-amz-grant-write": "s3:PutBucketAcl",
+        b"x-amz-grant-write-acp": "s3:PutBucketAcl",
+        b"x-amz-object-ownership": "s3:PutBucketOwnershipControls",
+        b"x-amz-bucket-object-lock-enabled": "s3:PutBucketObjectLockConfiguration",
+    },
+    "PutObject": _OF_NEW_OBJECTS,
+    "CopyObject": _OF_NEW_OBJECTS,
+    "CreateMultipartUpload": _OF_NEW_OBJECTS,
+}
+"""The further action that a header of an operation needs."""
+
+ALSO = {"GetObjectAttributes": "s3:GetObject"}
+"""The further action that an operation always needs."""
 
 MARKERS = frozenset(
     "abac accelerate acl analytics annotation annotations append attributes cors delete encryption inventory "

@@ -12,9 +12,11 @@ from pyrite.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
 from pyrite.aws.uri import Target
 from pyrite.core.atonce import Waits, at_once
 from pyrite.core.errors import PyriteError
+from pyrite.core.lru import LruMap
 from pyrite.http.head import RequestHead
 from pyrite.http.hosting import Answer
 from pyrite.http.response import Headers, Response
+from pyrite.iam.caller import Caller
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.ingest import Received
 from pyrite.objects.naming import KEY_MAX_BYTES
@@ -22,7 +24,9 @@ from pyrite.objects.objects import Given
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.headers import attributes_of, checksum_headers, object_headers
 from pyrite.s3.integrity import Integrity
+from pyrite.s3.operations import HEADER_ACTIONS
 from pyrite.s3.request import Place
+from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 
 _CONDITIONS = frozenset(
@@ -38,9 +42,13 @@ _CONDITIONS = frozenset(
 _ELSEWHERE = _CONDITIONS | frozenset(
     (b"range", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
 )
+_ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"])
+_ACTIONS = {b"GET": "s3:GetObject", b"HEAD": "s3:GetObject", b"PUT": "s3:PutObject", b"DELETE": "s3:DeleteObject"}
 # Some SDKs name the operation in the query, which changes nothing but the signature.
 _NAMES = {b"x-id=" + name: ((b"x-id", name),) for name in (b"GetObject", b"HeadObject", b"PutObject", b"DeleteObject")}
 _NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
+
+_BUCKETS_KEPT = 1024
 
 OnQuick = Callable[[str, Response, float, int], None]
 """Hears of each answer: the operation, the response, when the request was complete, and the bytes of its body."""
@@ -64,6 +72,8 @@ class QuickWay:
         self._no_such_key = no_such_key
         self._now_s = now_s
         self._on_quick = on_quick
+        self._buckets: LruMap[bytes, Bucket] = LruMap(_BUCKETS_KEPT)
+        self._rules: bytes | None = None
 
     def answer(self, head: RequestHead, body: bytes) -> Answer:
         """The response to a whole request, at once or as a coroutine; None when it is not for this way."""
@@ -72,19 +82,18 @@ class QuickWay:
         if (query and query not in _NAMES) or b"%" in path or path[:1] != b"/" or not _ELSEWHERE.isdisjoint(fields):
             return None
         name, _, key = path[1:].partition(b"/")
-        if not key or len(key) > KEY_MAX_BYTES:
+        if not key or len(key) > KEY_MAX_BYTES or method not in _ACTIONS:
             return None
         started_s = self._now_s()
         try:
-            if self._authenticator.identify(head, Target(path, _NAMES[query] if query else ())) is None:
+            caller = self._authenticator.identify(head, Target(path, _NAMES[query] if query else ()))
+            if caller is None:
                 return None
-            # What is known of a bucket may be old: writes depend on its version, and what a read finds under the
-            # id of a bucket is in it, because only empty buckets are deleted and ids are never used again.
-            bucket = self._service.buckets.known(name)
-            if bucket is None:
+            bucket = self._bucket(name)
+            if not self._service.access.allows_quickly(caller, bucket, _ACTIONS[method]):
                 return None
             if method == b"PUT" and b"content-length" in fields:
-                return self._put(bucket, key, fields, body, started_s)
+                return self._put(caller, bucket, key, fields, body, started_s)
             if fields[b"x-amz-content-sha256"] not in _NO_BODY_HASHES:
                 return None
             if method in (b"GET", b"HEAD"):
@@ -92,6 +101,22 @@ class QuickWay:
             return self._delete(bucket, key, started_s) if method == b"DELETE" else None
         except (AuthFault, PyriteError, Waits, UnicodeDecodeError):
             return None
+
+    def _bucket(self, name: bytes) -> Bucket:
+        """The bucket as it is since the rules last changed. Raises NoSuchBucket or Waits.
+
+        It may have been deleted since: writes depend on its version, and what a read finds under the id of a bucket
+        is in it, because only empty buckets are deleted and ids are never used again.
+        """
+        if self._authenticator.rules != self._rules:
+            self._rules = self._authenticator.rules
+            self._buckets.clear()
+            self._service.access.forget()
+        bucket = self._buckets.get(name)
+        if bucket is None:
+            bucket = at_once(self._service.buckets.find(name.decode()))
+            self._buckets.put(name, bucket)
+        return bucket
 
     def _read(
         self, bucket: Bucket, key: bytes, fields: dict[bytes, bytes], with_body: bool, started_s: float
@@ -125,7 +150,7 @@ class QuickWay:
         return response
 
     async def _put(
-        self, bucket: Bucket, key: bytes, fields: dict[bytes, bytes], body: bytes, started_s: float
+        self, caller: Caller, bucket: Bucket, key: bytes, fields: dict[bytes, bytes], body: bytes, started_s: float
     ) -> Response | None:
         service = self._service
         declared = fields[b"x-amz-content-sha256"]
@@ -133,7 +158,8 @@ class QuickWay:
             # A form that is not the digest of this body is refused by `sum_up`, and decided by the long way.
             integrity = Integrity(fields, "" if declared == UNSIGNED_PAYLOAD else declared.decode("latin-1"))
             digests = integrity.sum_up(body)
-            given = Given(attributes_of(fields), service.owner.canonical_id, integrity.stored.name)
+            owner = bucket.record.owner if bucket.record.ownership == ENFORCED else caller.owner
+            given = Given(attributes_of(fields), owner, integrity.stored.name)
             record = await service.objects.put_small(bucket, key, Received(body, digests), given)
         except (AuthFault, PyriteError):
             return None

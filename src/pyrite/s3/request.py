@@ -7,15 +7,18 @@ from typing import NamedTuple
 from pyrite.aws.payload import ChunkSigner
 from pyrite.aws.uri import Target, decode, split_target
 from pyrite.http.hosting import Request
+from pyrite.iam.caller import ANONYMOUS, Caller
+from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
 from pyrite.s3.operations import Operation
 
 
-class Identity(NamedTuple):
-    """Who a request comes from."""
+class Signature(NamedTuple):
+    """How a request was signed: the algorithm, where the signature stands, and how old a presigned one is."""
 
-    access_key: str
-    account: str
+    version: str = ""
+    auth_type: str = ""
+    age_ms: int | None = None
 
 
 class PayloadRule(NamedTuple):
@@ -42,21 +45,25 @@ class Place(NamedTuple):
 
 
 class S3Request:
-    """One request on its way through the layer; `identity` and `payload` are set by authentication."""
+    """One request on its way through the layer; `caller`, `signature` and `payload` are set by
+    authentication, `operation` by routing, `bucket` (where there is one) by authorization.
+    """
 
     __slots__ = (
         "body",
+        "bucket",
         "bucket_name",
+        "caller",
         "headers",
         "http",
         "id",
-        "identity",
         "key",
         "method",
         "operation",
         "payload",
         "query",
         "resource_path",
+        "signature",
         "target",
     )
 
@@ -72,7 +79,9 @@ class S3Request:
         for name, value in self.target.query:
             self.query.setdefault(name, value)
         self.operation: Operation | None = None
-        self.identity: Identity | None = None
+        self.caller: Caller = ANONYMOUS
+        self.signature = Signature()
+        self.bucket: Bucket | None = None
         self.payload = PayloadRule(b"UNSIGNED-PAYLOAD")
         self._address(domains)
 

@@ -1,20 +1,16 @@
-"""Owns what handlers work with: the store's parts, its owner and its region."""
+"""Owns what handlers work with: the store's parts, who may use them, and its region."""
 
 from typing import NamedTuple
 
+from pyrite.iam.owners import Owners
 from pyrite.metadata.kv import Engine
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Objects
 from pyrite.objects.reading import Reading
 from pyrite.objects.uploads import Uploads
-
-
-class Owner(NamedTuple):
-    """The account that owns everything in this version: its canonical id and its 12-digit account id."""
-
-    canonical_id: str
-    account_id: str
+from pyrite.s3.access import Access
+from pyrite.s3.compat import Compat
 
 
 class Service(NamedTuple):
@@ -26,5 +22,7 @@ class Service(NamedTuple):
     objects: Objects
     uploads: Uploads
     reading: Reading
-    owner: Owner
+    access: Access
+    owners: Owners
+    compat: Compat
     region: str

@@ -6,18 +6,20 @@ from pyrite.aws.xml import element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import BucketExists
+from pyrite.objects.records import BucketRecord
+from pyrite.s3.acl import access_of_new
 from pyrite.s3.documents import document, empty, number_parameter
 from pyrite.s3.errors import S3Error
 from pyrite.s3.headers import refuse_unimplemented
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 
 _BUCKETS_MAX = 10_000
 _EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS refuses the last
 
 ABSENT_CONFIGURATIONS = {
-    "GetBucketPolicy": "NoSuchBucketPolicy",
     "GetBucketCors": "NoSuchCORSConfiguration",
     "GetBucketTagging": "NoSuchTagSet",
     "GetBucketLifecycleConfiguration": "NoSuchLifecycleConfiguration",
@@ -25,7 +27,6 @@ ABSENT_CONFIGURATIONS = {
     "GetBucketEncryption": "ServerSideEncryptionConfigurationNotFoundError",
     "GetObjectLockConfiguration": "ObjectLockConfigurationNotFoundError",
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
-    "GetBucketOwnershipControls": "OwnershipControlsNotFoundError",
 }
 EMPTY_CONFIGURATIONS = {
     "GetBucketVersioning": ("VersioningConfiguration", ""),
@@ -37,12 +38,27 @@ EMPTY_CONFIGURATIONS = {
 
 
 async def find(service: Service, request: S3Request) -> Bucket:
-    """The request's bucket. Raises NoSuchBucket, or S3Error when it is not the owner that the client expects."""
-    bucket = await service.buckets.find(request.bucket_name)
+    """The bucket for which the request was authorized. Raises S3Error when its owner is not whom the client expects."""
+    bucket = request.bucket
+    assert bucket is not None
     expected = request.headers.get(b"x-amz-expected-bucket-owner")
-    if expected is not None and expected.decode("latin-1") != service.owner.account_id:
+    if expected is not None and expected.decode("latin-1") != await service.owners.account_of(bucket.record.owner):
         raise S3Error("AccessDenied")
     return bucket
+
+
+async def person(service: Service, tag: str, canonical_id: str) -> str:
+    """An owner or initiator as an element."""
+    name = await service.owners.name_of(canonical_id) if service.compat.display_names else ""
+    shown = element("DisplayName", name) if name else ""
+    return f"<{tag}>{element('ID', canonical_id)}{shown}</{tag}>"
+
+
+def owner_of_new(request: S3Request) -> str:
+    """Whom a new object belongs to: the bucket's owner where ownership is enforced, else who writes it."""
+    assert request.bucket is not None
+    record = request.bucket.record
+    return record.owner if record.ownership == ENFORCED or request.caller.is_anonymous else request.caller.owner
 
 
 async def list_buckets(service: Service, request: S3Request) -> Response:
@@ -52,7 +68,10 @@ async def list_buckets(service: Service, request: S3Request) -> Response:
     prefix = request.parameter(b"prefix") or ""
     after = request.parameter(b"continuation-token") or ""
     region = request.parameter(b"bucket-region")
-    found = await service.buckets.list(prefix, after, limit + 1) if region in (None, "", service.region) else []
+    owner = request.caller.owner
+    found: list[BucketRecord] = []
+    if region in (None, "", service.region):
+        found = await service.buckets.list(prefix, after, limit + 1, owner)
     buckets = "".join(
         f"<Bucket>{element('Name', bucket.name)}<CreationDate>{format_iso(bucket.created_ms)}</CreationDate>"
         f"{element('BucketRegion', bucket.location or service.region)}</Bucket>"
@@ -60,20 +79,19 @@ async def list_buckets(service: Service, request: S3Request) -> Response:
     )
     more = element("ContinuationToken", found[limit - 1].name) if len(found) > limit else ""
     shown = element("Prefix", prefix) if prefix else ""
-    owner = f"<Owner>{element('ID', service.owner.canonical_id)}</Owner>"
-    return document("ListAllMyBucketsResult", f"{owner}<Buckets>{buckets}</Buckets>{more}{shown}")
+    shown_owner = await person(service, "Owner", owner)
+    return document("ListAllMyBucketsResult", f"{shown_owner}<Buckets>{buckets}</Buckets>{more}{shown}")
 
 
 async def create_bucket(service: Service, request: S3Request) -> Response:
     refuse_unimplemented(request.headers)
     if request.header(b"x-amz-bucket-object-lock-enabled") not in (None, "false", "False"):
         raise S3Error("NotImplemented", None, (("Header", "x-amz-bucket-object-lock-enabled"),))
-    if request.header(b"x-amz-object-ownership") not in (None, "BucketOwnerEnforced"):
-        raise S3Error("NotImplemented", None, (("Header", "x-amz-object-ownership"),))
+    access = await access_of_new(service, request)
     location = _location_constraint(service, await read_document(request))
     headers: Headers = [(b"Location", b"/" + request.bucket_name.encode())]
     try:
-        await service.buckets.create(request.bucket_name, service.owner.canonical_id, location)
+        await service.buckets.create(request.bucket_name, request.caller.owner, location, access)
     except BucketExists as error:
         if not error.own or service.region != "us-east-1":
             raise
@@ -102,8 +120,8 @@ async def head_bucket(service: Service, request: S3Request) -> Response:
 
 
 async def delete_bucket(service: Service, request: S3Request) -> Response:
-    await find(service, request)
-    await service.buckets.delete(request.bucket_name)
+    bucket = await find(service, request)
+    await service.buckets.delete(request.bucket_name, bucket.id)
     return empty()
 
 
@@ -126,21 +144,3 @@ async def empty_configuration(service: Service, request: S3Request) -> Response:
     await find(service, request)
     assert request.operation is not None
     return document(*EMPTY_CONFIGURATIONS[request.operation.name])
-
-
-def access_control_policy(service: Service) -> Response:
-    """The ACL of everything while ACLs are off: the owner may do all."""
-    owner = element("ID", service.owner.canonical_id)
-    grantee = (
-        '<Grantee xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance" xsi:type="CanonicalUser">'
-        f"{owner}</Grantee><Permission>FULL_CONTROL</Permission>"
-    )
-    return document(
-        "AccessControlPolicy",
-        f"<Owner>{owner}</Owner><AccessControlList><Grant>{grantee}</Grant></AccessControlList>",
-    )
-
-
-async def get_acl(service: Service, request: S3Request) -> Response:
-    await find(service, request)
-    return access_control_policy(service)

@@ -10,7 +10,7 @@ from pyrite.objects.listing import ListedKey, Listing
 from pyrite.objects.listing import list_objects as page_of
 from pyrite.s3.documents import Names, document, number_parameter
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import find, person
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
 
@@ -35,9 +35,8 @@ async def list_objects(service: Service, request: S3Request) -> Response:
         + names.encoding
         + f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
     )
-    return document(
-        "ListBucketResult", head + _entries(names, keys, service.owner.canonical_id) + _prefixes(names, page)
-    )
+    owner = await person(service, "Owner", bucket.record.owner)
+    return document("ListBucketResult", head + _entries(names, keys, owner) + _prefixes(names, page))
 
 
 async def list_objects_v2(service: Service, request: S3Request) -> Response:
@@ -67,19 +66,49 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
         f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>",
         element("NextContinuationToken", _encode_token(page.last)) if page.truncated else "",
     ]
-    owner = service.owner.canonical_id if query.get(b"fetch-owner") == b"true" else ""
+    owner = await person(service, "Owner", bucket.record.owner) if query.get(b"fetch-owner") == b"true" else ""
     return document("ListBucketResult", "".join(head) + _entries(names, keys, owner) + _prefixes(names, page))
 
 
+async def list_versions(service: Service, request: S3Request) -> Response:
+    """The versions of a bucket without versioning: each object's only one, called `null`."""
+    bucket = await find(service, request)
+    names = Names(request)
+    limit = number_parameter(request, b"max-keys", _KEYS_MAX, _KEYS_MAX)
+    query = request.query
+    prefix, delimiter, marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"key-marker"))
+    id_marker = request.parameter(b"version-id-marker") or ""
+    if id_marker and not marker:
+        raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+    keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit)
+    head = (
+        element("Name", request.bucket_name)
+        + names.element("Prefix", prefix)
+        + names.element("KeyMarker", marker)
+        + element("VersionIdMarker", id_marker)
+        + (names.element("NextKeyMarker", page.last) if page.truncated else "")
+        + (element("NextVersionIdMarker", "null") if page.truncated and not page.last_is_prefix else "")
+        + f"<MaxKeys>{limit}</MaxKeys>"
+        + (names.element("Delimiter", delimiter) if delimiter else "")
+        + names.encoding
+        + f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
+    )
+    owner = await person(service, "Owner", bucket.record.owner)
+    entries = _entries(names, keys, owner).replace("<Contents>", "<Version>").replace("</Contents>", "</Version>")
+    entries = entries.replace(
+        "</Key><LastModified>", "</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>"
+    )
+    return document("ListVersionsResult", head + entries + _prefixes(names, page))
+
+
 def _entries(names: Names, keys: list[ListedKey], owner: str) -> str:
-    shown = f"<Owner>{element('ID', owner)}</Owner>" if owner else ""
     parts = []
     for key, (_, item) in zip(names.write_all([key for key, _ in keys]), keys, strict=True):
         checksum = item.checksum
         algorithm = _algorithm_elements(checksum.algorithm, checksum.type) if checksum is not None else ""
         parts.append(
             f"<Contents><Key>{key}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"
-            f"<ETag>&quot;{item.etag}&quot;</ETag>{algorithm}<Size>{item.size_bytes}</Size>{shown}"
+            f"<ETag>&quot;{item.etag}&quot;</ETag>{algorithm}<Size>{item.size_bytes}</Size>{owner}"
             f"<StorageClass>{item.storage_class}</StorageClass></Contents>"
         )
     return "".join(parts)

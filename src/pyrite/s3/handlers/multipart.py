@@ -16,7 +16,7 @@ from pyrite.objects.records import Checksum, PartRecord
 from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
 from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import find, owner_of_new, person
 from pyrite.s3.handlers.reads import checksum_elements
 from pyrite.s3.handlers.writes import find_source
 from pyrite.s3.headers import attributes_of, checksum_headers, refuse_unimplemented, write_conditions
@@ -63,7 +63,7 @@ async def create_upload(service: Service, request: S3Request) -> Response:
         bucket,
         request.key,
         attributes,
-        service.owner.canonical_id,
+        owner_of_new(request),
         algorithm.name if algorithm else "",
         kind,
     )
@@ -225,7 +225,9 @@ async def list_parts(service: Service, request: S3Request) -> Response:
     upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
     found = await service.uploads.parts(upload, min(after, PARTS_MAX), limit + 1)
     shown, more = found[:limit], len(found) > limit
-    owner = element("ID", service.owner.canonical_id)
+    people = await person(service, "Initiator", upload.record.owner) + await person(
+        service, "Owner", upload.record.owner
+    )
     algorithm = upload.record.checksum_algorithm
     checksum = (
         f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{upload.record.checksum_type}</ChecksumType>"
@@ -237,7 +239,7 @@ async def list_parts(service: Service, request: S3Request) -> Response:
         + names.element("Key", request.key)
         + names.encoding
         + element("UploadId", upload.id.hex())
-        + f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>"
+        + people
         + element("StorageClass", upload.record.attributes.storage_class)
         + f"<PartNumberMarker>{after}</PartNumberMarker>"
         + f"<NextPartNumberMarker>{shown[-1].number if shown else 0}</NextPartNumberMarker>"
@@ -279,10 +281,13 @@ async def list_uploads(service: Service, request: S3Request) -> Response:
         + names.encoding
         + f"<MaxUploads>{limit}</MaxUploads><IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
     )
-    owner = element("ID", service.owner.canonical_id)
+    people = {
+        owner: await person(service, "Initiator", owner) + await person(service, "Owner", owner)
+        for owner in {record.owner for _, _, record in uploads}
+    }
     listed = "".join(
         f"<Upload>{names.element('Key', key)}<UploadId>{upload_id.hex()}</UploadId>"
-        f"<Initiator>{owner}</Initiator><Owner>{owner}</Owner>"
+        f"{people[record.owner]}"
         f"<StorageClass>{record.attributes.storage_class}</StorageClass>"
         f"<Initiated>{format_iso(record.initiated_ms)}</Initiated></Upload>"
         for key, upload_id, record in uploads

@@ -8,12 +8,14 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified
 from pyrite.objects.errors import NoSuchPart, PreconditionFailed
 from pyrite.objects.records import Checksum, ObjectRecord, PartRecord
+from pyrite.s3.acl import access_control_policy, private
 from pyrite.s3.documents import document, number_parameter
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import access_control_policy, find
+from pyrite.s3.handlers.buckets import find
 from pyrite.s3.headers import checksum_headers, object_headers, override, read_conditions
 from pyrite.s3.ranges import Range, parse_range
 from pyrite.s3.request import S3Request
+from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 
 _PARTS_PAGE = 1000
@@ -203,8 +205,9 @@ def checksum_elements(checksum: Checksum, typed: bool = False) -> str:
 async def get_acl(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     check_version_id(request)
-    await service.objects.find(bucket, request.key)
-    return access_control_policy(service)
+    record = await service.objects.find(bucket, request.key)
+    owner = bucket.record.owner if bucket.record.ownership == ENFORCED else record.owner
+    return await access_control_policy(service, owner, private(owner))
 
 
 async def get_tagging(service: Service, request: S3Request) -> Response:

@@ -15,7 +15,7 @@ from pyrite.objects.objects import Copied, Given, Put, StreamSource
 from pyrite.objects.records import Attributes, ObjectRecord
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import find, owner_of_new
 from pyrite.s3.handlers.reads import check_version_id, checksum_elements
 from pyrite.s3.headers import (
     attributes_of,
@@ -49,7 +49,7 @@ async def put_object(service: Service, request: S3Request) -> Response:
     source = open_source(request, integrity)
     if conditions.if_match is not None or conditions.if_none_match is not None:
         await _check_early(service, bucket, request.key, conditions)
-    given = Given(attributes, service.owner.canonical_id, integrity.stored.name, conditions)
+    given = Given(attributes, owner_of_new(request), integrity.stored.name, conditions)
     put = Put(given, integrity.hashers(), integrity.check)
     record = await service.objects.put(bucket, request.key, source, put)
     assert record.checksum is not None
@@ -78,6 +78,7 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
         )
     version = dict(uri.parse_query(query)).get(b"versionId")
     bucket = await service.buckets.find(text_of(bucket_name))
+    await service.access.require(request, "s3:GetObject" if version is None else "s3:GetObjectVersion", bucket, key)
     if version not in (None, b"null"):
         raise S3Error("NoSuchVersion", None, (("Key", text_of(key)), ("VersionId", text_of(version or b""))))
     found = await service.naming.current(bucket, key)
@@ -131,7 +132,7 @@ async def _copy(
     service: Service, request: S3Request, bucket: Bucket, source: CopySource, attributes: Attributes
 ) -> ObjectRecord:
     """Share the source's bytes; read and write them anew where another checksum, or a plain ETag, is asked for."""
-    owner = service.owner.canonical_id
+    owner = owner_of_new(request)
     conditions = write_conditions(request)
     record = source.found.record
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
@@ -196,7 +197,7 @@ async def delete_objects(service: Service, request: S3Request) -> Response:
     doomed, quiet = _parse_delete(await read_document(request))
     results = []
     for item in doomed:
-        results.append(await _delete_one(service, bucket, item, quiet))
+        results.append(await _delete_one(service, request, bucket, item, quiet))
     return document("DeleteResult", "".join(results))
 
 
@@ -216,10 +217,12 @@ def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
     return doomed, (root.find("Quiet") or "").strip().lower() == "true"
 
 
-async def _delete_one(service: Service, bucket: Bucket, item: _Doomed, quiet: bool) -> str:
+async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item: _Doomed, quiet: bool) -> str:
     key = element("Key", item.key.decode("utf-8", "replace"))
     version = element("VersionId", item.version) if item.version else ""
     try:
+        action = "s3:DeleteObjectVersion" if item.version else "s3:DeleteObject"
+        await service.access.require(request, action, bucket, item.key)
         if item.version not in (None, "", "null"):
             raise S3Error("NoSuchVersion")
         await service.objects.delete(bucket, item.key, WriteConditions(item.etag))

@@ -1,0 +1,175 @@
+"""Owns authorization: which actions on which resources a request needs, and asking whether its caller may.
+
+One place for every way in: handlers ask it again for what they find out later, like the source of a copy.
+"""
+
+import structlog
+
+from pyrite.aws.arns import bucket_arn
+from pyrite.core.clock import Clock
+from pyrite.iam.caller import Caller
+from pyrite.iam.evaluate import Decision, Question, Reason, decide
+from pyrite.iam.owners import Owners
+from pyrite.iam.patterns import Values
+from pyrite.iam.policy import Policy
+from pyrite.objects.buckets import Bucket, Buckets
+from pyrite.s3.context import Networks, RequestContext
+from pyrite.s3.errors import S3Error
+from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS
+from pyrite.s3.request import S3Request, text_of
+from pyrite.s3.rules import BucketRules, Rulebook
+
+_LOCKOUT_PROOF = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
+_MAKES_BUCKET = "CreateBucket"
+_OF_SERVICE = bucket_arn("*")
+_DECISIONS_KEPT = 65_536
+_OPERATIONS_WITHOUT_ONE_KEY = frozenset(("DeleteObjects",))
+
+
+class Access:
+    """Decides for requests."""
+
+    def __init__(self, buckets: Buckets, owners: Owners, clock: Clock, region: str, trusted: Networks = ()) -> None:
+        self._buckets = buckets
+        self._owners = owners
+        self._clock = clock
+        self._region = region
+        self._trusted = trusted
+        self._rulebook = Rulebook()
+        self._quick: dict[tuple[str, int, int, str], bool | None] = {}
+        self._log = structlog.get_logger(component="access")
+
+    async def authorize(self, request: S3Request) -> None:
+        """Find the request's bucket, and raise S3Error unless its caller may do what the operation does."""
+        operation = request.operation
+        assert operation is not None
+        if operation.scope != "service" and operation.name != _MAKES_BUCKET:
+            request.bucket = await self._buckets.find(request.bucket_name)
+        if operation.name in _OPERATIONS_WITHOUT_ONE_KEY:
+            return  # each key is asked for by itself
+        for action in self._actions(request):
+            key = request.key if operation.scope == "object" else b""
+            await self.require(request, action, request.bucket, key)
+
+    def _actions(self, request: S3Request) -> list[str]:
+        operation = request.operation
+        assert operation is not None
+        actions = [operation.action]
+        if operation.name in ALSO:
+            actions.append(ALSO[operation.name])
+        if request.query and b"versionId" in request.query:
+            actions = [VERSION_ACTIONS.get(action, action) for action in actions]
+        for header, action in HEADER_ACTIONS.get(operation.name, {}).items():
+            if header in request.headers and action not in actions:
+                actions.append(action)
+        return actions
+
+    async def require(
+        self,
+        request: S3Request,
+        action: str,
+        bucket: Bucket | None,
+        key: bytes = b"",
+        more: dict[str, Values] | None = None,
+    ) -> None:
+        """Raises S3Error unless the caller may do `action` to the bucket, or to the object `key` in it."""
+        decision = await self.decide(request, action, bucket, key, more)
+        if not decision.allowed:
+            self._log.debug("denied", request_id=request.id, action=action, reason=decision.reason.value)
+            raise refusal(request.caller, action, _resource(request, bucket, key), decision)
+
+    async def decide(
+        self,
+        request: S3Request,
+        action: str,
+        bucket: Bucket | None,
+        key: bytes = b"",
+        more: dict[str, Values] | None = None,
+    ) -> Decision:
+        """The decision about `action`."""
+        caller = request.caller
+        rules = self._rulebook.of(bucket) if bucket is not None else None
+        account = await self._owners.account_of(rules.owner) if rules is not None else caller.account
+        context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, more)
+        return _decide(caller, rules, action, _resource(request, bucket, key), context)
+
+    async def allows(self, request: S3Request, action: str, bucket: Bucket, key: bytes = b"") -> bool:
+        """Whether the caller may do `action`."""
+        return (await self.decide(request, action, bucket, key)).allowed
+
+    # ---- the quick way
+
+    def allows_quickly(self, caller: Caller, bucket: Bucket, action: str) -> bool:
+        """Whether `action` is certainly allowed on every key of the bucket, whatever else the request says.
+
+        False also where it depends on the key or on a condition. `forget` has to be called when the rules change.
+        """
+        place = (caller.access_key, bucket.id, bucket.version, action)
+        known = self._quick.get(place)
+        if known is None:
+            if len(self._quick) >= _DECISIONS_KEPT:
+                self._quick.clear()
+            known = self._quick[place] = self._is_certain(caller, bucket, action)
+        return known
+
+    def forget(self) -> None:
+        """The rules have changed."""
+        self._quick.clear()
+
+    def _is_certain(self, caller: Caller, bucket: Bucket, action: str) -> bool:
+        rules = self._rulebook.of(bucket)
+        policies = [*caller.policies, *caller.boundary, *(caller.session or ())]
+        if rules.policy is not None:
+            policies.append(rules.policy)
+        if not all(_speaks_of_all(policy, action, bucket.record.name) for policy in policies):
+            return False
+        return _decide(caller, rules, action, bucket_arn(bucket.record.name, "any"), {}).allowed
+
+
+def _decide(
+    caller: Caller, rules: BucketRules | None, action: str, resource: str, context: RequestContext | dict[str, Values]
+) -> Decision:
+    if rules is None:
+        return decide(caller, Question(action, resource, context, caller.owner))
+    if rules.restricted and caller.owner != rules.owner:
+        return Decision(False, Reason.EXPLICIT_DENY, "public access block")
+    decision = decide(
+        caller,
+        Question(action, resource, context, rules.owner, rules.policy, rules.grants_to(caller, action)),
+    )
+    if not decision.allowed and action in _LOCKOUT_PROOF and _is_master(caller, rules):
+        return Decision(True, Reason.OWNER)
+    return decision
+
+
+def _is_master(caller: Caller, rules: BucketRules) -> bool:
+    """Whether it is the root of the owning account, which its bucket's policy cannot lock out of the policy itself."""
+    return caller.kind == "Account" and caller.session is None and caller.owner == rules.owner
+
+
+def _speaks_of_all(policy: Policy, action: str, bucket: str) -> bool:
+    """Whether what the policy says of an action is the same for every key of the bucket and every request."""
+    whole = ("*", "arn:aws:s3:::*", f"arn:aws:s3:::{bucket}/*")
+    for statement in policy.about(action):
+        if statement.conditions or statement.resources is None or statement.resources.negated:
+            return False
+        if any(pattern.text not in whole for pattern in statement.resources.patterns):
+            return False
+    return True
+
+
+def _resource(request: S3Request, bucket: Bucket | None, key: bytes) -> str:
+    if bucket is not None:
+        return bucket_arn(bucket.record.name, text_of(key))
+    return bucket_arn(request.bucket_name) if request.bucket_name else _OF_SERVICE
+
+
+def refusal(caller: Caller, action: str, resource: str, decision: Decision) -> S3Error:
+    """The error of a denied request. It tells who was refused what and why, never whose resource it is."""
+    if caller.is_anonymous:
+        return S3Error("AccessDenied")
+    explicit = decision.reason is Reason.EXPLICIT_DENY
+    why = f"with {decision.reason.value}" if explicit else f"because {decision.reason.value}"
+    target = "" if resource == _OF_SERVICE else f' on resource: "{resource}"'
+    who = f"{caller.kind}: {caller.arn}" if caller.kind != "Account" else caller.arn
+    return S3Error("AccessDenied", f"User: {who} is not authorized to perform: {action}{target} {why}")

@@ -1,0 +1,164 @@
+"""Owns access control lists on the wire: canned ones, grant headers, the document, and how they are shown.
+
+Source: AWS, "Access control list (ACL) overview" in the Amazon S3 User Guide.
+"""
+
+from typing import get_args
+
+from pyrite.aws import xml
+from pyrite.aws.xml import Element, element
+from pyrite.http.response import Response
+from pyrite.objects.buckets import CLOSED, Access
+from pyrite.objects.records import Grant
+from pyrite.s3.documents import document
+from pyrite.s3.errors import S3Error
+from pyrite.s3.request import S3Request
+from pyrite.s3.rules import ALL_USERS, AUTHENTICATED_USERS, ENFORCED, GROUPS, LOG_DELIVERY
+from pyrite.s3.service import Service
+
+GRANTS_MAX = 100
+OWNERSHIPS = ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter")
+
+_XSI = 'xmlns:xsi="http://www.w3.org/2001/XMLSchema-instance"'
+_GRANT_HEADERS = {
+    b"x-amz-grant-full-control": "FULL_CONTROL",
+    b"x-amz-grant-read": "READ",
+    b"x-amz-grant-read-acp": "READ_ACP",
+    b"x-amz-grant-write": "WRITE",
+    b"x-amz-grant-write-acp": "WRITE_ACP",
+}
+_PERMISSIONS = get_args(Grant.__annotations__["permission"])
+_CANNED = {
+    "private": (),
+    "public-read": ((ALL_USERS, "READ"),),
+    "public-read-write": ((ALL_USERS, "READ"), (ALL_USERS, "WRITE")),
+    "authenticated-read": ((AUTHENTICATED_USERS, "READ"),),
+    "log-delivery-write": ((LOG_DELIVERY, "WRITE"), (LOG_DELIVERY, "READ_ACP")),
+    "bucket-owner-read": (),
+    "bucket-owner-full-control": (),
+}
+
+Grants = tuple[Grant, ...]
+
+
+def private(owner: str) -> Grants:
+    """The grants of what its owner alone may use."""
+    return (Grant(owner, "FULL_CONTROL"),)
+
+
+def is_public(grants: Grants) -> bool:
+    """Whether everybody, or everybody with an account, is granted something."""
+    return any(grant.grantee in (ALL_USERS, AUTHENTICATED_USERS) for grant in grants)
+
+
+async def access_of_new(service: Service, request: S3Request) -> Access:
+    """What a new bucket says of who may use it: what the headers ask for, else the preset's default. Raises S3Error."""
+    given = request.header(b"x-amz-object-ownership")
+    if given is not None and given not in OWNERSHIPS:
+        raise S3Error("InvalidArgument", f"Invalid x-amz-object-ownership header: {given}")
+    ownership = given if given is not None else "" if service.compat.open_buckets else CLOSED.ownership
+    block = -1 if service.compat.open_buckets else CLOSED.public_block
+    grants = await grants_of_headers(service, request, request.caller.owner)
+    if grants is not None and ownership == ENFORCED:
+        if grants != private(request.caller.owner):
+            raise S3Error("InvalidBucketAclWithObjectOwnership")
+        grants = None
+    if grants is not None and is_public(grants) and block & 1 and block >= 0:
+        raise S3Error("InvalidBucketAclWithBlockPublicAccessError")
+    return Access(grants, ownership, block)
+
+
+async def grants_of_headers(service: Service, request: S3Request, owner: str) -> Grants | None:
+    """The grants that x-amz-acl or x-amz-grant-* headers ask for; None when there are none. Raises S3Error."""
+    canned = request.header(b"x-amz-acl")
+    explicit = [(name, request.header(name)) for name in _GRANT_HEADERS if name in request.headers]
+    if canned is not None:
+        if explicit:
+            raise S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
+        if canned not in _CANNED:
+            raise S3Error("InvalidArgument", None, (("ArgumentName", "x-amz-acl"), ("ArgumentValue", canned)))
+        return (*private(owner), *(Grant(grantee, permission) for grantee, permission in _CANNED[canned]))  # type: ignore[arg-type]
+    if not explicit:
+        return None
+    grants: list[Grant] = []
+    for name, value in explicit:
+        for part in (value or "").split(","):
+            grantee = await _grantee_of(service, part)
+            grants.append(Grant(grantee, _GRANT_HEADERS[name]))  # type: ignore[arg-type]
+    return _checked(grants)
+
+
+async def _grantee_of(service: Service, text: str) -> str:
+    kind, equals, value = text.strip().partition("=")
+    value = value.strip().strip('"')
+    if not equals:
+        raise S3Error("InvalidArgument", f"Argument format not recognized: {text.strip()}")
+    return await _resolve(service, kind.strip().lower(), value)
+
+
+async def _resolve(service: Service, kind: str, value: str) -> str:
+    """The grantee that an id, a URI or an e-mail address means. Raises S3Error."""
+    if kind == "uri" and value in GROUPS:
+        return value
+    if kind == "id" and await service.owners.find(value) is not None:
+        return value
+    if kind == "emailaddress":
+        found = await service.owners.by_email(value)
+        if found is not None:
+            return found
+        raise S3Error("UnresolvableGrantByEmailAddress", None, (("EmailAddress", value),))
+    raise S3Error(
+        "InvalidArgument",
+        "Invalid id" if kind == "id" else "Invalid group uri",
+        (("ArgumentName", kind), ("ArgumentValue", value)),
+    )
+
+
+def _checked(grants: list[Grant]) -> Grants:
+    if len(grants) > GRANTS_MAX:
+        raise S3Error("InvalidRequest", f"An access control list has at most {GRANTS_MAX} grants")
+    return tuple(grants)
+
+
+async def grants_of_document(service: Service, body: bytes, owner: str) -> Grants:
+    """The grants of an AccessControlPolicy document. Raises S3Error or MalformedXml."""
+    root = xml.parse(body)
+    listed = [child for child in root.children if child.name == "AccessControlList"]
+    owners = [child for child in root.children if child.name == "Owner"]
+    if root.name != "AccessControlPolicy" or len(listed) != 1 or len(owners) > 1:
+        raise S3Error("MalformedACLError")
+    if owners and (owners[0].find("ID") or owner) != owner:
+        raise S3Error("AccessDenied")
+    return _checked([await _grant_of(service, item) for item in listed[0].children])
+
+
+async def _grant_of(service: Service, item: Element) -> Grant:
+    grantees = [child for child in item.children if child.name == "Grantee"]
+    permission = item.find("Permission")
+    if item.name != "Grant" or len(grantees) != 1 or permission not in _PERMISSIONS:
+        raise S3Error("MalformedACLError")
+    for kind in ("ID", "URI", "EmailAddress"):
+        value = grantees[0].find(kind)
+        if value is not None:
+            return Grant(await _resolve(service, kind.lower(), value.strip()), permission)  # type: ignore[arg-type]
+    raise S3Error("MalformedACLError")
+
+
+async def access_control_policy(service: Service, owner: str, grants: Grants) -> Response:
+    """The document of an access control list."""
+    shown = "".join([await _shown(service, grant) for grant in grants])
+    content = f"<Owner>{await _named(service, owner)}</Owner><AccessControlList>{shown}</AccessControlList>"
+    return document("AccessControlPolicy", content)
+
+
+async def _shown(service: Service, grant: Grant) -> str:
+    if grant.grantee in GROUPS:
+        grantee = f'<Grantee {_XSI} xsi:type="Group">{element("URI", grant.grantee)}</Grantee>'
+    else:
+        grantee = f'<Grantee {_XSI} xsi:type="CanonicalUser">{await _named(service, grant.grantee)}</Grantee>'
+    return f"<Grant>{grantee}<Permission>{grant.permission}</Permission></Grant>"
+
+
+async def _named(service: Service, canonical_id: str) -> str:
+    name = await service.owners.name_of(canonical_id) if service.compat.display_names else ""
+    return element("ID", canonical_id) + (element("DisplayName", name) if name else "")

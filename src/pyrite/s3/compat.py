@@ -1,0 +1,17 @@
+"""Owns the switches for what clients, suites and AWS disagree about, and the presets that set them together."""
+
+from typing import NamedTuple
+
+
+class Compat(NamedTuple):
+    """Named switches; the defaults are what AWS does.
+
+    `open_buckets`: a new bucket has neither ownership controls nor a public access block, as before April 2023.
+    `display_names`: owners and grantees have a DisplayName, as before November 2025.
+    """
+
+    open_buckets: bool = False
+    display_names: bool = False
+
+
+PRESETS = {"aws": Compat(), "s3tests": Compat(open_buckets=True, display_names=True)}

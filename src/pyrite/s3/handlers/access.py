@@ -1,0 +1,186 @@
+"""Owns what decides who may use a bucket: policy, access control list, ownership controls, public access block."""
+
+from pyrite.aws import xml
+from pyrite.aws.arns import bucket_arn
+from pyrite.aws.xml import element
+from pyrite.http.response import Response
+from pyrite.iam.errors import MalformedPolicy
+from pyrite.iam.patterns import Pattern
+from pyrite.iam.policy import Policy, Use, parse_policy
+from pyrite.iam.publicity import is_public
+from pyrite.objects.buckets import Bucket
+from pyrite.s3 import acl
+from pyrite.s3.documents import document, empty
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.payload import read_document
+from pyrite.s3.request import S3Request
+from pyrite.s3.rules import BLOCK_ACLS, BLOCK_POLICY, ENFORCED
+from pyrite.s3.service import Service
+
+POLICY_MAX_BYTES = 20 * 1024
+
+_BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
+
+
+# ---- policy
+
+
+async def get_policy(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    text = _policy_of(bucket, request)
+    return Response(200, [(b"Content-Type", b"application/json")], text.encode())
+
+
+def _policy_of(bucket: Bucket, request: S3Request) -> str:
+    if not bucket.record.policy:
+        raise S3Error("NoSuchBucketPolicy", None, (("BucketName", request.bucket_name),))
+    return bucket.record.policy
+
+
+async def put_policy(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    body = await read_document(request)
+    if len(body) > POLICY_MAX_BYTES:
+        raise S3Error("PolicyTooLarge", f"The policy has more than the {POLICY_MAX_BYTES} bytes that one may have")
+    try:
+        text = body.decode("utf-8")
+        policy = parse_policy(text, Use.RESOURCE)
+        _check_statements(policy, request.bucket_name)
+    except UnicodeDecodeError:
+        raise S3Error("MalformedPolicy", "The policy is not UTF-8") from None
+    except MalformedPolicy as error:
+        raise S3Error("MalformedPolicy", str(error)) from None
+    if max(bucket.record.public_block, 0) & BLOCK_POLICY and is_public(policy):
+        raise S3Error(
+            "AccessDenied",
+            f"User: {request.caller.arn} is not authorized to perform: s3:PutBucketPolicy on resource: "
+            f'"{bucket_arn(request.bucket_name)}" because public policies are blocked by the BlockPublicPolicy block '
+            "public access setting. Call DeletePublicAccessBlock first if everybody shall have access.",
+        )
+    await service.buckets.change(bucket, policy=text)
+    return empty()
+
+
+def _check_statements(policy: Policy, bucket: str) -> None:
+    """Raises MalformedPolicy unless each statement speaks of S3 actions on this bucket."""
+    for statement in policy.statements:
+        for action in statement.actions.patterns:
+            if action.text != "*" and not action.text.lower().startswith("s3:"):
+                raise MalformedPolicy("Policy has invalid action")
+        assert statement.resources is not None
+        for resource in statement.resources.patterns:
+            named = resource.text.rpartition(":")[2].partition("/")[0]
+            speaks = resource.is_always or resource.text.startswith("arn:aws:s3:")
+            if not speaks or not ("${" in named or Pattern(named, False).matches(bucket, None)):
+                raise MalformedPolicy("Policy has invalid resource")
+
+
+async def delete_policy(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    await service.buckets.change(bucket, policy="")
+    return empty()
+
+
+async def get_policy_status(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    text = _policy_of(bucket, request)
+    try:
+        public = is_public(parse_policy(text, Use.RESOURCE))
+    except MalformedPolicy:
+        public = False  # it denies everything
+    return document("PolicyStatus", f"<IsPublic>{str(public).upper()}</IsPublic>")
+
+
+# ---- access control list
+
+
+async def get_acl(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    record = bucket.record
+    grants = record.acl if record.acl is not None and record.ownership != ENFORCED else acl.private(record.owner)
+    return await acl.access_control_policy(service, record.owner, grants)
+
+
+async def put_acl(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    record = bucket.record
+    grants = await acl.grants_of_headers(service, request, record.owner)
+    body = await read_document(request)
+    if grants is not None and body.strip():
+        raise S3Error("UnexpectedContent")
+    if grants is None:
+        if not body.strip():
+            raise S3Error("MissingSecurityHeader", None, (("MissingHeaderName", "x-amz-acl"),))
+        grants = await acl.grants_of_document(service, body, record.owner)
+    if record.ownership == ENFORCED:
+        if grants != acl.private(record.owner):
+            raise S3Error("AccessControlListNotSupported")
+        return empty(200)
+    if max(record.public_block, 0) & BLOCK_ACLS and acl.is_public(grants):
+        raise S3Error("AccessDenied")
+    await service.buckets.change(bucket, acl=grants)
+    return empty(200)
+
+
+# ---- ownership controls
+
+
+async def get_ownership(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    if not bucket.record.ownership:
+        raise S3Error("OwnershipControlsNotFoundError", None, (("BucketName", request.bucket_name),))
+    return document("OwnershipControls", f"<Rule>{element('ObjectOwnership', bucket.record.ownership)}</Rule>")
+
+
+async def put_ownership(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    root = xml.parse(await read_document(request))
+    rules = [child for child in root.children if child.name == "Rule"]
+    wanted = rules[0].find("ObjectOwnership") if len(rules) == 1 and root.name == "OwnershipControls" else None
+    if wanted not in acl.OWNERSHIPS:
+        raise S3Error("MalformedXML")
+    grants = bucket.record.acl
+    if wanted == ENFORCED and grants is not None and grants != acl.private(bucket.record.owner):
+        raise S3Error("InvalidBucketAclWithObjectOwnership")
+    await service.buckets.change(bucket, ownership=wanted)
+    return empty(200)
+
+
+async def delete_ownership(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    await service.buckets.change(bucket, ownership="")
+    return empty()
+
+
+# ---- public access block
+
+
+async def get_block(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    block = bucket.record.public_block
+    if block < 0:
+        raise S3Error("NoSuchPublicAccessBlockConfiguration", None, (("BucketName", request.bucket_name),))
+    content = "".join(element(name, str(bool(block >> i & 1)).lower()) for i, name in enumerate(_BLOCKS))
+    return document("PublicAccessBlockConfiguration", content)
+
+
+async def put_block(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    root = xml.parse(await read_document(request))
+    if root.name != "PublicAccessBlockConfiguration" or any(child.name not in _BLOCKS for child in root.children):
+        raise S3Error("MalformedXML")
+    block = 0
+    for i, name in enumerate(_BLOCKS):
+        value = (root.find(name) or "false").strip().lower()
+        if value not in ("true", "false"):
+            raise S3Error("MalformedXML")
+        block |= (value == "true") << i
+    await service.buckets.change(bucket, public_block=block)
+    return empty(200)
+
+
+async def delete_block(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    await service.buckets.change(bucket, public_block=-1)
+    return empty()

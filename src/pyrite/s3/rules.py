@@ -1,0 +1,90 @@
+"""Owns what a bucket says of who may use it, ready to be asked: its policy, its grants, its public access block."""
+
+from typing import NamedTuple
+
+from pyrite.core.lru import LruMap
+from pyrite.iam.caller import Caller
+from pyrite.iam.errors import MalformedPolicy
+from pyrite.iam.policy import Policy, Use, parse_policy
+from pyrite.iam.publicity import is_public
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.records import Grant
+
+ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
+AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+LOG_DELIVERY = "http://acs.amazonaws.com/groups/s3/LogDelivery"
+GROUPS = (ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY)
+
+BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT = 1, 2, 4, 8
+ENFORCED = "BucketOwnerEnforced"
+
+_KEPT = 1024
+_DENY_ALL = '{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}'
+# What each permission of a bucket's access control list grants. AWS, "Access control list (ACL) overview".
+_PERMISSIONS = {
+    "s3:ListBucket": "READ",
+    "s3:ListBucketVersions": "READ",
+    "s3:ListBucketMultipartUploads": "READ",
+    "s3:PutObject": "WRITE",
+    "s3:DeleteObject": "WRITE",
+    "s3:AbortMultipartUpload": "WRITE",
+    "s3:GetBucketAcl": "READ_ACP",
+    "s3:PutBucketAcl": "WRITE_ACP",
+}
+
+
+class BucketRules(NamedTuple):
+    """The rules of a bucket. `restricted`: its policy is public, and so counts for its own account alone."""
+
+    owner: str
+    policy: Policy | None
+    grants: tuple[Grant, ...]
+    ignores_public: bool
+    restricted: bool
+
+    def grants_to(self, caller: Caller, action: str) -> bool:
+        """Whether the access control list lets the caller's account, or everybody, do this."""
+        wanted = _PERMISSIONS.get(action)
+        if wanted is None or not self.grants:
+            return False
+        return any(
+            grant.permission in (wanted, "FULL_CONTROL") and self._is_meant(grant.grantee, caller)
+            for grant in self.grants
+        )
+
+    def _is_meant(self, grantee: str, caller: Caller) -> bool:
+        if grantee == ALL_USERS:
+            return not self.ignores_public
+        if grantee == AUTHENTICATED_USERS:
+            return not self.ignores_public and not caller.is_anonymous
+        return bool(caller.owner) and grantee == caller.owner
+
+
+class Rulebook:
+    """The rules of buckets, compiled once for each version of their records."""
+
+    def __init__(self) -> None:
+        self._compiled: LruMap[int, tuple[int, BucketRules]] = LruMap(_KEPT)
+
+    def of(self, bucket: Bucket) -> BucketRules:
+        """The rules of a bucket."""
+        known = self._compiled.get(bucket.id)
+        if known is not None and known[0] == bucket.version:
+            return known[1]
+        rules = _compile(bucket)
+        self._compiled.put(bucket.id, (bucket.version, rules))
+        return rules
+
+
+def _compile(bucket: Bucket) -> BucketRules:
+    record = bucket.record
+    policy = None
+    if record.policy:
+        try:
+            policy = parse_policy(record.policy, Use.RESOURCE, "bucket policy")
+        except MalformedPolicy:  # it was valid when it was put: fail closed
+            policy = parse_policy(_DENY_ALL, Use.RESOURCE, "unreadable bucket policy")
+    block = max(record.public_block, 0)
+    grants = () if record.ownership == ENFORCED else record.acl or ()
+    restricted = bool(block & RESTRICT) and policy is not None and is_public(policy)
+    return BucketRules(record.owner, policy, grants, bool(block & IGNORE_ACLS), restricted)
