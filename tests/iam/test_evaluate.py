@@ -91,7 +91,17 @@ def test_a_deny_anywhere_wins() -> None:
     everything = of_resource({"AWS": USER})
     assert ask(user(policies=(ALLOW, DENY)), everything).reason is Reason.EXPLICIT_DENY
     assert not ask(user(policies=(ALLOW,), boundary=(DENY, ALLOW))).allowed
-    assert not ask(session(policies=(ALLOW,), session=(ALLOW, DENY))).allowed
+    assert not ask(
+        session(
+            policies=(ALLOW,),
+            sessions=(
+                (
+                    ALLOW,
+                    DENY,
+                ),
+            ),
+        )
+    ).allowed
     assert not ask(user(policies=(ALLOW,)), of_resource("*", "Deny")).allowed
     assert not ask(user(is_root=True), of_resource("*", "Deny")).allowed
     assert not ask(ANONYMOUS, of_resource("*", "Deny"), granted=True).allowed
@@ -101,15 +111,15 @@ def test_boundaries_and_session_policies_limit() -> None:
     """They grant nothing and limit what the identity is granted; a grant to the caller itself passes them."""
     assert ask(user(policies=(ALLOW,), boundary=(NOTHING,))).reason is Reason.NO_BOUNDARY_ALLOW
     assert not ask(user(boundary=(ALLOW,))).allowed
-    assert ask(session(policies=(ALLOW,), session=(NOTHING,))).reason is Reason.NO_SESSION_ALLOW
-    assert not ask(session(session=(ALLOW,))).allowed
-    assert not ask(session(policies=(ALLOW,), session=())).allowed
-    assert ask(session(session=(NOTHING,)), of_resource({"AWS": SESSION})).allowed
-    assert not ask(session(session=(NOTHING,)), of_resource({"AWS": ROLE})).allowed
+    assert ask(session(policies=(ALLOW,), sessions=((NOTHING,),))).reason is Reason.NO_SESSION_ALLOW
+    assert not ask(session(sessions=((ALLOW,),))).allowed
+    assert not ask(session(policies=(ALLOW,), sessions=((),))).allowed
+    assert ask(session(sessions=((NOTHING,),)), of_resource({"AWS": SESSION})).allowed
+    assert not ask(session(sessions=((NOTHING,),)), of_resource({"AWS": ROLE})).allowed
     assert ask(session(), of_resource({"AWS": ROLE})).allowed
     assert ask(user(boundary=(NOTHING,)), of_resource({"AWS": USER})).allowed
     assert not ask(user(boundary=(NOTHING,)), of_resource("*")).allowed
-    assert not ask(user(is_root=True, session=(NOTHING,))).allowed
+    assert not ask(user(is_root=True, sessions=((NOTHING,),))).allowed
 
 
 def test_anonymous_needs_a_public_grant() -> None:
@@ -295,7 +305,7 @@ def test_agrees_with_the_naive_evaluator(
     caller = user(
         policies=tuple(parsed),
         boundary=(parse_policy(boundary, Use.IDENTITY),) if boundary else (),
-        session=(parse_policy(within, Use.IDENTITY),) if within else None,
+        sessions=((parse_policy(within, Use.IDENTITY),),) if within else (),
     )
     context = {key: tuple(values) for key, values in keys.items()}
     expected = naive.user_may(policies, boundary, within, action, resource, keys)

@@ -9,6 +9,7 @@ import typer
 from pyrite import __version__
 from pyrite.cli.arguments import AsJson, Drives, store_drives
 from pyrite.cli.drives import app as drives_app
+from pyrite.cli.iam import app as iam_app
 from pyrite.cli.metadata import app as metadata_app
 from pyrite.cli.metadata import recover
 from pyrite.core.errors import ConfigError, PyriteError
@@ -33,6 +34,7 @@ app = typer.Typer(
 
 app.add_typer(drives_app, name="drive")
 app.add_typer(metadata_app, name="metadata")
+app.add_typer(iam_app, name="iam")
 app.command("recover")(recover)
 
 
@@ -62,6 +64,9 @@ def serve(
     compat: Annotated[str | None, typer.Option(help="Whom to be like where clients disagree: aws or s3tests.")] = None,
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy (address or CIDR) whose X-Forwarded-For is believed; repeatable.")
+    ] = None,
+    identities: Annotated[
+        Path | None, typer.Option(help="TOML file of accounts, users, keys, roles and policies to make at the start.")
     ] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -96,6 +101,7 @@ def serve(
         log_level=log_level,
         compat=parse_compat(compat or environment.get("COMPAT") or "aws"),
         trusted_proxies=parse_networks(trusted_proxy or (environment.get("TRUSTED_PROXIES") or "").split(",")),
+        identities=identities or _path(environment.get("IDENTITIES")),
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, scrub_period, 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),

@@ -82,6 +82,14 @@ async def find(view: View, account: str, user: str, access_key: str) -> AccessKe
     return found
 
 
+async def find_any(view: View, access_key: str) -> AccessKeyRecord:
+    """An access key, whosever it is. Raises NoSuchEntity."""
+    found = await view.get(AccessKeyRecord, access_key_key(access_key))
+    if found is None:
+        raise NoSuchEntity(f"The Access Key with id {access_key} cannot be found.")
+    return found
+
+
 async def list_all(view: View, account: str, user: str) -> list[AccessKeyRecord]:
     """The access keys of a user, by when they were made. Raises NoSuchEntity."""
     found = [await view.get(AccessKeyRecord, access_key_key(key)) for key in await _held(view, account, user)]

@@ -20,7 +20,8 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, eq=False):
 
     `account` is the 12-digit account id and `owner` the canonical id that owns what the caller makes. `arn` names
     the user or session itself, `principal_arn` the user or role behind it; `id` is what aws:userid says. `policies`
-    are all that grant to the identity; `boundary` and `session` limit them where there are any. `is_root` stands
+    are all that grant to the identity; `boundary` limits them where there is one, and so does each set
+    of `sessions`: the policies of a session, or of the access key that it was begun with. `is_root` stands
     for an identity that needs no grant within what it owns. `keys` are the condition keys that speak of the caller.
     `expires_s` is when its credentials end, in seconds since the epoch; 0 when they do not.
     """
@@ -37,9 +38,14 @@ class Caller(msgspec.Struct, frozen=True, kw_only=True, eq=False):
     is_root: bool = False
     policies: tuple[Policy, ...] = ()
     boundary: tuple[Policy, ...] = ()
-    session: tuple[Policy, ...] | None = None
+    sessions: tuple[tuple[Policy, ...], ...] = ()
     keys: Mapping[str, Values] = {}
     expires_s: int = 0
+
+    @property
+    def all_policies(self) -> tuple[Policy, ...]:
+        """Every policy that speaks of the caller, whether it grants or limits."""
+        return (*self.policies, *self.boundary, *(policy for policies in self.sessions for policy in policies))
 
     @property
     def is_anonymous(self) -> bool:

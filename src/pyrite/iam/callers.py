@@ -14,7 +14,7 @@ from pyrite.core.lru import LruMap
 from pyrite.iam import accounts, entities, policies
 from pyrite.iam.caller import Caller
 from pyrite.iam.changing import View
-from pyrite.iam.describing import DENY_ALL, compiled, federated, keys_of, root_of, session_keys, tag_keys
+from pyrite.iam.describing import DENY_ALL, compiled, federated, key_limits, keys_of, root_of, session_keys, tag_keys
 from pyrite.iam.errors import ExpiredToken, InvalidToken, NoSuchEntity
 from pyrite.iam.patterns import Values
 from pyrite.iam.policy import Policy
@@ -112,24 +112,23 @@ class Callers:
             return None
 
     async def _holder(self, record: AccessKeyRecord) -> Caller:
-        session = (compiled("key " + record.id, record.policy),) if record.policy else None
-        expires_s = record.expires_ms // 1000
+        sessions, expires_s = key_limits(record), record.expires_ms // 1000
         if not record.user:
             account = await accounts.find(self._view, record.account)
-            return root_of(account, record.id, session, expires_s)
+            return root_of(account, record.id, sessions, expires_s)
         user = await entities.find(self._view, "user", record.account, record.user)
-        return await self.caller_of_user(user, record.id, session=session, expires_s=expires_s)
+        return await self.caller_of_user(user, record.id, sessions, expires_s)
 
     async def caller_of_user(
         self,
         user: EntityRecord,
         access_key: str = "",
-        session: tuple[Policy, ...] | None = None,
+        sessions: tuple[tuple[Policy, ...], ...] = (),
         expires_s: int = 0,
         more: Mapping[str, Values] | None = None,
     ) -> Caller:
         """The caller that a user is."""
-        owner = user.owner or await self._owner_of(user.account)
+        owner = user.owner or await self.owner_of(user.account)
         return Caller(
             kind="User",
             access_key=access_key,
@@ -142,7 +141,7 @@ class Callers:
             is_root=bool(user.owner),
             policies=await self._policies_of(user),
             boundary=await self._managed(user.account, (user.boundary,) if user.boundary else ()),
-            session=session,
+            sessions=sessions,
             keys={
                 **keys_of(user.account, user.arn, "User", user.id),
                 "aws:username": (user.name,),
@@ -159,7 +158,7 @@ class Callers:
             kind="AssumedRole",
             access_key=session.access_key,
             account=role.account,
-            owner=await self._owner_of(role.account),
+            owner=await self.owner_of(role.account),
             arn=f"arn:{PARTITION}:sts::{role.account}:assumed-role/{role.name}/{session.session_name}",
             principal_arn=role.arn,
             id=user_id,
@@ -167,7 +166,7 @@ class Callers:
             provider=session.provider,
             policies=await self._policies_of(role),
             boundary=await self._managed(role.account, (role.boundary,) if role.boundary else ()),
-            session=await self._session_policies(session),
+            sessions=await self._session_policies(session),
             keys={
                 **keys_of(role.account, role.arn, "AssumedRole", user_id),
                 **tag_keys({**role.tags, **session.tags}),
@@ -187,33 +186,40 @@ class Callers:
             raise InvalidToken("who began the session does not exist any more") from None
 
     async def _caller_of_session(self, session: Session) -> Caller:
-        if session.kind == "root":
-            account = await accounts.find(self._view, session.account)
-            limits = await self._session_policies(session)
-            caller = root_of(account, session.access_key, limits, session.expires_s, session_keys(session))
-            return caller if session.policies is None else federated(caller, session)
         kind: EntityKind = "role" if session.kind == "role" else "user"
+        if kind == "user" and not session.name:
+            account = await accounts.find(self._view, session.account)
+            limits = await self._parent_limits(session) + await self._session_policies(session)
+            caller = root_of(account, session.access_key, limits, session.expires_s, session_keys(session))
+            return caller if session.kind == "user" else federated(caller, session)
         entity = await entities.find(self._view, kind, session.account, session.name)
         if entity.id != session.id:
             raise NoSuchEntity(f"the {kind} was made again")
         if kind == "role":
             return await self.caller_of_role(entity, session)
-        caller = await self.caller_of_user(
-            entity,
-            session.access_key,
-            await self._session_policies(session),
-            session.expires_s,
-            session_keys(session),
-        )
+        limits = await self._parent_limits(session) + await self._session_policies(session)
+        more = session_keys(session)
+        caller = await self.caller_of_user(entity, session.access_key, limits, session.expires_s, more)
         return caller if session.kind == "user" else federated(caller, session)
 
-    async def _session_policies(self, session: Session) -> tuple[Policy, ...] | None:
-        if session.policies is None and session.policy_arns is None:
-            return None
-        texts = tuple(compiled("session policy", text) for text in session.policies or ())
-        return texts + await self._managed(session.account, session.policy_arns or ())
+    async def _parent_limits(self, session: Session) -> tuple[tuple[Policy, ...], ...]:
+        """What the access key limits with which a user began a session. Raises NoSuchEntity when it has ended."""
+        if session.parent_key == self._root.access_key:
+            return ()
+        record = await self._view.get(AccessKeyRecord, access_key_key(session.parent_key))
+        over = record is None or not record.active or 0 < record.expires_ms <= self._clock.now_ms()
+        if record is None or over:
+            raise NoSuchEntity("the access key of the session has ended")
+        return key_limits(record)
 
-    async def _owner_of(self, account: str) -> str:
+    async def _session_policies(self, session: Session) -> tuple[tuple[Policy, ...], ...]:
+        if session.policies is None and session.policy_arns is None:
+            return ((),) if session.kind == "federated" else ()
+        texts = tuple(compiled("session policy", text) for text in session.policies or ())
+        return (texts + await self._managed(session.account, session.policy_arns or ()),)
+
+    async def owner_of(self, account: str) -> str:
+        """The canonical id of an account; its own id where it is not recorded."""
         try:
             return (await accounts.find(self._view, account)).canonical_id
         except NoSuchEntity:

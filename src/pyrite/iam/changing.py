@@ -74,6 +74,10 @@ class Changes:
         self._entropy = entropy
         self.view = View(engine)
 
+    async def try_out(self, body: Callable[[Change], Awaitable[T]]) -> T:
+        """Run `body` and apply nothing. Raises what `body` raises."""
+        return await body(Change(self._engine, self._clock.now_ms(), self._entropy))
+
     async def make(self, body: Callable[[Change], Awaitable[T]]) -> T:
         """Run `body` and apply what it wrote; again when something that it read was changed meanwhile.
 

@@ -11,7 +11,7 @@ from pyrite.iam.caller import Caller
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.patterns import Values
 from pyrite.iam.policy import Policy, Use, parse_policy
-from pyrite.iam.records import AccountRecord
+from pyrite.iam.records import AccessKeyRecord, AccountRecord
 from pyrite.iam.tokens import Session
 
 DENY_ALL = '{"Version":"2012-10-17","Statement":{"Effect":"Deny","Action":"*","Resource":"*"}}'
@@ -25,10 +25,15 @@ def compiled(name: str, text: str) -> Policy:
         return parse_policy(DENY_ALL, Use.IDENTITY, name)
 
 
+def key_limits(record: AccessKeyRecord) -> tuple[tuple[Policy, ...], ...]:
+    """What an access key's own policy limits."""
+    return ((compiled("access key " + record.id, record.policy),),) if record.policy else ()
+
+
 def root_of(
     account: AccountRecord,
     access_key: str,
-    session: tuple[Policy, ...] | None = None,
+    sessions: tuple[tuple[Policy, ...], ...] = (),
     expires_s: int = 0,
     more: Mapping[str, Values] | None = None,
 ) -> Caller:
@@ -44,7 +49,7 @@ def root_of(
         id=account.id,
         name=account.name,
         is_root=True,
-        session=session,
+        sessions=sessions,
         keys={**keys_of(account.id, arn, "Account", account.id), **(more or {})},
         expires_s=expires_s,
     )
@@ -65,7 +70,7 @@ def federated(caller: Caller, session: Session) -> Caller:
         is_root=caller.is_root,
         policies=caller.policies,
         boundary=caller.boundary,
-        session=caller.session or (),
+        sessions=caller.sessions,
         keys={
             **{key: values for key, values in caller.keys.items() if key != "aws:username"},
             "aws:userid": (user_id,),

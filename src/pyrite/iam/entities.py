@@ -162,10 +162,13 @@ async def delete(change: Change, kind: EntityKind, account: str, name: str) -> E
     return record
 
 
-async def put_inline(change: Change, kind: EntityKind, account: str, name: str, policy: str, document: str) -> None:
+async def put_inline(
+    change: Change, kind: EntityKind, account: str, name: str, policy: str, document: str, lenient: bool = False
+) -> None:
     """Add or replace an inline policy. Raises NoSuchEntity, MalformedPolicy, InvalidInput or LimitExceeded."""
     check_name("inline", policy)
     record = await find(change, kind, account, name)
+    parse_policy(document, Use.IDENTITY, policy, lenient)
     inline = {**record.inline, policy: document}
     if sum(characters_of(text) for text in inline.values()) > INLINE_MAX_CHARS[kind]:
         raise LimitExceeded(f"Maximum policy size of {INLINE_MAX_CHARS[kind]} bytes exceeded for {kind} {name}")

@@ -45,3 +45,7 @@ class ExpiredToken(IamError):
 
 class AccessRefused(IamError):
     """The caller may not do this; the message says what was refused and why."""
+
+
+class RejectedIdentity(IamError):
+    """A token of an identity provider does not prove who its holder is."""

@@ -93,13 +93,13 @@ def _limits(caller: Caller, question: Question) -> Decision | None:
     """The refusal by a boundary or a session policy that does not allow it; None when none refuses."""
     if caller.boundary and _first_allow(caller.boundary, question) is None:
         return Decision(False, Reason.NO_BOUNDARY_ALLOW)
-    if caller.session is not None and _first_allow(caller.session, question) is None:
+    if any(_first_allow(policies, question) is None for policies in caller.sessions):
         return Decision(False, Reason.NO_SESSION_ALLOW)
     return None
 
 
 def _denied(caller: Caller, question: Question) -> Decision | None:
-    for policy in (*caller.policies, *caller.boundary, *(caller.session or ())):
+    for policy in caller.all_policies:
         for statement in policy.about(question.action):
             if not statement.allows and statement.applies(question.resource, question.context):
                 return Decision(False, Reason.EXPLICIT_DENY, _name(policy, statement))

@@ -1,6 +1,6 @@
 """Owns managed policies with their versions, and attaching them to users, groups and roles."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
@@ -185,6 +185,19 @@ async def set_boundary(change: Change, kind: EntityKind, account: str, name: str
     if record.boundary:
         await _count(change, account, record.boundary, boundaries=-1)
     return entities.save(change, msgspec.structs.replace(record, boundary=arn))
+
+
+async def release_boundary(change: Change, account: str, arn: str) -> None:
+    """Count one use less of a policy as a boundary: its user or role is gone."""
+    await _count(change, account, arn, boundaries=-1)
+
+
+async def retag(change: Change, account: str, arn: str, tags: Mapping[str, str], without: Iterable[str]) -> None:
+    """Add, replace and remove tags. Raises NoSuchEntity, InvalidInput or LimitExceeded."""
+    record = await _own(change, account, arn)
+    gone = set(without)
+    kept = {key: value for key, value in {**record.tags, **tags}.items() if key not in gone}
+    save(change, msgspec.structs.replace(record, tags=check_tags(kept)))
 
 
 async def users_of(view: View, account: str, arn: str) -> list[EntityRecord]:

@@ -27,15 +27,16 @@ _VERSION = b"\x01"
 _ID_BYTES, _NONCE_BYTES, _KEY_BYTES = 4, 12, 32
 _HEAD_BYTES = len(_VERSION) + _ID_BYTES + _NONCE_BYTES
 
-SessionKind = Literal["root", "user", "federated", "role"]
+SessionKind = Literal["user", "federated", "role"]
 
 
 class Session(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     """What temporary credentials stand for.
 
-    `name` and `id` are those of the user or role behind them; an entity made again under the same name has another
-    id, and the session is void. `policies` are session policies as documents, `policy_arns` managed ones; both None
-    where the session is not limited. `keys` are condition keys that were true when the session began.
+    `name` and `id` are those of the user or role behind them ("" for an account's root); an entity made again under
+    the same name has another id, and the session is void. So it is when the `parent_key` of a user's session ends.
+    `policies` are session policies as documents, `policy_arns` managed ones; both None where the session is not
+    limited. `keys` are condition keys that were true when the session began.
     """
 
     format: int = FORMAT
@@ -55,6 +56,7 @@ class Session(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     source_identity: str = ""
     provider: str = ""
     keys: dict[str, tuple[str, ...]] = {}
+    parent_key: str = ""
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -44,6 +44,7 @@ class Config(msgspec.Struct, frozen=True):
     log_level: str = "info"
     compat: str = "aws"
     trusted_proxies: Networks = ()
+    identities: Path | None = None
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
     volume_shard_bytes: int = 2048 * MIB

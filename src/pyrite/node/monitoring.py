@@ -13,6 +13,9 @@ from pyrite.blobs.drive import DriveError, DriveState
 from pyrite.core.errors import PyriteError
 from pyrite.http.hosting import Request
 from pyrite.http.response import Response
+from pyrite.iamapi.app import SERVICE_OF, IamApp, is_call
+from pyrite.iamapi.app import Observer as CallObserver
+from pyrite.iamapi.call import Call
 from pyrite.s3.app import Observer, S3App
 from pyrite.s3.request import S3Request
 from pyrite.services.scrub import oldest_unverified_ms
@@ -30,10 +33,11 @@ METRICS = frozenset((b"/metrics", b"/minio/v2/metrics/cluster"))
 _OWN = LIVE | READY | METRICS
 
 
-class Monitor(Observer):
+class Monitor(Observer, CallObserver):
     """Answers the unauthenticated paths, hands the rest to the app, and keeps account of it all."""
 
     app: S3App
+    iam: IamApp
 
     def __init__(self, store: StoreProcess, board: StatusBoard, access_log: Path | None) -> None:
         self._store = store
@@ -46,15 +50,18 @@ class Monitor(Observer):
         self.connections: Callable[[], int] = lambda: 0
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
-        """The HTTP handler: health and metrics without a signature, everything else is S3."""
+        """The HTTP handler: health and metrics without a signature, calls of IAM and STS, everything else is S3."""
         path = request.head.target
         if path in _OWN or (b"?" in path and path.partition(b"?")[0] in _OWN):
             return self._own_or_app(request, path.partition(b"?")[0])
-        return self.app.handle(request)
+        return self._apps(request)
+
+    def _apps(self, request: Request) -> Coroutine[Any, Any, Response]:
+        return self.iam.handle(request) if is_call(request) else self.app.handle(request)
 
     async def _own_or_app(self, request: Request, path: bytes) -> Response:
         response = await self._own(request, path)
-        return response if response is not None else await self.app.handle(request)
+        return response if response is not None else await self._apps(request)
 
     async def _own(self, request: Request, path: bytes) -> Response | None:
         head = request.head
@@ -130,6 +137,11 @@ class Monitor(Observer):
                 http.head.fields.get(b"user-agent", b"").decode("latin-1"),
             )
             self._access.write(record)
+
+    def on_call(self, call: Call, request_id: str, status: int, error: str, started_s: float) -> None:
+        """A call of the IAM or STS API was answered."""
+        name = call.action if call.action in SERVICE_OF else "UnknownAction"
+        self._counter.observe(name, status, self._store.clock.monotonic_s() - started_s, 0, 0)
 
     def on_quick(self, operation: str, response: Response, started_s: float, received_bytes: int) -> None:
         """A request was answered the quick way."""

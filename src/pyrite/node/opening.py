@@ -29,6 +29,7 @@ from pyrite.node import drives as identities
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
 from pyrite.node.examining import examine_in_forks
+from pyrite.node.identities import apply_identities
 from pyrite.node.registry import StoreRecord, create_store, load_drives, load_store
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.repairs import RepairQueue
@@ -106,14 +107,15 @@ def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive])
     mirror_set, damaged, examined = _arrange(usable, paths)
     engine = open_engine(mirror_set, {_id(drive): drive.path for drive in usable}, lambda: paths)
     try:
-        store, drives = asyncio.run(_load(engine, usable))
+        store, drives, applied = asyncio.run(_load(config, engine, usable))
     finally:
         asyncio.run(engine.close())
     credentials = RootCredentials(config.access_key, config.secret_key)
     generated = not config.access_key
     if generated:
         credentials = identities.load_credentials(paths) or identities.generate_credentials(paths, SystemEntropy())
-    notes = (*_notes(found, drives), *(f"the names on drive {name} were damaged" for name in sorted(damaged)))
+    changed = [f"identities: {line}" for line in applied]
+    notes = (*changed, *_notes(found, drives), *(f"the names on drive {name} were damaged" for name in sorted(damaged)))
     return Opened(store, tuple(drives), mirror_set, credentials, generated, notes, SharedEpoch(), opened_ms, examined)
 
 
@@ -141,7 +143,9 @@ def _arrange(usable: list[FoundDrive], paths: list[Path]) -> tuple[MirrorSet, se
     return arranged, damaged, len(found) == len(present)
 
 
-async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, list[OpenDrive]]:
+async def _load(
+    config: Config, engine: Engine, usable: list[FoundDrive]
+) -> tuple[StoreRecord, list[OpenDrive], list[str]]:
     store = await load_store(engine)
     if store is None:
         identity = usable[0].identity
@@ -151,6 +155,9 @@ async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, 
     account, canonical_id = store.account_id, store.canonical_id
     changes = Changes(engine, SystemClock(), SystemEntropy())
     await changes.make(lambda change: accounts.ensure_first(change, account, canonical_id))
+    applied: list[str] = []
+    if config.identities is not None:
+        applied = await apply_identities(changes, account, config.identities)
     here = {_id(drive): drive.path for drive in usable}
     drives = []
     for record in await load_drives(engine):
@@ -159,7 +166,7 @@ async def _load(engine: Engine, usable: list[FoundDrive]) -> tuple[StoreRecord, 
         drives.append(OpenDrive(record.id, path if state is DriveState.ONLINE else None, state))
     opened = make_drives(store.id, tuple(drives))
     await seal_left_open(MetadataCatalog(engine), RepairQueue(engine), opened, None, SystemClock().now_ms())
-    return store, drives
+    return store, drives, applied
 
 
 def _id(drive: FoundDrive) -> str:

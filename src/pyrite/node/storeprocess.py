@@ -24,6 +24,7 @@ from pyrite.core.pace import slow_drives
 from pyrite.iam.callers import Callers, RootKey
 from pyrite.iam.changing import Changes
 from pyrite.iam.owners import Owners
+from pyrite.iamapi.call import Identities
 from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.mirror import Mirror
@@ -131,6 +132,11 @@ class StoreProcess:
             PRESETS[config.compat],
             config.region,
         )
+
+    def identities(self, config: Config) -> Identities:
+        """The store's identities as the IAM API sees them."""
+        like_rgw = PRESETS[config.compat].rgw_identities
+        return Identities(self.changes, self.callers, self.clock, SystemEntropy(), like_rgw)
 
     def _on_damage(self, damage: Damage) -> None:
         self.damaged_fragments += 1

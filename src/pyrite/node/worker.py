@@ -14,6 +14,7 @@ from pyrite.core.errors import ConfigError
 from pyrite.http.limits import Limits
 from pyrite.http.server import HttpServer
 from pyrite.http.tls import TlsFiles
+from pyrite.iamapi.app import IamApp
 from pyrite.node.background import Background, keep
 from pyrite.node.config import Config
 from pyrite.node.drives import DriveLocks
@@ -54,6 +55,7 @@ class Worker:
             tuple(domain.encode() for domain in config.domains),
         )
         self._monitor.app = app
+        self._monitor.iam = IamApp(self._store.identities(config), self._monitor, prefix, config.region)
         self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
         if not config.domains and not self._monitor.logs_access:
             quick = QuickWay(

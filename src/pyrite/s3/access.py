@@ -118,7 +118,7 @@ class Access:
 
     def _is_certain(self, caller: Caller, bucket: Bucket, action: str) -> bool:
         rules = self._rulebook.of(bucket)
-        policies = [*caller.policies, *caller.boundary, *(caller.session or ())]
+        policies = list(caller.all_policies)
         if rules.policy is not None:
             policies.append(rules.policy)
         if not all(_speaks_of_all(policy, action, bucket.record.name) for policy in policies):
@@ -144,7 +144,7 @@ def _decide(
 
 def _is_master(caller: Caller, rules: BucketRules) -> bool:
     """Whether it is the root of the owning account, which its bucket's policy cannot lock out of the policy itself."""
-    return caller.kind == "Account" and caller.session is None and caller.owner == rules.owner
+    return caller.kind == "Account" and not caller.sessions and caller.owner == rules.owner
 
 
 def _speaks_of_all(policy: Policy, action: str, bucket: str) -> bool:

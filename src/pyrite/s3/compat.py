@@ -8,10 +8,13 @@ class Compat(NamedTuple):
 
     `open_buckets`: a new bucket has neither ownership controls nor a public access block, as before April 2023.
     `display_names`: owners and grantees have a DisplayName, as before November 2025.
+    `rgw_identities`: a role's trust in a caller of another account is enough for assuming it, and a role's policy may
+    name a Principal, which is not looked at.
     """
 
     open_buckets: bool = False
     display_names: bool = False
+    rgw_identities: bool = False
 
 
-PRESETS = {"aws": Compat(), "s3tests": Compat(open_buckets=True, display_names=True)}
+PRESETS = {"aws": Compat(), "s3tests": Compat(open_buckets=True, display_names=True, rgw_identities=True)}
