@@ -56,7 +56,9 @@ def ask(
     caller: Caller, policy: Policy | None = None, owner: str = "canon-1", granted: bool = False, **keys: str
 ) -> Any:
     context = {key.replace("_", ":"): (value,) for key, value in keys.items()}
-    return decide(caller, Question("s3:GetObject", KEY, context, owner, policy, granted))
+    return decide(
+        caller, Question("s3:GetObject", KEY, context, owner, ACCOUNT if owner == "canon-1" else OTHER, policy, granted)
+    )
 
 
 ALLOW, DENY = identity(says("Allow")), identity(says("Deny"))
@@ -187,7 +189,7 @@ def test_operators(block: dict[str, Any], given_: dict[str, str], holds: bool | 
             parse_policy(text, Use.IDENTITY)
         return
     keys = {key: (value,) for key, value in given_.items()}
-    question = Question("s3:GetObject", KEY, keys, "canon-1")
+    question = Question("s3:GetObject", KEY, keys, "canon-1", ACCOUNT)
     assert decide(user(policies=(parse_policy(text, Use.IDENTITY),)), question).allowed is holds
 
 
@@ -203,7 +205,7 @@ def test_quantified_negation() -> None:
     ):
         block = {f"{quantifier}:StringNotEquals": {"aws:TagKeys": ["a", "b"]}}
         policy = identity(says("Allow", Condition=block))
-        question = Question("s3:GetObject", KEY, {"aws:tagkeys": tags} if tags else {}, "canon-1")
+        question = Question("s3:GetObject", KEY, {"aws:tagkeys": tags} if tags else {}, "canon-1", ACCOUNT)
         assert decide(user(policies=(policy,)), question).allowed is holds, (quantifier, tags)
 
 
@@ -240,7 +242,7 @@ def test_hostile_patterns_are_cheap() -> None:
     pattern = "arn:aws:s3:::data/" + "*a" * 400 + "b"
     policy = identity(says("Allow", resource=pattern))
     assert not decide(
-        user(policies=(policy,)), Question("s3:GetObject", "arn:aws:s3:::data/" + "a" * 1000, {}, "canon-1")
+        user(policies=(policy,)), Question("s3:GetObject", "arn:aws:s3:::data/" + "a" * 1000, {}, "canon-1", ACCOUNT)
     ).allowed
 
 
@@ -309,4 +311,4 @@ def test_agrees_with_the_naive_evaluator(
     )
     context = {key: tuple(values) for key, values in keys.items()}
     expected = naive.user_may(policies, boundary, within, action, resource, keys)
-    assert decide(caller, Question(action, resource, context, "canon-1")).allowed is expected
+    assert decide(caller, Question(action, resource, context, "canon-1", ACCOUNT)).allowed is expected

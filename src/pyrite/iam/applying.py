@@ -253,9 +253,9 @@ class Applier:
                 await self._remove("role", role)
 
     async def _remove(self, kind: EntityKind, record: EntityRecord) -> None:
+        if kind == "user":
+            await entities.leave_groups(self._change, record.account, record.name)
         record = await entities.find(self._change, kind, record.account, record.name)
-        for group in record.groups:
-            await entities.remove_from_group(self._change, record.account, group, record.name)
         for member in record.members:
             await entities.remove_from_group(self._change, record.account, record.name, member)
         for arn in record.attached:

@@ -162,6 +162,12 @@ async def delete(change: Change, kind: EntityKind, account: str, name: str) -> E
     return record
 
 
+async def leave_groups(change: Change, account: str, name: str) -> None:
+    """End all memberships of a user. Raises NoSuchEntity."""
+    for group in (await find(change, "user", account, name)).groups:
+        await remove_from_group(change, account, group, name)
+
+
 async def put_inline(
     change: Change, kind: EntityKind, account: str, name: str, policy: str, document: str, lenient: bool = False
 ) -> None:

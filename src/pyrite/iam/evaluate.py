@@ -37,14 +37,15 @@ class Decision(NamedTuple):
 class Question(NamedTuple):
     """What is asked: may this be done to that.
 
-    `owner` is the canonical id of whom the resource belongs to. `policy` is the policy of the resource, and
-    `granted` what its access control list says for the caller's account (or for everybody).
+    `owner` is the canonical id of whom the resource belongs to, and `account` the account of that one. `policy` is
+    the policy of the resource, and `granted` what its access control list says for the caller (or for everybody).
     """
 
     action: str
     resource: str
     context: Context
     owner: str
+    account: str
     policy: Policy | None = None
     granted: bool = False
 
@@ -59,9 +60,9 @@ def decide(caller: Caller, question: Question) -> Decision:
         if grade or question.granted:
             return Decision(True, Reason.RESOURCE_ALLOW, source)
         return Decision(False, Reason.NO_RESOURCE_ALLOW)
-    if caller.owner == question.owner:
+    if caller.account == question.account:
         return _within_account(caller, question, grade, source)
-    decision = _identity_allows(caller, question)
+    decision = _identity_allows(caller, question, caller.is_root)
     if not decision.allowed:
         return decision
     if grade or question.granted:
@@ -75,11 +76,13 @@ def _within_account(caller: Caller, question: Question, grade: Match, source: st
         return Decision(True, Reason.RESOURCE_ALLOW, source)
     if grade in (Match.ROLE, Match.ANYONE):
         return _limits(caller, question) or Decision(True, Reason.RESOURCE_ALLOW, source)
-    return _identity_allows(caller, question)
+    if question.granted and caller.owner != question.owner:
+        return _limits(caller, question) or Decision(True, Reason.RESOURCE_ALLOW)
+    return _identity_allows(caller, question, caller.is_root and caller.owner == question.owner)
 
 
-def _identity_allows(caller: Caller, question: Question) -> Decision:
-    if caller.is_root:
+def _identity_allows(caller: Caller, question: Question, is_root: bool) -> Decision:
+    if is_root:
         decision = Decision(True, Reason.OWNER)
     else:
         statement = _first_allow(caller.policies, question)

@@ -7,6 +7,9 @@ from pyrite.iam.errors import NoSuchEntity
 from pyrite.iam.records import OwnerRecord
 from pyrite.metadata.kv import Engine
 
+NOBODY = "-"
+"""What stands for an account that does not exist; no account has this id."""
+
 _KEPT = 1024
 
 
@@ -29,9 +32,14 @@ class Owners:
         return known
 
     async def account_of(self, canonical_id: str) -> str:
-        """The id of the account, "" when it does not exist any more."""
+        """The id of the account; NOBODY when it does not exist any more.
+
+        Nobody in particular owns what roles outside of accounts make.
+        """
+        if not canonical_id:
+            return ""
         found = await self.find(canonical_id)
-        return found.account if found is not None else ""
+        return found.account if found is not None else NOBODY
 
     async def name_of(self, canonical_id: str) -> str:
         """The display name, "" when there is none."""

@@ -47,7 +47,9 @@ async def authorize(call: Call, service: str) -> None:
     resource, entity = await _resource(call) if service == "iam" else ("*", None)
     action = f"{service}:{call.action}"
     caller = call.caller
-    decision = decide(_without_ownership(call), Question(action, resource, _keys(call, entity), caller.owner))
+    decision = decide(
+        _without_ownership(call), Question(action, resource, _keys(call, entity), caller.owner, call.account)
+    )
     if decision.allowed or (call.action in DENIABLE and decision.reason is not Reason.EXPLICIT_DENY):
         return
     raise AccessRefused(

@@ -20,7 +20,7 @@ Result = Mapping[str, object] | None
 class Identities(NamedTuple):
     """The store's identities as actions see them.
 
-    `like_rgw`: a role's trust in a caller of another account is enough, and a role's policy may name a Principal.
+    `like_rgw`: the switch `rgw_identities` of compatibility.
     """
 
     changes: Changes

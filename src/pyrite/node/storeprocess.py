@@ -119,7 +119,7 @@ class StoreProcess:
 
     def service(self, config: Config) -> Service:
         """The store as handlers see it."""
-        owners = Owners(self.engine)
+        owners, compat = Owners(self.engine), PRESETS[config.compat]
         return Service(
             self.engine,
             self.buckets,
@@ -127,9 +127,9 @@ class StoreProcess:
             self.objects,
             self.uploads,
             self.reading,
-            Access(self.buckets, owners, self.clock, config.region, config.trusted_proxies),
+            Access(self.buckets, owners, self.clock, config.region, compat, config.trusted_proxies),
             owners,
-            PRESETS[config.compat],
+            compat,
             config.region,
         )
 

@@ -45,7 +45,7 @@ class Worker:
         self._monitor = Monitor(self._store, board, config.access_log)
         clock, prefix = self._store.clock, SystemEntropy().bytes(4).hex().upper()
         service = self._store.service(config)
-        authenticator = Authenticator(self._store.callers, clock, config.region)
+        authenticator = Authenticator(self._store.callers, clock, config.region, service.compat)
         app = S3App(
             service,
             authenticator,

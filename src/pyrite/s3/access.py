@@ -6,13 +6,15 @@ One place for every way in: handlers ask it again for what they find out later, 
 import structlog
 
 from pyrite.aws.arns import bucket_arn
+from pyrite.core.atonce import at_once
 from pyrite.core.clock import Clock
 from pyrite.iam.caller import Caller
 from pyrite.iam.evaluate import Decision, Question, Reason, decide
 from pyrite.iam.owners import Owners
-from pyrite.iam.patterns import Values
+from pyrite.iam.patterns import Context, Values
 from pyrite.iam.policy import Policy
 from pyrite.objects.buckets import Bucket, Buckets
+from pyrite.s3.compat import Compat
 from pyrite.s3.context import Networks, RequestContext
 from pyrite.s3.errors import S3Error
 from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS
@@ -29,11 +31,14 @@ _OPERATIONS_WITHOUT_ONE_KEY = frozenset(("DeleteObjects",))
 class Access:
     """Decides for requests."""
 
-    def __init__(self, buckets: Buckets, owners: Owners, clock: Clock, region: str, trusted: Networks = ()) -> None:
+    def __init__(
+        self, buckets: Buckets, owners: Owners, clock: Clock, region: str, compat: Compat, trusted: Networks = ()
+    ) -> None:
         self._buckets = buckets
         self._owners = owners
         self._clock = clock
         self._region = region
+        self._compat = compat
         self._trusted = trusted
         self._rulebook = Rulebook()
         self._quick: dict[tuple[str, int, int, str], bool | None] = {}
@@ -60,6 +65,8 @@ class Access:
         if request.query and b"versionId" in request.query:
             actions = [VERSION_ACTIONS.get(action, action) for action in actions]
         for header, action in HEADER_ACTIONS.get(operation.name, {}).items():
+            if header in self._compat.free_headers:
+                continue
             if header in request.headers and action not in actions:
                 actions.append(action)
         return actions
@@ -91,7 +98,7 @@ class Access:
         rules = self._rulebook.of(bucket) if bucket is not None else None
         account = await self._owners.account_of(rules.owner) if rules is not None else caller.account
         context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, more)
-        return _decide(caller, rules, action, _resource(request, bucket, key), context)
+        return _decide(caller, rules, account, action, _resource(request, bucket, key), context)
 
     async def allows(self, request: S3Request, action: str, bucket: Bucket, key: bytes = b"") -> bool:
         """Whether the caller may do `action`."""
@@ -102,7 +109,8 @@ class Access:
     def allows_quickly(self, caller: Caller, bucket: Bucket, action: str) -> bool:
         """Whether `action` is certainly allowed on every key of the bucket, whatever else the request says.
 
-        False also where it depends on the key or on a condition. `forget` has to be called when the rules change.
+        False also where it depends on the key or on a condition. Raises Waits. `forget` has to be called
+        when the rules change.
         """
         place = (caller.access_key, bucket.id, bucket.version, action)
         known = self._quick.get(place)
@@ -123,19 +131,20 @@ class Access:
             policies.append(rules.policy)
         if not all(_speaks_of_all(policy, action, bucket.record.name) for policy in policies):
             return False
-        return _decide(caller, rules, action, bucket_arn(bucket.record.name, "any"), {}).allowed
+        account = at_once(self._owners.account_of(rules.owner))
+        return _decide(caller, rules, account, action, bucket_arn(bucket.record.name, "any"), {}).allowed
 
 
 def _decide(
-    caller: Caller, rules: BucketRules | None, action: str, resource: str, context: RequestContext | dict[str, Values]
+    caller: Caller, rules: BucketRules | None, account: str, action: str, resource: str, context: Context
 ) -> Decision:
     if rules is None:
-        return decide(caller, Question(action, resource, context, caller.owner))
+        return decide(caller, Question(action, resource, context, caller.owner, caller.account))
     if rules.restricted and caller.owner != rules.owner:
         return Decision(False, Reason.EXPLICIT_DENY, "public access block")
     decision = decide(
         caller,
-        Question(action, resource, context, rules.owner, rules.policy, rules.grants_to(caller, action)),
+        Question(action, resource, context, rules.owner, account, rules.policy, rules.grants_to(caller, action)),
     )
     if not decision.allowed and action in _LOCKOUT_PROOF and _is_master(caller, rules):
         return Decision(True, Reason.OWNER)
@@ -171,5 +180,4 @@ def refusal(caller: Caller, action: str, resource: str, decision: Decision) -> S
     explicit = decision.reason is Reason.EXPLICIT_DENY
     why = f"with {decision.reason.value}" if explicit else f"because {decision.reason.value}"
     target = "" if resource == _OF_SERVICE else f' on resource: "{resource}"'
-    who = f"{caller.kind}: {caller.arn}" if caller.kind != "Account" else caller.arn
-    return S3Error("AccessDenied", f"User: {who} is not authorized to perform: {action}{target} {why}")
+    return S3Error("AccessDenied", f"User: {caller.arn} is not authorized to perform: {action}{target} {why}")

@@ -15,6 +15,7 @@ from pyrite.core.clock import Clock
 from pyrite.http.head import RequestHead
 from pyrite.iam.caller import Caller
 from pyrite.iam.callers import Found
+from pyrite.s3.compat import Compat
 from pyrite.s3.request import PayloadRule, S3Request, Signature, text_of
 
 _PRESIGN_NAMES = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
@@ -49,11 +50,11 @@ class Credentials(Protocol):
 class Authenticator:
     """Checks signatures against `credentials`, for requests scoped to one of `regions`."""
 
-    def __init__(self, credentials: Credentials, clock: Clock, region: str) -> None:
+    def __init__(self, credentials: Credentials, clock: Clock, region: str, compat: Compat) -> None:
         self._credentials = credentials
         self._clock = clock
         self._region = region
-        self._regions = frozenset((region, "us-east-1"))
+        self._regions = frozenset((region, "us-east-1", *(("",) if compat.no_region else ())))
 
     @property
     def rules(self) -> bytes | None:

@@ -8,13 +8,26 @@ class Compat(NamedTuple):
 
     `open_buckets`: a new bucket has neither ownership controls nor a public access block, as before April 2023.
     `display_names`: owners and grantees have a DisplayName, as before November 2025.
-    `rgw_identities`: a role's trust in a caller of another account is enough for assuming it, and a role's policy may
-    name a Principal, which is not looked at.
+    `rgw_identities`: a role's trust in a caller of another account is enough for assuming it, a role's policy may
+    name a Principal, which is not looked at, and a user that is deleted leaves its groups by itself.
+    `no_region`: requests signed for an empty region are accepted.
+    `free_headers`: headers that need no permission of their own.
     """
 
     open_buckets: bool = False
     display_names: bool = False
     rgw_identities: bool = False
+    no_region: bool = False
+    free_headers: frozenset[bytes] = frozenset()
 
 
-PRESETS = {"aws": Compat(), "s3tests": Compat(open_buckets=True, display_names=True, rgw_identities=True)}
+PRESETS = {
+    "aws": Compat(),
+    "s3tests": Compat(
+        open_buckets=True,
+        display_names=True,
+        rgw_identities=True,
+        no_region=True,
+        free_headers=frozenset((b"x-amz-object-ownership",)),
+    ),
+}

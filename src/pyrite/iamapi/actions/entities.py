@@ -121,6 +121,8 @@ def _deleter(kind: EntityKind) -> Handler:
         name = _name(call, kind)
 
         async def body(change: Change) -> None:
+            if kind == "user" and call.identities.like_rgw:
+                await entities.leave_groups(change, call.account, name)
             record = await entities.delete(change, kind, call.account, name)
             if record.boundary:
                 await policies.release_boundary(change, call.account, record.boundary)

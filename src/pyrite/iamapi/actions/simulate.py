@@ -87,7 +87,7 @@ def _simulate(call: Call, caller: Caller) -> Result:
     results = []
     for action in actions:
         for resource in resources:
-            decision = decide(caller, Question(action, resource, context, caller.owner, policy))
+            decision = decide(caller, Question(action, resource, context, caller.owner, call.account, policy))
             results.append(_shown(action, resource, decision))
     return {"EvaluationResults": results, "IsTruncated": False}
 

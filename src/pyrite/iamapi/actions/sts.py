@@ -117,10 +117,10 @@ async def _require_trust(call: Call, action: str, arn: str, role: EntityRecord |
         raise refused(call, action, arn)
     owner = await call.identities.callers.owner_of(role.account)
     trust = parse_policy(role.trust, Use.TRUST, "trust policy")
-    decision = decide(caller, Question(action, arn, keys, owner, trust))
+    decision = decide(caller, Question(action, arn, keys, owner, role.account, trust))
     if decision.reason is Reason.NO_IDENTITY_ALLOW and call.identities.like_rgw:
         trusted = msgspec.structs.replace(caller, is_root=True)
-        decision = decide(trusted, Question(action, arn, keys, owner, trust))
+        decision = decide(trusted, Question(action, arn, keys, owner, role.account, trust))
     if not decision.allowed:
         raise refused(call, action, arn)
 
