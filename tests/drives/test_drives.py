@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from tests.drives.load import QUICK, Load, drive, folders, metric, nothing_waits, state_of
 from tests.server import PYRITE, Server, wait_until
 
@@ -192,3 +194,40 @@ def test_a_volume_left_open_in_a_crash_is_verified(tmp_path: Path) -> None:
         wait_until(lambda: any(shard.read_bytes()) and nothing_waits(server))
         server.stop()
         server.check()
+
+
+def test_processes_restart_when_every_first_drive_has_been_exchanged(tmp_path: Path) -> None:
+    """A process made anew finds the store where it is now, not where it was when the server was started."""
+    first = folders(tmp_path, 2)
+    with Server(first, *QUICK) as server:
+        s3 = server.client(retries={"max_attempts": 8})
+        s3.create_bucket(Bucket="bucket")
+        s3.put_object(Bucket="bucket", Key="key", Body=b"moved twice")
+        for number, old in enumerate(first):
+            new = tmp_path / f"new{number}"
+            new.mkdir()
+            drive(server, "add", str(new))
+            server.drives.append(new)
+            drive(server, "drain", str(old))
+            wait_until(lambda: nothing_waits(server), 60)
+            drive(server, "remove", str(old))
+            server.drives.remove(old)
+            shutil.rmtree(old)
+        before = set(server.children())
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(set(server.children()) - before) == len(before) and _answers(server))
+        assert s3.get_object(Bucket="bucket", Key="key")["Body"].read() == b"moved twice"
+        third = tmp_path / "third"
+        third.mkdir()
+        drive(server, "add", str(third))
+        server.drives.append(third)
+        wait_until(lambda: nothing_waits(server) and (third / "metadata").exists(), 60)
+
+
+def _answers(server: Server) -> bool:
+    try:
+        server.client().list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True

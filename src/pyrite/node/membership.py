@@ -50,6 +50,11 @@ class Membership:
         usable = [drive for drive in self._drives.values() if drive.state is DriveState.ONLINE]
         return {drive.id: drive.path for drive in usable if isinstance(drive, LocalDrive)}
 
+    def whereabouts(self) -> dict[str, str]:
+        """Where every drive of the store is, or was last seen, by id; empty until the records are loaded."""
+        seen = {record.id: record.path for record in self.records.values()}
+        return seen | {name: str(path) for name, path in self.places().items() if name in seen}
+
     async def _load(self) -> None:
         self.records = {record.id: record for record in await load_drives(self._engine)}
         for drive_id in set(self._drives) - self.records.keys():

@@ -52,7 +52,10 @@ class MirrorKeeper:
         except (lmdb.Error, OSError) as error:
             raise Unavailable(f"no mirror of the names can be made at {target}: {error}") from error
         self._board.absolve(name)
-        made = await store.engine.enlist(name, target, self._catch_up)
+        try:
+            made = await store.engine.enlist(name, target, self._catch_up)
+        except (lmdb.Error, OSError) as error:  # the drive went in this very moment
+            raise Unavailable(f"the mirror at {target} cannot be taken in: {error}") from error
         if made:
             self._log.info("mirror_made", drive=name)
         else:

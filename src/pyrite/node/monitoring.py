@@ -47,6 +47,7 @@ class Monitor(Observer, CallObserver):
         self._damaged_before = before.damaged_fragments if before is not None else 0
         self._access = AccessLog(access_log) if access_log is not None else None
         self._log = structlog.get_logger(component="request", slot=store.slot)
+        self._places: dict[str, str] = {}
         self.connections: Callable[[], int] = lambda: 0
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
@@ -173,6 +174,10 @@ class Monitor(Observer, CallObserver):
         if self._access is not None:
             self._access.flush()
         store = self._store
+        places = store.membership.whereabouts()
+        if places and places != self._places:
+            self._board.tell_places(places)
+            self._places = places
         self._board.publish(
             ProcessStatus(
                 store.slot,

@@ -215,6 +215,17 @@ def open_engine(
     )
 
 
+def as_of_now(opened: Opened, places: Mapping[str, str]) -> Opened:
+    """`opened` with the drives where they are now: `places` by id, or those of then when nothing is told."""
+    if not places:
+        return opened
+    drives = []
+    for name, text in places.items():
+        state = identities.state_of(Path(text), opened.store.id, name)
+        drives.append(OpenDrive(name, Path(text) if state is DriveState.ONLINE else None, state))
+    return opened._replace(drives=tuple(drives))
+
+
 def newest_set(opened: Opened) -> MirrorSet:
     """The set of mirrors as the drives announce it now: it may have changed since the server was started."""
     announced = identities.read_announced(opened.online)

@@ -24,7 +24,7 @@ from pyrite.metadata.examining import tell_damaged
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA
 from pyrite.node.examining import examine_in_forks
-from pyrite.node.opening import Opened, newest_set, open_store
+from pyrite.node.opening import Opened, as_of_now, newest_set, open_store
 from pyrite.node.worker import Worker, housekeep
 from pyrite.telemetry.status import StatusBoard
 
@@ -211,6 +211,7 @@ class _Supervisor:
 
     def _look_for_damage(self) -> None:
         """What is mapped into memory may be damaged: a copy of the names that is, nobody opens again."""
+        self._opened = as_of_now(self._opened, self._board.places())
         places = {drive.id: drive.path / METADATA for drive in self._opened.drives if drive.path is not None}
         mirrors = [name for name in newest_set(self._opened).members if name in places]
         damaged = tell_damaged(examine_in_forks({name: places[name] for name in mirrors}))
@@ -225,6 +226,7 @@ class _Supervisor:
                 os.kill(pid, signal.SIGTERM)
 
     def _start(self, slot: str, ready: int | None) -> None:
+        self._opened = as_of_now(self._opened, self._board.places())
         parent = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # a signal meant for a child not listed, or not ready, is kept
         pid = os.fork()

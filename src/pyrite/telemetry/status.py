@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
@@ -30,6 +31,7 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(ProcessStatus).decode
 _SUFFIX = ".status"
 _CONDEMNED = ".condemned"
+_PLACES = "places"
 
 
 class StatusBoard:
@@ -52,6 +54,19 @@ class StatusBoard:
             with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
                 found.append(_decode(path.read_bytes()))
         return found
+
+    def tell_places(self, places: Mapping[str, str]) -> None:
+        """Say where the drives are now, by id, for processes that are started later."""
+        staging = self._folder / (_PLACES + f".{os.getpid()}.new")
+        staging.write_bytes(msgspec.msgpack.encode(places))
+        os.replace(staging, self._folder / _PLACES)
+
+    def places(self) -> dict[str, str]:
+        """Where the drives are, by id, as was last told; empty when nobody has."""
+        try:
+            return msgspec.msgpack.decode((self._folder / _PLACES).read_bytes(), type=dict[str, str])
+        except (FileNotFoundError, msgspec.DecodeError):
+            return {}
 
     def condemn(self, name: str) -> None:
         """Have every process give up the copy of the names on the drive `name`: it is damaged."""
