@@ -65,6 +65,10 @@ def serve(
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy (address or CIDR) whose X-Forwarded-For is believed; repeatable.")
     ] = None,
+    outbound: Annotated[
+        list[str] | None,
+        typer.Option(help="A network beyond the public Internet where identity providers may be; repeatable."),
+    ] = None,
     identities: Annotated[
         Path | None, typer.Option(help="TOML file of accounts, users, keys, roles and policies to make at the start.")
     ] = None,
@@ -101,6 +105,7 @@ def serve(
         log_level=log_level,
         compat=parse_compat(compat or environment.get("COMPAT") or "aws"),
         trusted_proxies=parse_networks(trusted_proxy or (environment.get("TRUSTED_PROXIES") or "").split(",")),
+        outbound_networks=parse_networks(outbound or (environment.get("OUTBOUND") or "").split(",")),
         identities=identities or _path(environment.get("IDENTITIES")),
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, scrub_period, 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,

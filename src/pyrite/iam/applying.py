@@ -1,6 +1,5 @@
 """Owns making a store's identities what a declaration says, in one change, and telling what that changes."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 
 import msgspec
@@ -13,6 +12,7 @@ from pyrite.iam.declared import (
     DeclaredAccount,
     DeclaredKey,
     DeclaredPolicy,
+    DeclaredProvider,
     DeclaredRole,
     DeclaredUser,
     text_of,
@@ -66,7 +66,7 @@ class Applier:
         for key in declared.keys:
             await self._key(account, "", key)
         for provider in declared.providers:
-            await self._provider(account, provider.url, provider.client_ids, provider.thumbprints)
+            await self._provider(account, provider)
         if self._prune:
             await self._remove_others(account, declared)
 
@@ -222,16 +222,26 @@ class Applier:
             self._change.put(access_key_key(found.id), wanted)
             self.lines.append(f"~ {label}")
 
-    async def _provider(self, account: str, url: str, client_ids: Iterable[str], thumbprints: Iterable[str]) -> None:
-        wanted = ProviderRecord(account=account, url=url)
-        found = await self._change.get(ProviderRecord, named_key("provider", account, wanted.name))
+    async def _provider(self, account: str, declared: DeclaredProvider) -> None:
+        wanted = ProviderRecord(account=account, url=declared.url)
+        key = named_key("provider", account, wanted.name)
+        found = await self._change.get(ProviderRecord, key)
         if found is None:
-            await providers.create(self._change, account, url, client_ids, thumbprints)
+            found = await providers.create(
+                self._change, account, declared.url, declared.client_ids, declared.thumbprints
+            )
             self.lines.append(f"+ provider {account}/{wanted.name}")
-        elif (found.client_ids, found.thumbprints) != (tuple(client_ids), tuple(thumbprints)):
-            await providers.delete(self._change, account, found.arn)
-            await providers.create(self._change, account, url, client_ids, thumbprints, found.tags)
-            self.lines.append(f"~ provider {account}/{wanted.name}")
+        wanted = msgspec.structs.replace(
+            found,
+            client_ids=tuple(declared.client_ids),
+            thumbprints=tuple(declared.thumbprints),
+            role_claim=declared.role_claim,
+            roles=declared.roles,
+        )
+        if wanted != found:
+            self._change.put(key, wanted)
+            if f"+ provider {account}/{wanted.name}" not in self.lines:
+                self.lines.append(f"~ provider {account}/{wanted.name}")
 
     # ---- what is not declared
 

@@ -67,11 +67,13 @@ class DeclaredPolicy(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
 
 class DeclaredProvider(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """An OpenID Connect provider."""
+    """An OpenID Connect provider. `roles` maps values of the claim `role_claim` to names or ARNs of roles."""
 
     url: str
     client_ids: list[str] = []
     thumbprints: list[str] = []
+    role_claim: str = ""
+    roles: dict[str, str] = {}
 
 
 class DeclaredAccount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):

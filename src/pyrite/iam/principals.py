@@ -35,7 +35,7 @@ class Named(NamedTuple):
     def match(self, caller: Caller) -> Match:
         """How closely this names `caller`."""
         if self.value == "*":
-            return Match.ANYONE if self.kind == "AWS" or self.kind == caller.kind else Match.NONE
+            return Match.ANYONE if self.kind == "AWS" else Match.NONE
         if self.kind == "CanonicalUser":
             return _of_account(caller) if caller.owner and self.value == caller.owner else Match.NONE
         if self.kind != "AWS":

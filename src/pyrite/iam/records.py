@@ -129,7 +129,10 @@ class KeyUseRecord(msgspec.Struct, frozen=True, array_like=True):
 
 
 class ProviderRecord(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
-    """An OpenID Connect provider. `url` is the issuer as it was given."""
+    """An OpenID Connect provider. `url` is the issuer as it was given.
+
+    `roles` maps values of the claim `role_claim` to roles, for clients that name none.
+    """
 
     format: int = FORMAT
     account: str
@@ -138,6 +141,8 @@ class ProviderRecord(msgspec.Struct, frozen=True, array_like=True, kw_only=True)
     thumbprints: tuple[str, ...] = ()
     created_ms: int = 0
     tags: dict[str, str] = {}
+    role_claim: str = ""
+    roles: dict[str, str] = {}
 
     @property
     def name(self) -> str:

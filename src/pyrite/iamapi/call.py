@@ -12,6 +12,7 @@ from pyrite.iam.changing import Changes, View
 from pyrite.iam.errors import NoSuchEntity
 from pyrite.iam.records import EntityKind, EntityRecord
 from pyrite.iamapi.errors import QueryError
+from pyrite.iamapi.issuers import Issuers
 from pyrite.iamapi.wire import Params
 
 Result = Mapping[str, object] | None
@@ -27,6 +28,7 @@ class Identities(NamedTuple):
     callers: Callers
     clock: Clock
     entropy: Entropy
+    issuers: Issuers
     like_rgw: bool = False
 
     @property

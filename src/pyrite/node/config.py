@@ -44,6 +44,7 @@ class Config(msgspec.Struct, frozen=True):
     log_level: str = "info"
     compat: str = "aws"
     trusted_proxies: Networks = ()
+    outbound_networks: Networks = ()
     identities: Path | None = None
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
@@ -120,7 +121,7 @@ def parse_networks(texts: Iterable[str]) -> Networks:
     try:
         return tuple(ipaddress.ip_network(text.strip(), strict=False) for text in texts if text.strip())
     except ValueError as error:
-        raise ConfigError(f"a trusted proxy is named by its address or a CIDR block: {error}") from None
+        raise ConfigError(f"networks are named by an address or a CIDR block: {error}") from None
 
 
 def parse_compat(text: str) -> str:

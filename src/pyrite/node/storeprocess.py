@@ -21,10 +21,12 @@ from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.core.offload import ThreadOffload, ThreadWorkforce
 from pyrite.core.pace import slow_drives
+from pyrite.http.outbound import Outbound
 from pyrite.iam.callers import Callers, RootKey
 from pyrite.iam.changing import Changes
 from pyrite.iam.owners import Owners
 from pyrite.iamapi.call import Identities
+from pyrite.iamapi.issuers import Issuers
 from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.mirror import Mirror
@@ -136,7 +138,8 @@ class StoreProcess:
     def identities(self, config: Config) -> Identities:
         """The store's identities as the IAM API sees them."""
         like_rgw = PRESETS[config.compat].rgw_identities
-        return Identities(self.changes, self.callers, self.clock, SystemEntropy(), like_rgw)
+        issuers = Issuers(Outbound(config.outbound_networks).get, self.clock)
+        return Identities(self.changes, self.callers, self.clock, SystemEntropy(), issuers, like_rgw)
 
     def _on_damage(self, damage: Damage) -> None:
         self.damaged_fragments += 1

@@ -1,0 +1,131 @@
+"""Owns AssumeRoleWithWebIdentity: from a token of an OpenID Connect provider to the session of a role.
+
+Source: AWS, AssumeRoleWithWebIdentity in the STS API Reference.
+"""
+
+from typing import NamedTuple
+
+from pyrite.aws.arns import MalformedArn, iam_arn, parse_arn
+from pyrite.iam import accounts, providers
+from pyrite.iam.caller import Caller
+from pyrite.iam.errors import AccessRefused, RejectedIdentity
+from pyrite.iam.evaluate import Question, decide
+from pyrite.iam.patterns import Values
+from pyrite.iam.policy import Use, parse_policy
+from pyrite.iam.principals import Match
+from pyrite.iam.records import EntityRecord, ProviderRecord
+from pyrite.iam.webidentity import WebIdentity, believe, peek
+from pyrite.iamapi.actions.sts import assumed_role_user, find_role, refused
+from pyrite.iamapi.call import Call, Handler, Result
+from pyrite.iamapi.sessions import DURATION_MIN_S, Wanted, Who, begin, session_name, session_policies
+
+_ACTION = "sts:AssumeRoleWithWebIdentity"
+
+
+class _Trusted(NamedTuple):
+    provider: ProviderRecord
+    identity: WebIdentity
+
+
+async def assume_role_with_web_identity(call: Call) -> Result:
+    params = call.params
+    token, name = params.need("WebIdentityToken"), session_name(params, "RoleSessionName")
+    arn = params.get("RoleArn") or ""
+    trusted = await _believe(call, token, _account_of(arn) if arn else None)
+    if not arn:
+        arn = _mapped_role(trusted)
+    role = await find_role(call, arn)
+    keys = _keys(call, trusted, role, name)
+    await _require_trust(call, _ACTION, arn, role, trusted, keys)
+    if trusted.identity.tags:
+        await _require_trust(call, "sts:TagSession", arn, role, trusted, keys)
+    assert role is not None
+    duration_s = params.number("DurationSeconds", min(3600, role.max_session_s), DURATION_MIN_S, role.max_session_s)
+    policies, arns = await session_policies(call, role.account)
+    kept: dict[str, Values] = dict(trusted.identity.keys)
+    for tag, values in trusted.identity.tags.items():
+        kept[f"aws:principaltag/{tag.lower()}"] = values
+    if call.identities.like_rgw and trusted.identity.tags:
+        kept["aws:tagkeys"] = tuple(trusted.identity.tags)
+    wanted = Wanted(name, duration_s, policies, arns, {}, provider=trusted.provider.arn, keys=kept)
+    _, credentials = await begin(call, Who("role", role.account, role.name, role.id), wanted)
+    return {
+        "SubjectFromWebIdentityToken": trusted.identity.subject,
+        "Audience": trusted.identity.audience,
+        "AssumedRoleUser": assumed_role_user(role, name),
+        "Credentials": credentials,
+        "Provider": trusted.provider.arn,
+        "PackedPolicySize": 0,
+    }
+
+
+def _account_of(arn: str) -> str:
+    try:
+        return parse_arn(arn).account
+    except MalformedArn:
+        raise AccessRefused(f"Not authorized to perform {_ACTION}") from None
+
+
+async def _believe(call: Call, token: str, account: str | None) -> _Trusted:
+    """What a token says, and the provider of the account (any account: None) that vouches for it."""
+    header = peek(token)
+    for candidate in [account] if account is not None else [one.id for one in await accounts.list_all(call.view)]:
+        for provider in await providers.list_all(call.view, candidate):
+            if provider.url != header.issuer or (account is None and not provider.roles):
+                continue
+            keys = await call.identities.issuers.keys_of(provider.url, header.key_id)
+            now_s = call.identities.clock.now_ms() // 1000
+            return _Trusted(provider, believe(token, keys, provider, now_s, call.identities.like_rgw))
+    raise RejectedIdentity("No OpenIDConnect provider found in your account for the issuer of the token")
+
+
+def _mapped_role(trusted: _Trusted) -> str:
+    """The role that the provider's mapping gives to the values of a claim. Raises AccessRefused."""
+    provider = trusted.provider
+    values = trusted.identity.keys.get(f"{provider.name.lower()}:{provider.role_claim.lower()}", ())
+    for value in values:
+        role = provider.roles.get(value)
+        if role is not None:
+            return role if role.startswith("arn:") else iam_arn(provider.account, f"role/{role}")
+    raise AccessRefused(f"No role is mapped to the claim {provider.role_claim} of the token")
+
+
+def _keys(call: Call, trusted: _Trusted, role: EntityRecord | None, name: str) -> dict[str, Values]:
+    keys: dict[str, Values] = {**call.keys, **trusted.identity.keys, "sts:rolesessionname": (name,)}
+    tags = trusted.identity.tags
+    if tags:
+        keys["aws:tagkeys"] = tuple(tags)
+        keys |= {f"aws:requesttag/{key.lower()}": values for key, values in tags.items()}
+    for key, value in (role.tags if role is not None else {}).items():
+        keys[f"aws:resourcetag/{key.lower()}"] = keys[f"iam:resourcetag/{key.lower()}"] = (value,)
+    return keys
+
+
+async def _require_trust(
+    call: Call, action: str, arn: str, role: EntityRecord | None, trusted: _Trusted, keys: dict[str, Values]
+) -> None:
+    """Raises AccessRefused unless the role's trust policy lets the provider's user assume it."""
+    if role is None or role.account != trusted.provider.account:
+        raise refused(call, action, arn)
+    owner = await call.identities.callers.owner_of(role.account)
+    holder = Caller(
+        kind="FederatedUser",
+        account=role.account,
+        owner=owner,
+        arn=trusted.provider.arn,
+        provider=trusted.provider.arn,
+        name=trusted.identity.subject,
+    )
+    trust = parse_policy(role.trust, Use.TRUST, "trust policy")
+    trusts = any(  # it has to name the provider: what is granted to everybody is granted to signed requests
+        statement.allows
+        and statement.principals is not None
+        and statement.principals.match(holder) is Match.CALLER
+        and statement.applies(arn, keys)
+        for statement in trust.about(action)
+    )
+    if not trusts or not decide(holder, Question(action, arn, keys, owner, role.account, trust)).allowed:
+        raise AccessRefused(f"Not authorized to perform {action}")
+
+
+HANDLERS: dict[str, Handler] = {"AssumeRoleWithWebIdentity": assume_role_with_web_identity}
