@@ -59,12 +59,17 @@ class Statement(NamedTuple):
 class Policy:
     """A compiled document. `name` says in a decision which policy it was."""
 
-    __slots__ = ("_by_action", "name", "statements")
+    __slots__ = ("_by_action", "_text", "name", "statements")
 
-    def __init__(self, name: str, statements: tuple[Statement, ...]) -> None:
+    def __init__(self, name: str, statements: tuple[Statement, ...], text: str = "") -> None:
         self.name = name
+        self._text = text.lower()
         self.statements = statements
         self._by_action: dict[str, tuple[Statement, ...]] = {}
+
+    def mentions(self, key: str) -> bool:
+        """Whether the document names a condition key that contains `key` (in lower case), as key or as variable."""
+        return key in self._text
 
     def about(self, action: str) -> tuple[Statement, ...]:
         """The statements that speak of an action."""
@@ -96,7 +101,7 @@ def parse_policy(text: str, use: Use, name: str = "", lenient: bool = False) -> 
     sids = [statement.sid for statement in statements if statement.sid]
     if len(set(sids)) != len(sids):
         raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique")
-    return Policy(name, statements)
+    return Policy(name, statements, text)
 
 
 def load_document(text: str) -> dict[str, Any]:

@@ -98,6 +98,9 @@ def _parse(kind: str, value: object) -> Named:
         arn = parse_arn(value)
     except MalformedArn:
         raise MalformedPolicy(f"Invalid principal in policy: {value!r}") from None
+    if arn.service == "iam" and arn.resource.startswith("assumed-role/"):
+        arn = arn._replace(service="sts")  # as Ceph writes it
+        value = str(arn)
     if arn.service not in ("iam", "sts") or not arn.resource or "*" in value or "?" in value:
         raise MalformedPolicy(f"Invalid principal in policy: {value!r}")
     return Named(kind, value)

@@ -129,7 +129,7 @@ class StoreProcess:
             self.objects,
             self.uploads,
             self.reading,
-            Access(self.buckets, owners, self.clock, config.region, compat, config.trusted_proxies),
+            Access(self.buckets, self.naming, owners, self.clock, config.region, compat, config.trusted_proxies),
             owners,
             compat,
             config.region,

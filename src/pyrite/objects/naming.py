@@ -3,13 +3,15 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
+import msgspec
+
 from pyrite.core.clock import HybridClock
 from pyrite.core.entropy import Entropy
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Prior
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.conditions import WriteConditions
-from pyrite.objects.errors import ConditionalConflict, InvalidKey, KeyTooLong, NoSuchBucket
+from pyrite.objects.errors import ConditionalConflict, InvalidKey, KeyTooLong, NoSuchBucket, NoSuchKey
 from pyrite.objects.records import FORMAT, GarbageRecord, ObjectRecord, decode_object, encode
 
 KEY_MAX_BYTES = 1024
@@ -71,6 +73,27 @@ class Naming:
     async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions) -> bool:
         """Delete the current object of `key`; False when there was none. Raises as `put`."""
         return await self._change(bucket, key, None, conditions, None, None)
+
+    async def retag(self, bucket: Bucket, key: bytes, tags: dict[str, str]) -> None:
+        """Replace the tags of the current object of `key`, and nothing else. Raises NoSuchKey or NoSuchBucket."""
+        object_key, bucket_key = keys.object_(bucket.id, key), keys.bucket(bucket.record.name)
+        for _ in range(_ATTEMPTS):
+            entry = await self._engine.get(object_key)
+            if entry is None:
+                raise NoSuchKey(key.decode("utf-8", "replace"))
+            record = decode_object(entry.value)
+            attributes = msgspec.structs.replace(record.attributes, tags=tags)
+            batch = Batch()
+            batch.expect(bucket_key, bucket.version)
+            batch.expect(object_key, entry.version)
+            batch.put(object_key, encode(msgspec.structs.replace(record, attributes=attributes)))
+            try:
+                await self._engine.commit(batch)
+                return
+            except Conflict as conflict:
+                if conflict.key == bucket_key:
+                    bucket = await self._again(bucket)
+        raise ConditionalConflict(key.decode("utf-8", "replace"))
 
     async def _change(
         self,

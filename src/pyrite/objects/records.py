@@ -40,6 +40,7 @@ class BucketRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     acl: tuple[Grant, ...] | None = None
     ownership: str = "BucketOwnerEnforced"
     public_block: int = 15
+    tags: dict[str, str] = {}
 
 
 class Checksum(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -51,12 +52,13 @@ class Checksum(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class Attributes(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """What a client may say of an object: headers to give back as they came, and user metadata."""
+    """What a client may say of an object: headers to give back as they came, user metadata, and tags."""
 
     content_type: str = "binary/octet-stream"
     headers: dict[str, str] = {}
     metadata: dict[str, str] = {}
     storage_class: str = "STANDARD"
+    tags: dict[str, str] = {}
 
 
 class ListedObject(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -14,6 +14,7 @@ from pyrite.iam.owners import Owners
 from pyrite.iam.patterns import Context, Values
 from pyrite.iam.policy import Policy
 from pyrite.objects.buckets import Bucket, Buckets
+from pyrite.objects.naming import Naming
 from pyrite.s3.compat import Compat
 from pyrite.s3.context import Networks, RequestContext
 from pyrite.s3.errors import S3Error
@@ -32,9 +33,17 @@ class Access:
     """Decides for requests."""
 
     def __init__(
-        self, buckets: Buckets, owners: Owners, clock: Clock, region: str, compat: Compat, trusted: Networks = ()
+        self,
+        buckets: Buckets,
+        naming: Naming,
+        owners: Owners,
+        clock: Clock,
+        region: str,
+        compat: Compat,
+        trusted: Networks = (),
     ) -> None:
         self._buckets = buckets
+        self._naming = naming
         self._owners = owners
         self._clock = clock
         self._region = region
@@ -97,8 +106,20 @@ class Access:
         caller = request.caller
         rules = self._rulebook.of(bucket) if bucket is not None else None
         account = await self._owners.account_of(rules.owner) if rules is not None else caller.account
-        context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, more)
+        known = {**_tags_of_bucket(bucket), **await self._tags_of_object(caller, rules, bucket, key), **(more or {})}
+        context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, known)
         return _decide(caller, rules, account, action, _resource(request, bucket, key), context)
+
+    async def _tags_of_object(
+        self, caller: Caller, rules: BucketRules | None, bucket: Bucket | None, key: bytes
+    ) -> dict[str, Values]:
+        """The tags that the object has, if a policy asks for them."""
+        policies = caller.all_policies + ((rules.policy,) if rules is not None and rules.policy is not None else ())
+        if bucket is None or not key or not any(policy.mentions("s3:existingobjecttag/") for policy in policies):
+            return {}
+        found = await self._naming.current(bucket, key)
+        tags = found.record.attributes.tags if found is not None else {}
+        return {f"s3:existingobjecttag/{name.lower()}": (value,) for name, value in tags.items()}
 
     async def allows(self, request: S3Request, action: str, bucket: Bucket, key: bytes = b"") -> bool:
         """Whether the caller may do `action`."""
@@ -165,6 +186,14 @@ def _speaks_of_all(policy: Policy, action: str, bucket: str) -> bool:
         if any(pattern.text not in whole for pattern in statement.resources.patterns):
             return False
     return True
+
+
+def _tags_of_bucket(bucket: Bucket | None) -> dict[str, Values]:
+    """The tags of a bucket, under the names that AWS and Ceph have for them."""
+    if bucket is None or not bucket.record.tags:
+        return {}
+    prefixes = ("aws:resourcetag/", "s3:buckettag/", "s3:resourcetag/")
+    return {prefix + name.lower(): (value,) for name, value in bucket.record.tags.items() for prefix in prefixes}
 
 
 def _resource(request: S3Request, bucket: Bucket | None, key: bytes) -> str:

@@ -10,7 +10,7 @@ from pyrite.http.hosting import Request
 from pyrite.http.response import Headers, Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers import access, buckets, lists, multipart, reads, writes
+from pyrite.s3.handlers import access, buckets, lists, multipart, reads, tagging, writes
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import Place, S3Request
 from pyrite.s3.service import Service
@@ -47,7 +47,12 @@ HANDLERS: dict[str, HandlerOf] = {
     "DeleteObject": writes.delete_object,
     "GetObjectAttributes": reads.get_attributes,
     "GetObjectAcl": reads.get_acl,
-    "GetObjectTagging": reads.get_tagging,
+    "GetObjectTagging": tagging.get_object_tagging,
+    "PutObjectTagging": tagging.put_object_tagging,
+    "DeleteObjectTagging": tagging.delete_object_tagging,
+    "GetBucketTagging": tagging.get_bucket_tagging,
+    "PutBucketTagging": tagging.put_bucket_tagging,
+    "DeleteBucketTagging": tagging.delete_bucket_tagging,
     "CreateMultipartUpload": multipart.create_upload,
     "UploadPart": multipart.upload_part,
     "UploadPartCopy": multipart.upload_part_copy,

@@ -11,6 +11,7 @@ from pyrite.objects.conditions import ReadConditions, WriteConditions
 from pyrite.objects.records import Attributes, Checksum, ObjectRecord
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request, text_of
+from pyrite.s3.tags import tags_of_header
 
 USER_METADATA_MAX_BYTES = 2048
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
@@ -36,7 +37,6 @@ _META = b"x-amz-meta-"
 # Headers that would change what is stored in ways this version cannot: refused, never ignored.
 _NOT_IMPLEMENTED = frozenset(
     (
-        b"x-amz-tagging",
         b"x-amz-server-side-encryption",
         b"x-amz-server-side-encryption-aws-kms-key-id",
         b"x-amz-server-side-encryption-customer-algorithm",
@@ -120,6 +120,7 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
         headers,
         metadata,
         storage_class_of(fields),
+        tags_of_header(fields[b"x-amz-tagging"]) if b"x-amz-tagging" in fields else {},
     )
 
 
@@ -193,6 +194,8 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
         fields.append((name.encode(), value.encode()))
     for name, value in attributes.metadata.items():
         fields.append((b"x-amz-meta-" + name.encode(), encode_metadata(value)))
+    if attributes.tags:
+        fields.append((b"x-amz-tagging-count", b"%d" % len(attributes.tags)))
     if record.storage_class != "STANDARD":
         fields.append((b"x-amz-storage-class", record.storage_class.encode()))
     if with_checksum and record.checksum is not None:

@@ -56,11 +56,16 @@ OPERATIONS = (
     Operation(
         "DeleteBucketOwnershipControls", "DELETE", "bucket", "ownershipControls", "s3:PutBucketOwnershipControls"
     ),
+    Operation("GetBucketTagging", "GET", "bucket", "tagging", "s3:GetBucketTagging"),
+    Operation("PutBucketTagging", "PUT", "bucket", "tagging", "s3:PutBucketTagging"),
+    Operation("DeleteBucketTagging", "DELETE", "bucket", "tagging", "s3:PutBucketTagging"),
+    Operation("GetObjectTagging", "GET", "object", "tagging", "s3:GetObjectTagging"),
+    Operation("PutObjectTagging", "PUT", "object", "tagging", "s3:PutObjectTagging"),
+    Operation("DeleteObjectTagging", "DELETE", "object", "tagging", "s3:DeleteObjectTagging"),
     Operation("ListObjectVersions", "GET", "bucket", "versions", "s3:ListBucketVersions"),
     # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketVersioning", "GET", "bucket", "versioning", "s3:GetBucketVersioning"),
     Operation("GetBucketCors", "GET", "bucket", "cors", "s3:GetBucketCORS"),
-    Operation("GetBucketTagging", "GET", "bucket", "tagging", "s3:GetBucketTagging"),
     Operation("GetBucketLifecycleConfiguration", "GET", "bucket", "lifecycle", "s3:GetLifecycleConfiguration"),
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
     Operation("GetBucketEncryption", "GET", "bucket", "encryption", "s3:GetEncryptionConfiguration"),
@@ -71,7 +76,6 @@ OPERATIONS = (
     Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
     Operation("GetBucketAccelerateConfiguration", "GET", "bucket", "accelerate", "s3:GetAccelerateConfiguration"),
     Operation("GetObjectAcl", "GET", "object", "acl", "s3:GetObjectAcl"),
-    Operation("GetObjectTagging", "GET", "object", "tagging", "s3:GetObjectTagging"),
 )
 
 VERSION_ACTIONS = {

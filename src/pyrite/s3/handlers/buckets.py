@@ -21,7 +21,6 @@ _EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS ref
 
 ABSENT_CONFIGURATIONS = {
     "GetBucketCors": "NoSuchCORSConfiguration",
-    "GetBucketTagging": "NoSuchTagSet",
     "GetBucketLifecycleConfiguration": "NoSuchLifecycleConfiguration",
     "GetBucketWebsite": "NoSuchWebsiteConfiguration",
     "GetBucketEncryption": "ServerSideEncryptionConfigurationNotFoundError",

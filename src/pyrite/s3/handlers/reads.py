@@ -208,10 +208,3 @@ async def get_acl(service: Service, request: S3Request) -> Response:
     record = await service.objects.find(bucket, request.key)
     owner = bucket.record.owner if bucket.record.ownership == ENFORCED else record.owner
     return await access_control_policy(service, owner, private(owner))
-
-
-async def get_tagging(service: Service, request: S3Request) -> Response:
-    bucket = await find(service, request)
-    check_version_id(request)
-    await service.objects.find(bucket, request.key)
-    return document("Tagging", "<TagSet></TagSet>")

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from pyrite.aws import uri, xml
 from pyrite.aws.dates import format_iso, parse_http
 from pyrite.aws.xml import element
@@ -29,6 +31,7 @@ from pyrite.s3.integrity import Integrity, algorithm_named
 from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_document
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
+from pyrite.s3.tags import Tags, tags_of_header
 
 _DELETE_MAX_KEYS = 1000
 
@@ -110,6 +113,7 @@ async def copy_object(service: Service, request: S3Request) -> Response:
     else:
         old = record.attributes
         attributes = Attributes(old.content_type, old.headers, old.metadata, storage_class_of(request.headers))
+    attributes = msgspec.structs.replace(attributes, tags=await _tags_of_copy(service, request, source))
     changed = directive == "REPLACE" or attributes.storage_class != record.storage_class
     if source.bucket.id == bucket.id and source.key == request.key and not changed:
         raise S3Error(
@@ -126,6 +130,24 @@ async def copy_object(service: Service, request: S3Request) -> Response:
     assert copied.checksum is not None
     content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
     return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True))
+
+
+async def _tags_of_copy(service: Service, request: S3Request, source: CopySource) -> Tags:
+    """The tags of a copy: the source's, which takes the right to read and to set them, or those of the request."""
+    directive = (request.header(b"x-amz-tagging-directive") or "COPY").upper()
+    if directive not in ("COPY", "REPLACE"):
+        raise S3Error(
+            "InvalidArgument",
+            "Unknown tagging directive.",
+            (("ArgumentName", "x-amz-tagging-directive"), ("ArgumentValue", directive)),
+        )
+    if directive == "REPLACE":
+        return tags_of_header(request.headers.get(b"x-amz-tagging", b""))
+    tags = source.found.record.attributes.tags
+    if tags:
+        await service.access.require(request, "s3:GetObjectTagging", source.bucket, source.key)
+        await service.access.require(request, "s3:PutObjectTagging", request.bucket, request.key)
+    return tags
 
 
 async def _copy(
