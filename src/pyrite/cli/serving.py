@@ -1,0 +1,126 @@
+"""Owns `pyrite serve`: from flags and environment to the configuration of a server."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from pyrite.cli.arguments import Drives, store_drives
+from pyrite.core.errors import ConfigError
+from pyrite.core.units import MIB
+from pyrite.node.config import (
+    Config,
+    Environment,
+    check_credentials,
+    default_workers,
+    parse_address,
+    parse_compat,
+    parse_networks,
+)
+
+
+def serve(
+    drives: Drives = None,
+    address: Annotated[str | None, typer.Option(help="HOST:PORT to listen on (127.0.0.1:9000).")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=0, help="Worker processes; 0: everything in one process. One per core.")
+    ] = None,
+    region: Annotated[str | None, typer.Option(help="The region that clients sign for (us-east-1).")] = None,
+    domain: Annotated[
+        list[str] | None, typer.Option(help="Serve buckets as BUCKET.DOMAIN too; may be repeated.")
+    ] = None,
+    parity: Annotated[
+        int | None, typer.Option(min=0, max=8, help="Drives that may be lost; by default by number of drives.")
+    ] = None,
+    tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate chain.")] = None,
+    tls_key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
+    access_log: Annotated[Path | None, typer.Option(help="Append one JSON line for each request.")] = None,
+    scrub_period: Annotated[
+        float | None, typer.Option(min=0.00001, help="Days within which every byte is verified (14).")
+    ] = None,
+    rebuild_after: Annotated[
+        float | None, typer.Option(min=0, help="Minutes that a drive may be away before it is rebuilt elsewhere (10).")
+    ] = None,
+    compat: Annotated[str | None, typer.Option(help="Whom to be like where clients disagree: aws or s3tests.")] = None,
+    trusted_proxy: Annotated[
+        list[str] | None, typer.Option(help="A proxy (address or CIDR) whose X-Forwarded-For is believed; repeatable.")
+    ] = None,
+    outbound: Annotated[
+        list[str] | None,
+        typer.Option(help="A network beyond the public Internet where identity providers may be; repeatable."),
+    ] = None,
+    identities: Annotated[
+        Path | None, typer.Option(help="TOML file of accounts, users, keys, roles and policies to make at the start.")
+    ] = None,
+    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+) -> None:
+    """Serve S3 from drives. Makes the store if the drives are empty."""
+    given = dict(locals())
+    from pyrite.cli.banner import announce
+    from pyrite.node.supervisor import serve as run
+    from pyrite.telemetry.logs import configure
+
+    configure(log_level)
+    raise typer.Exit(run(_config(given, Environment()), announce))
+
+
+def _config(given: dict[str, Any], environment: Environment) -> Config:
+    """The configuration that flags (`given`, None where not), then the environment, then defaults make."""
+
+    def listed(flag: str, name: str) -> list[str]:
+        return given[flag] or (environment.get(name) or "").split(",")
+
+    def path(flag: str, name: str) -> Path | None:
+        text = environment.get(name)
+        return given[flag] or (Path(text) if text else None)
+
+    host, port = parse_address(given["address"] or environment.get("ADDRESS") or "127.0.0.1:9000")
+    access_key, secret_key = check_credentials(environment.get("ACCESS_KEY"), environment.get("SECRET_KEY"))
+    certificate, key = path("tls_certificate", "TLS_CERTIFICATE"), path("tls_key", "TLS_KEY")
+    if (certificate is None) != (key is None):
+        raise ConfigError("TLS needs both --tls-certificate and --tls-key")
+    parity = environment.get("PARITY")
+    return Config(
+        drives=store_drives(given["drives"]),
+        host=host,
+        port=port,
+        workers=_number("PYRITE_WORKERS", environment.get("WORKERS"), given["workers"], default_workers()),
+        access_key=access_key,
+        secret_key=secret_key,
+        region=given["region"] or environment.get("REGION") or "us-east-1",
+        domains=tuple(name.strip().lower() for name in listed("domain", "DOMAIN") if name.strip()),
+        parity=given["parity"] if parity is None else _number("PYRITE_PARITY", parity, given["parity"], 0),
+        tls_certificate=certificate,
+        tls_key=key,
+        access_log=path("access_log", "ACCESS_LOG"),
+        log_level=given["log_level"],
+        compat=parse_compat(given["compat"] or environment.get("COMPAT") or "aws"),
+        trusted_proxies=parse_networks(listed("trusted_proxy", "TRUSTED_PROXIES")),
+        outbound_networks=parse_networks(listed("outbound", "OUTBOUND")),
+        identities=path("identities", "IDENTITIES"),
+        scrub_period_s=_decimal("SCRUB_PERIOD", environment, given["scrub_period"], 14) * 86_400,
+        volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
+        compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),
+        watchdog_s=_decimal("WATCHDOG_S", environment, None, 60),
+        rebuild_after_s=_decimal("REBUILD_AFTER", environment, given["rebuild_after"], 10) * 60,
+    )
+
+
+def _number(name: str, text: str | None, given: int | None, default: int) -> int:
+    if given is not None:
+        return given
+    if text is None:
+        return default
+    if not text.isdigit():
+        raise ConfigError(f"{name} is not a number: {text!r}")
+    return int(text)
+
+
+def _decimal(name: str, environment: Environment, given: float | None, default: float) -> float:
+    text = environment.get(name)
+    if given is not None or text is None:
+        return default if given is None else given
+    try:
+        return float(text)
+    except ValueError:
+        raise ConfigError(f"PYRITE_{name} is not a number: {text!r}") from None
