@@ -1,0 +1,1 @@
+"""Attacks: who may not do something, and what broke other stores."""
