@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import boto3
 import pytest
+from botocore.config import Config
 
 from tests.security.people import SECRET, write_identities
 from tests.security.wire import Wire
@@ -32,4 +33,5 @@ def client_of(server: Server, service: str, name: str, secret: str = SECRET, tok
         aws_access_key_id=name,
         aws_secret_access_key=secret,
         aws_session_token=token,
+        config=Config(parameter_validation=False),
     )

@@ -89,7 +89,7 @@ async def get_policy_status(service: Service, request: S3Request) -> Response:
         public = is_public(parse_policy(text, Use.RESOURCE))
     except MalformedPolicy:
         public = False  # it denies everything
-    return document("PolicyStatus", f"<IsPublic>{str(public).upper()}</IsPublic>")
+    return document("PolicyStatus", f"<IsPublic>{str(public).lower()}</IsPublic>")
 
 
 # ---- access control list
