@@ -56,6 +56,7 @@ from pyrite.objects.records import Attributes
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Completion, Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.claims import Claims
 from pyrite.services.reaper import GRACE_MS, Reaper
 from tests.objects.model import Body, Model
 
@@ -129,7 +130,7 @@ class ObjectsMachine(RuleBasedStateMachine):
         self.naming = Naming(self.engine, self.buckets, self.hybrid, self.entropy)
         self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.multipart = Uploads(self.engine, self.naming, self.blobs, self.hybrid, self.entropy, self.under_way)
-        self.reaper = Reaper(self.engine, self.blobs, self.clock, self.clock.now_ms, self.damaged)
+        self.reaper = Reaper(self.engine, self.blobs, self.clock, self.clock.now_ms, self.damaged, Claims())
 
     def damaged(self, what: object) -> None:
         raise AssertionError(what)

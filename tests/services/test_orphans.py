@@ -102,3 +102,26 @@ def test_a_volume_that_cannot_stay_is_emptied() -> None:
         assert not [name for disk in world.disks if disk.id == leaving for name in disk.files]
 
     world.live(body)
+
+
+def test_a_shard_that_moves_back_stays() -> None:
+    """What a shard left behind is not removed when it has come back there before the reaper came."""
+    world = World(5, 3, 1)
+
+    async def body(process: Process) -> None:
+        record = next(record for record in await volumes_of(process) if record.layout.width == 2)
+        here = record.drives[0]
+        away = next(disk.id for disk in world.disks if disk.id not in record.drives)
+        for target in (away, here):
+            assert await process.queue.put(record.id, (0,), "a test", process.world.clock.now_ms(), target)
+            assert await process.repairer.step()
+            moved = await process.catalog.load(record.id)
+            assert moved is not None and moved.drives[0] == target
+        for _ in range(3):
+            await asyncio.sleep(60)
+            await process.reaper.step()
+        assert not await process.find_faults()
+        names = {disk.id: set(disk.files) for disk in world.disks}
+        assert shard_name(record.id, 0) in names[here] and shard_name(record.id, 0) not in names[away]
+
+    world.live(body)

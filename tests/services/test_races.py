@@ -13,6 +13,7 @@ from pyrite.objects.objects import Copied
 from pyrite.objects.records import Attributes
 from pyrite.objects.uploads import Completion
 from pyrite.services.census import extents_of
+from pyrite.services.claims import Claims
 from pyrite.services.reaper import GRACE_MS, Reaper
 from pyrite.testing.world import Process
 from tests.objects.meddling import Meddled, get, put, read, settle
@@ -95,7 +96,7 @@ def test_names_go_before_their_bytes() -> None:
 
     async def body(process: Process, bucket: Bucket) -> None:
         watching = Watching(process)
-        reaper = Reaper(process.engine, watching, process.world.clock, process.under_way.oldest_ms, print)
+        reaper = Reaper(process.engine, watching, process.world.clock, process.under_way.oldest_ms, print, Claims())
         for key in (b"completed", b"aborted"):
             upload, part = await begin(process, bucket, key, b"x" * 3_000_000)
             if key == b"aborted":

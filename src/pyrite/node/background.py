@@ -17,6 +17,7 @@ from pyrite.node.monitoring import Monitor
 from pyrite.node.registry import drop_drive
 from pyrite.node.storeprocess import StoreProcess
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.claims import Claims
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
 from pyrite.services.orphans import Orphans
@@ -41,7 +42,10 @@ class Background:
         self._log = structlog.get_logger(component="background")
         around = self._surroundings()
         self.exposure = Exposure(store.drives, store.clock.now_ms, int(config.rebuild_after_s * 1000))
-        self.reaper = Reaper(store.engine, store.blobs, store.clock, self._oldest_ms, monitor.on_reap_error)
+        self._claims = Claims()
+        self.reaper = Reaper(
+            store.engine, store.blobs, store.clock, self._oldest_ms, monitor.on_reap_error, self._claims
+        )
         self.repairer = Repairer(around, self.exposure, self._on_repaired)
         self.scrubber = Scrubber(around, config.scrub_period_s)
         self.compactor, self.orphans = Compactor(around, self.exposure), Orphans(around)
@@ -68,6 +72,7 @@ class Background:
             SystemEntropy(),
             workforce.lane("mending"),
             self._on_error,
+            self._claims,
         )
 
     def _oldest_ms(self) -> int:

@@ -2,7 +2,8 @@
 
 The order of looking makes it safe. A volume has its record before it has a file, and a repair is queued before it makes
 a file and until the record names it: so a file that was there before queue and records were read, and that neither of
-them knows, is nobody's. It is left alone for a while all the same, because a reader may still know it from before.
+them knows, is nobody's; that is looked at again while no repair can make files of the volume. It is left alone for a
+while all the same, because a reader may still know it from before.
 """
 
 from collections.abc import Collection, Mapping
@@ -47,10 +48,16 @@ class Orphans:
             return []
 
     async def _remove(self, drive: Drive, name: str) -> bool:
-        try:
-            await self._store.offload.run(drive.unlink, name)
-        except Unavailable:
-            return False
+        volume = parse_shard_name(name)
+        assert volume is not None
+        with self._store.claims.hold(volume) as held:
+            record = await self._store.catalog.load(volume)
+            if not held or _is_orphan(drive, name, (), {volume: record} if record is not None else {}) is False:
+                return False
+            try:
+                await self._store.offload.run(drive.unlink, name)
+            except Unavailable:
+                return False
         return True
 
 

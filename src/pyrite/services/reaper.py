@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import BlobStore
+from pyrite.blobs.volume import parse_shard_name, shard_name
 from pyrite.core.clock import Clock, stamp_ms
 from pyrite.core.errors import PyriteError
 from pyrite.metadata.keyspaces import GARBAGE, VOLUME_FREED, number
@@ -18,6 +19,8 @@ from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Row, after_prefi
 from pyrite.objects import keys
 from pyrite.objects.naming import blob_id
 from pyrite.objects.records import FORMAT, GarbageRecord, decode_garbage, decode_page, decode_part, encode
+from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.services.claims import Claims
 
 GRACE_MS = 5_000
 _STEP_ROWS = 256
@@ -42,6 +45,7 @@ class Reaper:
         clock: Clock,
         oldest_under_way_ms: Callable[[], int],
         on_error: Callable[[PyriteError], None],
+        claims: Claims,
         grace_ms: int = GRACE_MS,
     ) -> None:
         self._engine = engine
@@ -49,6 +53,8 @@ class Reaper:
         self._clock = clock
         self._oldest_under_way_ms = oldest_under_way_ms
         self._on_error = on_error
+        self._claims = claims
+        self._catalog = MetadataCatalog(engine)
         self._grace_ms = grace_ms
 
     async def step(self) -> Reaped:
@@ -77,9 +83,7 @@ class Reaper:
         if garbage.bucket:
             await self._free_bucket(batch, row, garbage.bucket)
         elif garbage.files:
-            self._blobs.unlink(garbage.files)  # on drives that are away they become orphans
-            batch.delete(row.key)
-            await self._engine.commit(batch)
+            return await self._remove_files(batch, row, garbage.files)
         elif garbage.upload and not garbage.page_count:
             await self._free_parts(batch, row, garbage.upload)
         else:
@@ -87,6 +91,24 @@ class Reaper:
             if not await self._drop_reference(batch, garbage):
                 await self._punch(batch, garbage.extents)
                 await self._forget_pages(batch, row, garbage)
+            await self._engine.commit(batch)
+        return True
+
+    async def _remove_files(self, batch: Batch, row: Row, files: tuple[tuple[str, str], ...]) -> bool:
+        """Remove shard files that a volume has left, but for those that have moved back to where they were."""
+        volumes = {volume for _, name in files if (volume := parse_shard_name(name)) is not None}
+        with self._claims.hold(*volumes) as held:
+            if not held:
+                return False  # one of them may be moving back just now
+            records = [await self._catalog.load(volume) for volume in volumes]
+            living = {
+                (drive, shard_name(record.id, shard))
+                for record in records
+                if record is not None
+                for shard, drive in enumerate(record.drives)
+            }
+            self._blobs.unlink([file for file in files if file not in living])  # where a drive is away: orphans
+            batch.delete(row.key)
             await self._engine.commit(batch)
         return True
 

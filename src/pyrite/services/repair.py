@@ -131,6 +131,10 @@ class Repairer:
         return None
 
     async def _repair(self, job: Job, extents: list[Extent]) -> bool:
+        with self._store.claims.hold(job.record.id) as held:
+            return held and await self._repair_claimed(job, extents)
+
+    async def _repair_claimed(self, job: Job, extents: list[Extent]) -> bool:
         record = job.record
         targets: dict[int, Drive] = {shard: self._store.drives[drive] for shard, drive in job.targets.items()}
         for shard, drive in targets.items():

@@ -17,6 +17,7 @@ from pyrite.objects.records import GarbageRecord, encode
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.census import Census, Holding, still_named, take_census
+from pyrite.services.claims import Claims
 from pyrite.services.repairs import RepairQueue
 
 
@@ -36,6 +37,7 @@ class Surroundings(NamedTuple):
     entropy: Entropy
     offload: Offload
     on_error: Callable[[PyriteError], None]
+    claims: Claims
 
     def now_ms(self) -> int:
         """Milliseconds since the Unix epoch."""

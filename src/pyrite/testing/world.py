@@ -28,6 +28,7 @@ from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.census import take_census
+from pyrite.services.claims import Claims
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
 from pyrite.services.orphans import Orphans
@@ -74,6 +75,7 @@ class Process:
         self.objects = Objects(naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, naming, self.blobs, self.hybrid, entropy, self.under_way)
         self.mender = Mender(self.drives, workforce)
+        claims = Claims()
         around = Surroundings(
             self.engine,
             self.catalog,
@@ -88,9 +90,10 @@ class Process:
             entropy,
             offload,
             self._on_error,
+            claims,
         )
         self.exposure = Exposure(self.drives, clock.now_ms, REBUILD_AFTER_MS)
-        self.reaper = Reaper(self.engine, self.blobs, clock, self.under_way.oldest_ms, self._on_error)
+        self.reaper = Reaper(self.engine, self.blobs, clock, self.under_way.oldest_ms, self._on_error, claims)
         self.repairer = Repairer(around, self.exposure, self._on_repaired)
         self.scrubber = Scrubber(around, world.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
