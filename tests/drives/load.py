@@ -58,9 +58,9 @@ class Load:
 
 
 def nothing_waits(server: Server) -> bool:
-    report = json.loads(
-        subprocess.run([PYRITE, "info", "--json", *map(str, server.drives)], capture_output=True, check=True).stdout
-    )
+    done = subprocess.run([PYRITE, "info", "--json", *map(str, server.drives)], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    report = json.loads(done.stdout)
     return report["degraded_volumes"] == 0 and report["waiting_for_repair"] == 0
 
 

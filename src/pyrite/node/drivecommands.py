@@ -27,7 +27,7 @@ from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
 from pyrite.node import drives as identities
 from pyrite.node.drives import METADATA
-from pyrite.node.offline import Located, locate
+from pyrite.node.offline import Located, locate, patiently
 from pyrite.node.opening import open_engine
 from pyrite.node.registry import (
     DriveRecord,
@@ -93,7 +93,7 @@ class LiveStore(NamedTuple):
 
 def with_live_store(paths: tuple[Path, ...], body: Callable[[LiveStore], Awaitable[T]]) -> T:
     """What `body` returns of the store to which the drives at `paths` belong. Raises ConfigError."""
-    return asyncio.run(_run(locate(paths), body))
+    return asyncio.run(_run(patiently(lambda: locate(paths)), body))
 
 
 async def _run(located: Located, body: Callable[[LiveStore], Awaitable[T]]) -> T:

@@ -1,8 +1,10 @@
 """Owns looking at a store from outside: its drives found, its newest metadata opened, nothing changed."""
 
 import asyncio
+import contextlib
 import shutil
 import tempfile
+import time
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple, TypeVar
@@ -22,6 +24,7 @@ from pyrite.node.opening import OpenDrive, make_drives
 from pyrite.node.registry import StoreRecord, load_drives, load_store
 
 T = TypeVar("T")
+_PAUSES_S = (0.1, 0.3, 1.0)
 
 
 class Located(NamedTuple):
@@ -50,6 +53,15 @@ def locate(paths: tuple[Path, ...]) -> Located:
     return Located(places, announced, source, found)
 
 
+def patiently(look: Callable[[], T]) -> T:
+    """What `look` returns. While the server moves the names to other drives it may fail; then it is done again."""
+    for pause_s in _PAUSES_S:
+        with contextlib.suppress(Unavailable):
+            return look()
+        time.sleep(pause_s)
+    return look()
+
+
 class OfflineStore(NamedTuple):
     """A store opened for looking."""
 
@@ -64,10 +76,15 @@ def with_store(paths: tuple[Path, ...], body: Callable[[OfflineStore], Awaitable
 
     The metadata is read from a snapshot, so that a running server is not held up and nothing is written.
     """
-    located = locate(paths)
     folder = Path(tempfile.mkdtemp(prefix="pyrite-look-"))
+
+    def take() -> Located:
+        found = locate(paths)
+        snapshot(found.metadata, folder)
+        return found
+
     try:
-        snapshot(located.metadata, folder)
+        located = patiently(take)
         return asyncio.run(_run(folder, located, body))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -84,8 +84,8 @@ class Naming:
             record = decode_object(entry.value)
             attributes = msgspec.structs.replace(record.attributes, tags=tags)
             batch = Batch()
-            batch.expect(bucket_key, bucket.version)
             batch.expect(object_key, entry.version)
+            batch.expect(bucket_key, bucket.version)  # a bucket that goes takes its objects with it
             batch.put(object_key, encode(msgspec.structs.replace(record, attributes=attributes)))
             try:
                 await self._engine.commit(batch)
