@@ -40,9 +40,9 @@ class Background:
         self._board = board
         self._dumped_for = (0, frozenset(store.membership.places()))
         self._log = structlog.get_logger(component="background")
+        self._claims = Claims()
         around = self._surroundings()
         self.exposure = Exposure(store.drives, store.clock.now_ms, int(config.rebuild_after_s * 1000))
-        self._claims = Claims()
         self.reaper = Reaper(
             store.engine, store.blobs, store.clock, self._oldest_ms, monitor.on_reap_error, self._claims
         )

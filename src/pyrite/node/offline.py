@@ -80,6 +80,8 @@ def with_store(paths: tuple[Path, ...], body: Callable[[OfflineStore], Awaitable
 
     def take() -> Located:
         found = locate(paths)
+        shutil.rmtree(folder)  # with what an attempt has left there
+        folder.mkdir(mode=0o700)
         snapshot(found.metadata, folder)
         return found
 
