@@ -6,6 +6,7 @@ import typer
 
 from pyrite import __version__
 from pyrite.cli.arguments import AsJson, Drives, store_drives
+from pyrite.cli.audit import app as audit_app
 from pyrite.cli.drives import app as drives_app
 from pyrite.cli.iam import app as iam_app
 from pyrite.cli.metadata import app as metadata_app
@@ -24,6 +25,7 @@ app = typer.Typer(
 app.add_typer(drives_app, name="drive")
 app.add_typer(metadata_app, name="metadata")
 app.add_typer(iam_app, name="iam")
+app.add_typer(audit_app, name="audit")
 app.command("serve")(serve)
 app.command("recover")(recover)
 

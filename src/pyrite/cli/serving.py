@@ -35,6 +35,9 @@ def serve(
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
     access_log: Annotated[Path | None, typer.Option(help="Append one JSON line for each request.")] = None,
+    audit_log: Annotated[
+        Path | None, typer.Option(help="Keep a tamper-evident record of every request in this folder.")
+    ] = None,
     scrub_period: Annotated[
         float | None, typer.Option(min=0.00001, help="Days within which every byte is verified (14).")
     ] = None,
@@ -93,6 +96,7 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         tls_certificate=certificate,
         tls_key=key,
         access_log=path("access_log", "ACCESS_LOG"),
+        audit_log=path("audit_log", "AUDIT_LOG"),
         log_level=given["log_level"],
         compat=parse_compat(given["compat"] or environment.get("COMPAT") or "aws"),
         trusted_proxies=parse_networks(listed("trusted_proxy", "TRUSTED_PROXIES")),

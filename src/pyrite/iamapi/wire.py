@@ -18,6 +18,8 @@ NAMESPACES = {
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
 }
 PARAMETERS_MAX = 1000
+_SECRETS = ("token", "secret", "password", "assertion")
+_SHOWN_MAX_CHARS = 8192
 ITEMS_MAX = 1000
 
 T = TypeVar("T")
@@ -28,6 +30,13 @@ class Params:
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
+
+    def shown(self) -> dict[str, str]:
+        """All parameters, for logs: secrets are left out, long texts are cut."""
+        return {
+            name: "(secret)" if any(word in name.lower() for word in _SECRETS) else value[:_SHOWN_MAX_CHARS]
+            for name, value in self._values.items()
+        }
 
     def get(self, name: str) -> str | None:
         """A parameter, or None."""

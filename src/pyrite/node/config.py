@@ -41,6 +41,7 @@ class Config(msgspec.Struct, frozen=True):
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     access_log: Path | None = None
+    audit_log: Path | None = None
     log_level: str = "info"
     compat: str = "aws"
     trusted_proxies: Networks = ()

@@ -16,10 +16,12 @@ from pyrite.http.response import Response
 from pyrite.iamapi.app import SERVICE_OF, IamApp, is_call
 from pyrite.iamapi.app import Observer as CallObserver
 from pyrite.iamapi.call import Call
+from pyrite.node.auditing import keep_head, load_heads
 from pyrite.s3.app import Observer, S3App
 from pyrite.s3.request import S3Request
 from pyrite.services.scrub import oldest_unverified_ms
 from pyrite.telemetry.access import AccessLog, AccessRecord
+from pyrite.telemetry.audit import START, AuditLog, AuditRecord, Head
 from pyrite.telemetry.metrics import CONTENT_TYPE, StoreGauges, expose
 from pyrite.telemetry.requests import RequestCounter
 from pyrite.telemetry.status import ProcessStatus, StatusBoard
@@ -39,13 +41,18 @@ class Monitor(Observer, CallObserver):
     app: S3App
     iam: IamApp
 
-    def __init__(self, store: StoreProcess, board: StatusBoard, access_log: Path | None) -> None:
+    def __init__(
+        self, store: StoreProcess, board: StatusBoard, access_log: Path | None, audit_log: Path | None = None
+    ) -> None:
         self._store = store
         self._board = board
         before = board.slot(store.slot)
         self._counter = RequestCounter(before.operations if before is not None else None)
         self._damaged_before = before.damaged_fragments if before is not None else 0
         self._access = AccessLog(access_log) if access_log is not None else None
+        self._audit_folder = audit_log
+        self._audit: AuditLog | None = None
+        self._audited = 0
         self._log = structlog.get_logger(component="request", slot=store.slot)
         self._places: dict[str, str] = {}
         self.connections: Callable[[], int] = lambda: 0
@@ -121,6 +128,28 @@ class Monitor(Observer, CallObserver):
         seconds = self._store.clock.monotonic_s() - started_s
         received, sent = http.head.length or 0, response.length or 0
         self._counter.observe(name, response.status, seconds, received, sent)
+        if self._audit is not None:
+            self._audit.write(
+                AuditRecord(
+                    time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    kind="request",
+                    request_id=request.id if request is not None else "",
+                    source=http.peer,
+                    account=request.caller.account if request is not None else "",
+                    caller=request.caller.arn if request is not None else "",
+                    access_key=request.caller.access_key if request is not None else "",
+                    operation=name,
+                    bucket=request.bucket_name if request is not None else "",
+                    key=request.key_text if request is not None else "",
+                    version=(request.parameter(b"versionId") or "") if request is not None else "",
+                    status=response.status,
+                    error=error,
+                    received_bytes=received,
+                    sent_bytes=sent,
+                    duration_ms=round(seconds * 1000, 3),
+                    user_agent=http.head.fields.get(b"user-agent", b"").decode("latin-1"),
+                )
+            )
         if self._access is not None:
             record = AccessRecord(
                 datetime.now(UTC).isoformat(timespec="milliseconds"),
@@ -142,7 +171,26 @@ class Monitor(Observer, CallObserver):
     def on_call(self, call: Call, request_id: str, status: int, error: str, started_s: float) -> None:
         """A call of the IAM or STS API was answered."""
         name = call.action if call.action in SERVICE_OF else "UnknownAction"
-        self._counter.observe(name, status, self._store.clock.monotonic_s() - started_s, 0, 0)
+        seconds = self._store.clock.monotonic_s() - started_s
+        self._counter.observe(name, status, seconds, 0, 0)
+        if self._audit is not None:
+            self._audit.write(
+                AuditRecord(
+                    time=datetime.now(UTC).isoformat(timespec="milliseconds"),
+                    kind="call",
+                    request_id=request_id,
+                    source=call.keys.get("aws:sourceip", ("",))[0],
+                    account=call.caller.account,
+                    caller=call.caller.arn,
+                    access_key=call.caller.access_key,
+                    operation=name,
+                    parameters=call.params.shown(),
+                    status=status,
+                    error=error,
+                    duration_ms=round(seconds * 1000, 3),
+                    user_agent=call.keys.get("aws:useragent", ("",))[0],
+                )
+            )
 
     def on_quick(self, operation: str, response: Response, started_s: float, received_bytes: int) -> None:
         """A request was answered the quick way."""
@@ -152,7 +200,27 @@ class Monitor(Observer, CallObserver):
     @property
     def logs_access(self) -> bool:
         """Whether every request has to be written down."""
-        return self._access is not None
+        return self._access is not None or self._audit_folder is not None
+
+    async def begin_audit(self) -> None:
+        """Go on with the audit chain of this slot, if there is to be one. Raises OSError."""
+        if self._audit_folder is not None:
+            self._audit_folder.mkdir(parents=True, exist_ok=True)
+            heads = await load_heads(self._store.engine)
+            self._audit = AuditLog(self._audit_folder, self._store.slot, heads.get(self._store.slot, Head(0, START)))
+            self._audited = self._audit.head.number
+
+    async def keep_audit(self) -> None:
+        """Write down what has been audited, and have the store remember how far that is."""
+        if self._audit is None or self._audit.head.number == self._audited:
+            return
+        try:
+            self._audit.flush()
+            head = self._audit.head
+            await keep_head(self._store.engine, self._store.slot, head)
+            self._audited = head.number
+        except (OSError, PyriteError) as error:
+            self._log.error("audit_not_written", reason=str(error))
 
     def on_defect(self, request_id: str, error: BaseException) -> None:
         expected = isinstance(error, PyriteError)

@@ -42,7 +42,7 @@ class Worker:
         self._tls = None
         if config.tls_certificate is not None and config.tls_key is not None:
             self._tls = TlsFiles(config.tls_certificate, config.tls_key)
-        self._monitor = Monitor(self._store, board, config.access_log)
+        self._monitor = Monitor(self._store, board, config.access_log, config.audit_log)
         clock, prefix = self._store.clock, SystemEntropy().bytes(4).hex().upper()
         service = self._store.service(config)
         authenticator = Authenticator(self._store.callers, clock, config.region, service.compat)
@@ -68,6 +68,7 @@ class Worker:
     async def run(self, listener: socket.socket, ready: Callable[[], None]) -> None:
         """Serve until SIGTERM or SIGINT, then finish the requests under way."""
         await self._store.tick()
+        await self._monitor.begin_audit()
         store = self._store
         await seal_left_open(store.catalog, store.repairs, store.drives, store.slot, store.clock.now_ms())
         self._monitor.publish()
@@ -86,12 +87,14 @@ class Worker:
         if keeping is not None:
             await keeping
         self._monitor.publish()
+        await self._monitor.keep_audit()
         await self._store.close()
 
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
             await self._store.tick(self._board.condemned())
+            await self._monitor.keep_audit()
             if self._tls is not None:
                 try:
                     if self._tls.reload():
