@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: serve test setup check format bench long clean
+.PHONY: serve test setup check format bench long s3tests clean
 
 serve: $(VENV)/.runtime ## a store on ./data, with credentials made for it
 	$(BIN)/pyrite serve ./data
@@ -29,6 +29,9 @@ bench: setup ## the performance table, beside SeaweedFS
 
 long: setup ## the tests that take minutes: kills, fuzzing, real trees
 	$(BIN)/pytest -m long
+
+s3tests: setup ## Ceph's s3-tests: make s3tests S3T_RUN=.../run S3T_SRC=checkout S3T_PY=python-with-its-requirements
+	$(BIN)/python -m tests.conformance.s3tests "$(S3T_RUN)" "$(S3T_SRC)" "$(S3T_PY)"
 
 clean:
 	rm -rf $(VENV) build dist src/*.egg-info

@@ -1,0 +1,31 @@
+"""Runs Ceph's s3-tests, an independent suite that is kept elsewhere, against a fresh store; prints its score.
+
+`python -m tests.conformance.s3tests RUN SRC PY [LIST]`: RUN is the runner's script, which takes a port and a folder, SRC
+a checkout of the suite, PY a Python that has what the suite needs, LIST a file of test ids.
+"""
+
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.server import Server
+
+IDENTITIES = Path(__file__).with_name("s3tests.toml")
+OPTIONS = ("--compat", "s3tests", "--outbound", "127.0.0.0/8", "--outbound", "::1/128")
+
+
+def main(run: str, source: str, python: str, listed: str = "") -> int:
+    """Start a store with the suite's identities and run the suite; the runner's exit code."""
+    variables = {**os.environ, "S3T_SRC": source, "S3T_PY": python, **({"S3T_LIST": listed} if listed else {})}
+    with tempfile.TemporaryDirectory(prefix="s3tests-") as folder:
+        server = Server([Path(folder) / "drive"], *OPTIONS, "--identities", str(IDENTITIES))
+        with server:
+            return subprocess.run([run, str(server.port), str(Path(folder) / "out")], env=variables).returncode
+
+
+if __name__ == "__main__":
+    if len(sys.argv) < 4 or not all(sys.argv[1:4]):
+        sys.exit("usage: make s3tests S3T_RUN=runner S3T_SRC=checkout S3T_PY=python")
+    sys.exit(main(*sys.argv[1:]))
