@@ -170,7 +170,7 @@ def page(params: Params, items: Sequence[T], names: Sequence[str]) -> tuple[Sequ
     start = 0
     if marker:
         try:
-            last = base64.urlsafe_b64decode(marker.encode("ascii")).decode("utf-8")
+            last = base64.b64decode(marker.encode("ascii"), b"-_", validate=True).decode("utf-8")
         except (binascii.Error, ValueError):
             raise QueryError("ValidationError", "Invalid Marker.") from None
         start = sum(1 for name in names if name <= last)
