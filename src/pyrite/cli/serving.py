@@ -17,6 +17,7 @@ from pyrite.node.config import (
     parse_compat,
     parse_networks,
 )
+from pyrite.node.ldapdirectory import LdapDirectory, read_config
 
 
 def serve(
@@ -55,6 +56,7 @@ def serve(
     identities: Annotated[
         Path | None, typer.Option(help="TOML file of accounts, users, keys, roles and policies to make at the start.")
     ] = None,
+    ldap: Annotated[Path | None, typer.Option(help="TOML file of an LDAP directory that people sign in with.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
     """Serve S3 from drives. Makes the store if the drives are empty."""
@@ -82,7 +84,9 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
     certificate, key = path("tls_certificate", "TLS_CERTIFICATE"), path("tls_key", "TLS_KEY")
     if (certificate is None) != (key is None):
         raise ConfigError("TLS needs both --tls-certificate and --tls-key")
-    parity = environment.get("PARITY")
+    parity, ldap = environment.get("PARITY"), path("ldap", "LDAP")
+    if ldap is not None:
+        LdapDirectory(read_config(ldap))  # so that what is wrong is said here, and not by each worker
     return Config(
         drives=store_drives(given["drives"]),
         host=host,
@@ -102,6 +106,7 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         trusted_proxies=parse_networks(listed("trusted_proxy", "TRUSTED_PROXIES")),
         outbound_networks=parse_networks(listed("outbound", "OUTBOUND")),
         identities=path("identities", "IDENTITIES"),
+        ldap=ldap,
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, given["scrub_period"], 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),

@@ -12,7 +12,7 @@ from pyrite.http.hosting import Request
 from pyrite.http.response import Response
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.iam.patterns import Values
-from pyrite.iamapi.actions import account, entities, policies, simulate, sts, webidentity
+from pyrite.iamapi.actions import account, entities, ldapidentity, policies, simulate, sts, webidentity
 from pyrite.iamapi.authorization import UNSIGNED, authorize
 from pyrite.iamapi.call import Call, Handler, Identities
 from pyrite.iamapi.errors import QueryError, translate
@@ -22,7 +22,7 @@ BODY_MAX_BYTES = 512 * 1024
 
 HANDLERS: dict[str, dict[str, Handler]] = {
     "iam": {**entities.HANDLERS, **policies.HANDLERS, **account.HANDLERS, **simulate.HANDLERS},
-    "sts": {**sts.HANDLERS, **webidentity.HANDLERS},
+    "sts": {**sts.HANDLERS, **webidentity.HANDLERS, **ldapidentity.HANDLERS},
 }
 SERVICE_OF = {action: service for service, handlers in HANDLERS.items() for action in handlers}
 _FORM = b"application/x-www-form-urlencoded"

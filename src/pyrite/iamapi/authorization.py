@@ -11,10 +11,10 @@ from pyrite.iam.records import EntityKind, EntityRecord
 from pyrite.iamapi.call import Call
 
 # Actions that decide for themselves (a role's trust policy), or that AWS allows to everybody.
-SELF_DECIDED = frozenset(("AssumeRole", "AssumeRoleWithWebIdentity"))
+SELF_DECIDED = frozenset(("AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithLDAPIdentity"))
 FREE = frozenset(("GetCallerIdentity",))
 DENIABLE = frozenset(("GetSessionToken", "GetAccessKeyInfo"))
-UNSIGNED = frozenset(("AssumeRoleWithWebIdentity",))
+UNSIGNED = frozenset(("AssumeRoleWithWebIdentity", "AssumeRoleWithLDAPIdentity"))
 # What credentials of GetSessionToken and GetFederationToken may call of STS. AWS, "Compare AWS STS credentials".
 _FOR_TEMPORARY_USERS = frozenset(("AssumeRole", "GetCallerIdentity"))
 

@@ -1,7 +1,7 @@
 """Owns a call: who calls which action with what, and what the action works with."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from pyrite.core.clock import Clock
 from pyrite.core.entropy import Entropy
@@ -15,13 +15,17 @@ from pyrite.iamapi.errors import QueryError
 from pyrite.iamapi.issuers import Issuers
 from pyrite.iamapi.wire import Params
 
+if TYPE_CHECKING:
+    from pyrite.iamapi.actions.ldapidentity import Directory, Limiter
+
 Result = Mapping[str, object] | None
 
 
 class Identities(NamedTuple):
     """The store's identities as actions see them.
 
-    `like_rgw`: the switch `rgw_identities` of compatibility.
+    `limiter` counts failed sign-ins, `directory` is where people sign in with names and passwords. `like_rgw`: the
+    switch `rgw_identities` of compatibility.
     """
 
     changes: Changes
@@ -29,6 +33,9 @@ class Identities(NamedTuple):
     clock: Clock
     entropy: Entropy
     issuers: Issuers
+    limiter: "Limiter"
+    own_account: str
+    directory: "Directory | None" = None
     like_rgw: bool = False
 
     @property

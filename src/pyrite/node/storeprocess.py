@@ -25,6 +25,7 @@ from pyrite.http.outbound import Outbound
 from pyrite.iam.callers import Callers, RootKey
 from pyrite.iam.changing import Changes
 from pyrite.iam.owners import Owners
+from pyrite.iamapi.actions.ldapidentity import Limiter
 from pyrite.iamapi.call import Identities
 from pyrite.iamapi.issuers import Issuers
 from pyrite.metadata.environment import LmdbEnvironment
@@ -32,6 +33,7 @@ from pyrite.metadata.journal import Journal
 from pyrite.metadata.mirror import Mirror
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA
+from pyrite.node.ldapdirectory import LdapDirectory, read_config
 from pyrite.node.membership import Membership
 from pyrite.node.opening import Opened, make_drives, newest_set, open_engine
 from pyrite.objects.buckets import Buckets
@@ -139,7 +141,11 @@ class StoreProcess:
         """The store's identities as the IAM API sees them."""
         like_rgw = PRESETS[config.compat].rgw_identities
         issuers = Issuers(Outbound(config.outbound_networks).get, self.clock)
-        return Identities(self.changes, self.callers, self.clock, SystemEntropy(), issuers, like_rgw)
+        directory = LdapDirectory(read_config(config.ldap)) if config.ldap is not None else None
+        own_account, limiter = self.opened.store.account_id, Limiter(self.clock)
+        return Identities(
+            self.changes, self.callers, self.clock, SystemEntropy(), issuers, limiter, own_account, directory, like_rgw
+        )
 
     def _on_damage(self, damage: Damage) -> None:
         self.damaged_fragments += 1
