@@ -225,6 +225,27 @@ def test_processes_restart_when_every_first_drive_has_been_exchanged(tmp_path: P
         wait_until(lambda: nothing_waits(server) and (third / "metadata").exists(), 60)
 
 
+def test_a_drive_that_was_away_when_processes_restarted_comes_back(tmp_path: Path) -> None:
+    """The server knows its own hold on a drive that was away, and takes it for nobody else's."""
+    drives = folders(tmp_path, 4)
+    with Server(drives, "--rebuild-after", "60") as server:
+        load = Load(server)
+        load.put(10)
+        away = tmp_path / "away"
+        drives[2].rename(away)
+        wait_until(lambda: state_of(server, drives[2]) == "missing")
+        before = set(server.children())
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(set(server.children()) - before) == len(before) and _answers(server))
+        away.rename(drives[2])
+        wait_until(lambda: server.log.read_text().count('"drive_online"') == len(before))
+        assert "drive_not_opened" not in server.log.read_text()
+        load.put(10)
+        wait_until(lambda: nothing_waits(server), 60)
+        load.verify()
+
+
 def _answers(server: Server) -> bool:
     try:
         server.client().list_buckets()

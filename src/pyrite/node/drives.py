@@ -197,7 +197,10 @@ def _lock(descriptor: int) -> bool:
 
 
 class DriveLocks:
-    """Holds every drive for this server: two servers never write to one drive. Freed when all processes end."""
+    """Holds every drive for this server: two servers never write to one drive. Freed when all processes end.
+
+    Processes that are forked have the same hold, and know of it.
+    """
 
     def __init__(self, paths: list[Path]) -> None:
         self._descriptors: list[int] = []
@@ -209,8 +212,11 @@ class DriveLocks:
             raise
 
     def add(self, path: Path) -> None:
-        """Hold one more drive. Raises ConfigError when another server has it."""
+        """Hold one more drive, if it is not held already. Raises ConfigError when another server has it."""
         descriptor = os.open(path / IDENTITY, os.O_RDONLY | os.O_CLOEXEC)
+        if any(os.path.sameopenfile(descriptor, held) for held in self._descriptors):
+            os.close(descriptor)
+            return
         if not _lock(descriptor):
             os.close(descriptor)
             raise ConfigError(f"{path} is in use by another Pyrite process")

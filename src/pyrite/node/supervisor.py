@@ -22,7 +22,7 @@ import uvloop
 from pyrite.core.errors import ConfigError, PyriteError
 from pyrite.metadata.examining import tell_damaged
 from pyrite.node.config import Config
-from pyrite.node.drives import METADATA
+from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.examining import examine_in_forks
 from pyrite.node.opening import Opened, as_of_now, newest_set, open_store
 from pyrite.node.worker import Worker, housekeep
@@ -54,8 +54,8 @@ def serve(config: Config, announce: Announce) -> int:
     try:
         keep_memory_mapped()
         if config.workers == 0:
-            return _serve_alone(config, opened, StatusBoard(folder), listener, announce)
-        return _Supervisor(config, opened, StatusBoard(folder), announce).run()
+            return _serve_alone(config, opened, StatusBoard(folder), listener, announce, locks)
+        return _Supervisor(config, opened, StatusBoard(folder), announce, locks).run()
     finally:
         listener.close()
         locks.release()
@@ -107,10 +107,15 @@ def keep_memory_mapped() -> None:
 
 
 def _serve_alone(
-    config: Config, opened: Opened, board: StatusBoard, listener: socket.socket, announce: Announce
+    config: Config,
+    opened: Opened,
+    board: StatusBoard,
+    listener: socket.socket,
+    announce: Announce,
+    locks: DriveLocks,
 ) -> int:
     async def main() -> None:
-        worker = Worker(config, opened, "worker-0", board, reaps=True)
+        worker = Worker(config, opened, "worker-0", board, locks)
         await worker.run(listener, lambda: announce(config, opened))
 
     uvloop.run(main())
@@ -144,11 +149,14 @@ class Watchdog:
 
 
 class _Supervisor:
-    def __init__(self, config: Config, opened: Opened, board: StatusBoard, announce: Announce) -> None:
+    def __init__(
+        self, config: Config, opened: Opened, board: StatusBoard, announce: Announce, locks: DriveLocks
+    ) -> None:
         self._config = config
         self._opened = opened
         self._board = board
         self._announce = announce
+        self._locks = locks
         self._children: dict[int, str] = {}
         self._stopping = False
         self._log = structlog.get_logger(component="supervisor")
@@ -257,7 +265,7 @@ class _Supervisor:
 
     def _main(self, slot: str, ready: int | None) -> Coroutine[Any, Any, None]:
         if slot == _HOUSEKEEPER:
-            return housekeep(self._config, self._opened, self._board)
+            return housekeep(self._config, self._opened, self._board, self._locks)
         return self._serve(slot, ready)
 
     async def _serve(self, slot: str, ready: int | None) -> None:

@@ -31,12 +31,14 @@ _NICENESS = 10
 
 
 class Worker:
-    """A process that serves requests; with `reaps` it also does the background work."""
+    """A process that serves requests; with the server's `locks` it also does the background work."""
 
-    def __init__(self, config: Config, opened: Opened, slot: str, board: StatusBoard, reaps: bool = False) -> None:
+    def __init__(
+        self, config: Config, opened: Opened, slot: str, board: StatusBoard, locks: DriveLocks | None = None
+    ) -> None:
+        reaps = locks is not None
         self._config = config
-        locks = DriveLocks([])
-        self._store = StoreProcess(config, opened, slot, locks.add if reaps else None, board.condemned())
+        self._store = StoreProcess(config, opened, slot, locks.add if locks is not None else None, board.condemned())
         self._board = board
         self._log = structlog.get_logger(component="worker", slot=slot)
         self._tls = None
@@ -103,10 +105,9 @@ class Worker:
                     self._log.error("certificate_not_reloaded", reason=str(error))
 
 
-async def housekeep(config: Config, opened: Opened, board: StatusBoard) -> None:
-    """The housekeeper's process: background work until it is told to stop."""
+async def housekeep(config: Config, opened: Opened, board: StatusBoard, locks: DriveLocks) -> None:
+    """The housekeeper's process: background work until it is told to stop. `locks` are those of the server."""
     os.nice(_NICENESS)
-    locks = DriveLocks([])
     store = StoreProcess(config, opened, "housekeeper", locks.add, board.condemned())
     monitor = Monitor(store, board, None)
     await store.tick()
