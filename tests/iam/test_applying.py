@@ -16,6 +16,7 @@ from pyrite.iam.declared import read_declaration
 from pyrite.iam.errors import IamError, InvalidInput
 from pyrite.iam.evaluate import Question, decide
 from pyrite.metadata.memory import MemoryEngine
+from pyrite.metadata.rules import Rules, SharedMark
 
 OWN = "123456789012"
 DOCUMENT = Path(__file__).parents[2] / "docs" / "identities.md"
@@ -26,8 +27,17 @@ class Store:
 
     def __init__(self) -> None:
         self.engine = MemoryEngine()
-        self.changes = Changes(self.engine, SystemClock(), SystemEntropy())
-        self.callers = Callers(self.engine, SystemClock(), RootKey("root", "rootsecret", OWN))
+        self.mark = SharedMark()
+        self.changes = Changes(self.engine, SystemClock(), SystemEntropy(), self.rules())
+        self.callers = self.another()
+
+    def rules(self) -> Rules:
+        """The rules as one more process of the server knows them."""
+        return Rules(self.engine, SystemEntropy(), self.mark)
+
+    def another(self) -> Callers:
+        """The callers as one more process of the server knows them."""
+        return Callers(self.engine, SystemClock(), RootKey("root", "rootsecret", OWN), self.rules())
 
     async def apply(self, text: str, prune: bool = False, dry_run: bool = False) -> list[str]:
         declared = read_declaration(text.encode())
@@ -169,7 +179,7 @@ def test_every_process_sees_a_change_with_the_next_request() -> None:
         await store.apply(
             "[[account]]\n[[account.user]]\nname = 'a'\nkey = [{ access_key = 'AKIAAAAA', secret_key = 'long-enough' }]"
         )
-        other = Callers(store.engine, SystemClock(), RootKey("root", "rootsecret", OWN))
+        other = store.another()
         for callers in (store.callers, other):
             found = await callers.find("AKIAAAAA")
             assert found is not None and not found.caller.policies
@@ -189,5 +199,27 @@ def test_every_process_sees_a_change_with_the_next_request() -> None:
         await store.changes.make(lambda change: accesskeys.delete(change, OWN, "a", "AKIAAAAA"))
         for callers in (store.callers, other):
             assert await callers.find("AKIAAAAA") is None
+
+    asyncio.run(run())
+
+
+def test_changes_from_outside_are_followed() -> None:
+    """What a command beside the server changes is seen when the process next looks at the counter."""
+
+    async def run() -> None:
+        store = Store()
+        user = (
+            "[[account]]\n[[account.user]]\nname = 'a'\nkey = [{ access_key = 'AKIAAAAA', secret_key = 'long-enough' }]"
+        )
+        await store.apply(user)
+        assert await store.callers.find("AKIAAAAA") is not None
+        rules = store.rules()
+        await rules.follow()
+        assert await store.callers.find("AKIAAAAA") is not None
+        outside = Changes(store.engine, SystemClock(), SystemEntropy())
+        await outside.make(lambda change: accesskeys.set_active(change, OWN, "a", "AKIAAAAA", False))
+        assert await store.callers.find("AKIAAAAA") is not None
+        await rules.follow()
+        assert await store.callers.find("AKIAAAAA") is None
 
     asyncio.run(run())

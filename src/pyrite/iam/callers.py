@@ -1,14 +1,12 @@
 """Owns the way from an access key (and a session token) to the caller and the secret that checks its signature.
 
-What was found is kept until the rules change: every process reads the counter of changes with each request, so a
-key that was deleted or a policy that was taken away is known to all of them at once.
+What was found is kept until the rules change, which `metadata/rules.py` tells every process.
 """
 
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from pyrite.aws.arns import PARTITION
-from pyrite.core.atonce import at_once
 from pyrite.core.clock import Clock
 from pyrite.core.lru import LruMap
 from pyrite.iam import accounts, entities, policies
@@ -31,8 +29,8 @@ from pyrite.iam.records import (
     key_use_key,
 )
 from pyrite.iam.tokens import Session, unseal
-from pyrite.metadata.keyspaces import RULES
 from pyrite.metadata.kv import Batch, Engine
+from pyrite.metadata.rules import Rules
 
 _KEPT = 4096
 _USE_EVERY_MS = 300_000
@@ -56,46 +54,53 @@ class Found(NamedTuple):
 class Callers:
     """Everybody who may sign a request."""
 
-    def __init__(self, engine: Engine, clock: Clock, root: RootKey) -> None:
+    def __init__(self, engine: Engine, clock: Clock, root: RootKey, rules: Rules) -> None:
         self._engine = engine
+        self._rules = rules
         self._view = View(engine)
         self._clock = clock
         self._root = root
         self._known: LruMap[tuple[str, str], Found] = LruMap(_KEPT)
-        self._rules: bytes | None = b"?"
+        self._mark = rules.mark
         self._uses: dict[str, tuple[int, str, str]] = {}
         self._told: dict[str, int] = {}
 
     @property
-    def rules(self) -> bytes | None:
-        """The state of the rules that was last seen; another one means that everything may be otherwise."""
-        return self._rules
+    def mark(self) -> int:
+        """The mark of the rules that was last seen; another one means that everything may be otherwise."""
+        return self._mark
 
     async def find(self, access_key: str, token: str = "") -> Found | None:
         """The caller with this key, and with this token where the key is temporary; None for an unknown key.
 
         Raises InvalidToken or ExpiredToken.
         """
-        entry = await self._engine.get(RULES)
-        self._follow(entry.value if entry is not None else None)
-        found = self._known.get((access_key, token))
+        found = self._kept(access_key, token)
         if found is None:
             found = await self._load(access_key, token)
             if found is None:
                 return None
             self._known.put((access_key, token), found)
-        if found.caller.expires_s and self._clock.now_ms() >= found.caller.expires_s * 1000:
-            raise ExpiredToken("The provided token has expired.")
+        self._check_expiry(found)
         return found
 
-    def find_now(self, access_key: str) -> Found | None:
-        """As `find` for a permanent key, if that needs no waiting. Raises Waits."""
-        return at_once(self.find(access_key))
+    def known(self, access_key: str) -> Found | None:
+        """The caller with a permanent key, if it was found since the rules last changed. Raises ExpiredToken."""
+        found = self._kept(access_key, "")
+        if found is not None:
+            self._check_expiry(found)
+        return found
 
-    def _follow(self, rules: bytes | None) -> None:
-        if rules != self._rules:
-            self._rules = rules
+    def _kept(self, access_key: str, token: str) -> Found | None:
+        mark = self._rules.mark
+        if mark != self._mark:
+            self._mark = mark
             self._known.clear()
+        return self._known.get((access_key, token))
+
+    def _check_expiry(self, found: Found) -> None:
+        if found.caller.expires_s and self._clock.now_ms() >= found.caller.expires_s * 1000:
+            raise ExpiredToken("The provided token has expired.")
 
     async def _load(self, access_key: str, token: str) -> Found | None:
         try:
@@ -246,8 +251,9 @@ class Callers:
     # ---- when keys were last used
 
     def note_use(self, access_key: str, service: str, region: str) -> None:
-        """Remember that a key was used now."""
-        self._uses[access_key] = (self._clock.now_ms(), service, region)
+        """Remember that a key was used now, to within the second after which uses are told."""
+        if access_key not in self._uses:
+            self._uses[access_key] = (self._clock.now_ms(), service, region)
 
     async def tell_uses(self) -> None:
         """Store when keys were last used, for each at most every five minutes."""

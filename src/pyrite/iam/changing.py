@@ -7,8 +7,8 @@ from pyrite.core.clock import Clock
 from pyrite.core.entropy import Entropy
 from pyrite.iam.errors import Unmodifiable
 from pyrite.iam.records import Record, decode, encode
-from pyrite.metadata.keyspaces import RULES
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
+from pyrite.metadata.rules import Rules
 
 T = TypeVar("T")
 _ATTEMPTS = 32
@@ -68,8 +68,9 @@ class Change(View):
 class Changes:
     """Makes changes. Every one of them tells all processes that the rules have changed."""
 
-    def __init__(self, engine: Engine, clock: Clock, entropy: Entropy) -> None:
+    def __init__(self, engine: Engine, clock: Clock, entropy: Entropy, rules: Rules | None = None) -> None:
         self._engine = engine
+        self._rules = rules or Rules(engine, entropy)
         self._clock = clock
         self._entropy = entropy
         self.view = View(engine)
@@ -88,9 +89,10 @@ class Changes:
             result = await body(change)
             if not change.batch.writes:
                 return result
-            change.batch.add(RULES, 1)
+            self._rules.note(change.batch)
             try:
                 await self._engine.commit(change.batch)
+                self._rules.tell()
                 return result
             except Conflict:
                 continue

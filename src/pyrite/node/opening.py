@@ -25,6 +25,7 @@ from pyrite.metadata.journal import Journal
 from pyrite.metadata.kv import Engine
 from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
+from pyrite.metadata.rules import SharedMark
 from pyrite.node import drives as identities
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
@@ -56,6 +57,7 @@ class Opened(NamedTuple):
     generated: bool
     notes: tuple[str, ...]
     epoch: SharedEpoch
+    rules: SharedMark
     opened_ms: int
     examined: bool
 
@@ -116,7 +118,18 @@ def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive])
         credentials = identities.load_credentials(paths) or identities.generate_credentials(paths, SystemEntropy())
     changed = [f"identities: {line}" for line in applied]
     notes = (*changed, *_notes(found, drives), *(f"the names on drive {name} were damaged" for name in sorted(damaged)))
-    return Opened(store, tuple(drives), mirror_set, credentials, generated, notes, SharedEpoch(), opened_ms, examined)
+    return Opened(
+        store,
+        tuple(drives),
+        mirror_set,
+        credentials,
+        generated,
+        notes,
+        SharedEpoch(),
+        SharedMark(),
+        opened_ms,
+        examined,
+    )
 
 
 def _arrange(usable: list[FoundDrive], paths: list[Path]) -> tuple[MirrorSet, set[str], bool]:

@@ -31,6 +31,7 @@ from pyrite.iamapi.issuers import Issuers
 from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.mirror import Mirror
+from pyrite.metadata.rules import Rules
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA
 from pyrite.node.ldapdirectory import LdapDirectory, read_config
@@ -89,6 +90,7 @@ class StoreProcess:
             self._open_mirror,
             opened.epoch,
         )
+        self.rules = Rules(self.engine, entropy, opened.rules)
         self.catalog = MetadataCatalog(self.engine)
         self.volumes = Volumes(
             self.drives, self.catalog, self.hybrid, slot, config.parity, config.volume_shard_bytes, workforce
@@ -103,14 +105,14 @@ class StoreProcess:
         self.blobs = BlobStore(self.volumes, BufferPool(config.buffer_memory_bytes), self.offload, self._on_damage)
         self.under_way = UnderWay(self.clock)
         self.reading = Reading(self.engine, self.blobs, self.under_way)
-        self.buckets = Buckets(self.engine, self.hybrid, entropy)
+        self.buckets = Buckets(self.engine, self.hybrid, entropy, self.rules)
         self.naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
         self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, self.naming, self.blobs, self.hybrid, entropy, self.under_way)
         root = opened.credentials
-        self.changes = Changes(self.engine, self.clock, entropy)
+        self.changes = Changes(self.engine, self.clock, entropy, self.rules)
         self.callers = Callers(
-            self.engine, self.clock, RootKey(root.access_key, root.secret_key, opened.store.account_id)
+            self.engine, self.clock, RootKey(root.access_key, root.secret_key, opened.store.account_id), self.rules
         )
         self._log = structlog.get_logger(component="store")
 
@@ -186,6 +188,7 @@ class StoreProcess:
             await self.engine.follow()
             await self.membership.follow()
             await self.volumes.seal_unusable()
+            await self.rules.follow()
             await self.callers.tell_uses()
         except PyriteError as error:
             self._log.warning("tick_failed", reason=str(error))

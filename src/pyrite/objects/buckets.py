@@ -9,8 +9,9 @@ import msgspec
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy, random_id
 from pyrite.core.lru import LruMap
-from pyrite.metadata.keyspaces import BUCKETS, RULES
+from pyrite.metadata.keyspaces import BUCKETS
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix, decode_counter
+from pyrite.metadata.rules import Rules
 from pyrite.objects import keys
 from pyrite.objects.errors import BucketExists, BucketNotEmpty, InvalidBucketName, NoSuchBucket
 from pyrite.objects.records import FORMAT, BucketRecord, GarbageRecord, Grant, decode_bucket, encode
@@ -65,8 +66,9 @@ def check_name(name: str) -> None:
 class Buckets:
     """The buckets of the store."""
 
-    def __init__(self, engine: Engine, clock: HybridClock, entropy: Entropy) -> None:
+    def __init__(self, engine: Engine, clock: HybridClock, entropy: Entropy, rules: Rules | None = None) -> None:
         self._engine = engine
+        self._rules = rules or Rules(engine, entropy)
         self._clock = clock
         self._entropy = entropy
         self._decoded: LruMap[bytes, Bucket] = LruMap(_DECODED_KEPT)
@@ -110,12 +112,13 @@ class Buckets:
         batch = Batch()
         batch.expect(key, ABSENT)
         batch.put(key, encode(record))
-        batch.add(RULES, 1)
+        self._rules.note(batch)
         try:
             await self._engine.commit(batch)
         except Conflict:
             existing = await self.find(name)
             raise BucketExists(existing.record.owner == owner) from None
+        self._rules.tell()
         return await self.find(name)
 
     async def change(self, bucket: Bucket, **fields: object) -> Bucket:
@@ -125,9 +128,10 @@ class Buckets:
             key = keys.bucket(bucket.record.name)
             batch.expect(key, bucket.version)
             batch.put(key, encode(msgspec.structs.replace(bucket.record, **fields)))
-            batch.add(RULES, 1)
+            self._rules.note(batch)
             try:
                 await self._engine.commit(batch)
+                self._rules.tell()
                 return await self._same(bucket)
             except Conflict:
                 bucket = await self._same(bucket)
@@ -159,9 +163,10 @@ class Buckets:
             batch.delete(keys.usage_bytes(bucket.id))
             garbage = GarbageRecord(FORMAT, bucket=bucket.id)
             batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
-            batch.add(RULES, 1)
+            self._rules.note(batch)
             try:
                 await self._engine.commit(batch)
+                self._rules.tell()
                 return
             except Conflict:
                 continue

@@ -33,13 +33,13 @@ class Credentials(Protocol):
         """The caller with an access key (and a session token) and its secret, or None."""
         ...
 
-    def find_now(self, access_key: str) -> Found | None:
-        """As `find`, if that needs no waiting. Raises Waits."""
+    def known(self, access_key: str) -> Found | None:
+        """As `find` for a permanent key, if it was found before."""
         ...
 
     @property
-    def rules(self) -> bytes | None:
-        """The state of the rules at the last `find`."""
+    def mark(self) -> int:
+        """The mark of the rules at the last look."""
         ...
 
     def note_use(self, access_key: str, service: str, region: str) -> None:
@@ -57,9 +57,9 @@ class Authenticator:
         self._regions = frozenset((region, "us-east-1", *(("",) if compat.no_region else ())))
 
     @property
-    def rules(self) -> bytes | None:
-        """The state of what decides who may do what, as of the last request."""
-        return self._credentials.rules
+    def mark(self) -> int:
+        """A number that is another one after every change of who may do what."""
+        return self._credentials.mark
 
     async def authenticate(self, request: S3Request) -> None:
         """Set the request's caller and payload rule. Raises AuthFault, InvalidToken or ExpiredToken."""
@@ -88,7 +88,7 @@ class Authenticator:
         """Who signed a request by a version 4 header; None for other forms.
 
         The same checks as `authenticate`, without a request object. The caller compares the body with
-        x-amz-content-sha256, which is there. Raises AuthFault, Waits or ExpiredToken.
+        x-amz-content-sha256, which is there. Raises AuthFault or ExpiredToken.
         """
         fields = head.fields
         authorization = fields.get(b"authorization")
@@ -103,7 +103,7 @@ class Authenticator:
             return None
         date = amz_date.decode("latin-1")
         sigv4.check_date(date, claim, self._now_s())
-        found = self._credentials.find_now(claim.credential.access_key)
+        found = self._credentials.known(claim.credential.access_key)
         if found is None:
             return None
         sigv4.check_all_signed(fields, claim.signed_headers)

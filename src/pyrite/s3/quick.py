@@ -73,7 +73,7 @@ class QuickWay:
         self._now_s = now_s
         self._on_quick = on_quick
         self._buckets: LruMap[bytes, Bucket] = LruMap(_BUCKETS_KEPT)
-        self._rules: bytes | None = None
+        self._mark = -1
 
     def answer(self, head: RequestHead, body: bytes) -> Answer:
         """The response to a whole request, at once or as a coroutine; None when it is not for this way."""
@@ -108,8 +108,8 @@ class QuickWay:
         It may have been deleted since: writes depend on its version, and what a read finds under the id of a bucket
         is in it, because only empty buckets are deleted and ids are never used again.
         """
-        if self._authenticator.rules != self._rules:
-            self._rules = self._authenticator.rules
+        if self._authenticator.mark != self._mark:
+            self._mark = self._authenticator.mark
             self._buckets.clear()
             self._service.access.forget()
         bucket = self._buckets.get(name)
