@@ -257,6 +257,7 @@ def test_actions_without_permission(secure: Server, wire: Wire, who: str) -> Non
 UNSIGNED_ANSWERS = {
     "AssumeRoleWithWebIdentity": (400, "InvalidIdentityToken"),
     "AssumeRoleWithLDAPIdentity": (400, "InvalidAction"),
+    "AssumeRoleWithCertificate": (400, "InvalidIdentityToken"),
 }
 
 

@@ -35,6 +35,9 @@ def serve(
     ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
+    tls_client_ca: Annotated[
+        Path | None, typer.Option(help="PEM file of the authorities whose client certificates are accepted.")
+    ] = None,
     access_log: Annotated[Path | None, typer.Option(help="Append one JSON line for each request.")] = None,
     audit_log: Annotated[
         Path | None, typer.Option(help="Keep a tamper-evident record of every request in this folder.")
@@ -99,6 +102,7 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         parity=given["parity"] if parity is None else _number("PYRITE_PARITY", parity, given["parity"], 0),
         tls_certificate=certificate,
         tls_key=key,
+        tls_client_ca=path("tls_client_ca", "TLS_CLIENT_CA"),
         access_log=path("access_log", "ACCESS_LOG"),
         audit_log=path("audit_log", "AUDIT_LOG"),
         log_level=given["log_level"],

@@ -12,7 +12,7 @@ from typing import Any
 from pyrite.http.body import RequestBody
 from pyrite.http.errors import ClientGone, HttpError, MalformedBody
 from pyrite.http.head import RequestHead, parse_head
-from pyrite.http.hosting import Host, Request
+from pyrite.http.hosting import Host, Peer, Request, peer_of
 from pyrite.http.outlet import Outlet
 from pyrite.http.response import Response, UnsafeHeader
 
@@ -31,8 +31,7 @@ class Connection(asyncio.BufferedProtocol):
         self._closing = False
         self._lingering = False
         self._paused_for_pipeline = False
-        self._peer = ""
-        self._secure = False
+        self._peer = Peer()
         self._waiting_since = 0.0
         self._progress = 0
         self._progress_mark = 0
@@ -42,10 +41,8 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
-        peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if peer else ""
-        self._secure = transport.get_extra_info("sslcontext") is not None
-        self._outlet = Outlet(self._transport, self._secure, self._host.date, self._host.on_crash)  # type: ignore[arg-type]
+        self._peer = peer_of(transport)
+        self._outlet = Outlet(self._transport, self._peer.secure, self._host.date, self._host.on_crash)  # type: ignore[arg-type]
         self._waiting_since = self._host.now_s
         if not self._host.opened(self):
             self._refuse(HttpError(503, "too many connections"))
@@ -62,7 +59,7 @@ class Connection(asyncio.BufferedProtocol):
     def eof_received(self) -> bool:
         if self._body is not None and not self._body.received:
             self._body.fail(ClientGone("the client stopped before the end of the body"))
-        return self._busy and not self._lingering and not self._secure
+        return self._busy and not self._lingering and not self._peer.secure
 
     def get_buffer(self, sizehint: int) -> memoryview:
         if self._body is not None:
@@ -148,7 +145,7 @@ class Connection(asyncio.BufferedProtocol):
                 self._body = None
         self._busy = True
         self._pending = rest  # the handler may finish at once and look for more
-        self._run(self._serve(Request(head, body, self._peer, self._secure), body))
+        self._run(self._serve(Request(head, body, self._peer), body))
         rest, self._pending = self._pending, b""
         return rest
 
@@ -187,7 +184,7 @@ class Connection(asyncio.BufferedProtocol):
         if response is None:
             body = RequestBody(self, head.length, False, self._host.limits.body_buffer_bytes)
             body.feed(memoryview(content))
-            await self._serve(Request(head, body, self._peer, self._secure), body)
+            await self._serve(Request(head, body, self._peer), body)
             return
         self._outlet.write(response, False, self._host.draining)  # type: ignore[union-attr]
         if self._host.draining:
@@ -297,7 +294,7 @@ class Connection(asyncio.BufferedProtocol):
         transport = self._transport
         if transport is None or self._closing:
             return
-        if self._secure or not transport.can_write_eof():
+        if self._peer.secure or not transport.can_write_eof():
             transport.close()
         else:
             transport.write_eof()

@@ -1,7 +1,8 @@
 """Owns what a connection, a handler and a server are to one another: the request and two protocols."""
 
+import asyncio
 from collections.abc import Callable, Coroutine
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from pyrite.http.body import RequestBody
 from pyrite.http.errors import HttpError
@@ -10,16 +11,31 @@ from pyrite.http.limits import Limits
 from pyrite.http.response import Response
 
 
+class Peer(NamedTuple):
+    """Who is at the other end: the address, whether TLS is used, and a verified client certificate (DER; b"": none)."""
+
+    address: str = ""
+    secure: bool = False
+    certificate: bytes = b""
+
+
+def peer_of(transport: asyncio.BaseTransport) -> Peer:
+    """The peer of a connection that was just made."""
+    address, tls = transport.get_extra_info("peername"), transport.get_extra_info("ssl_object")
+    certificate = tls.getpeercert(binary_form=True) if tls is not None else None
+    secure = transport.get_extra_info("sslcontext") is not None
+    return Peer(address[0] if address else "", secure, certificate or b"")
+
+
 class Request:
     """What a handler gets. `peer` is the client's address, `secure` whether TLS was used."""
 
-    __slots__ = ("body", "head", "peer", "secure")
+    __slots__ = ("body", "certificate", "head", "peer", "secure")
 
-    def __init__(self, head: RequestHead, body: RequestBody, peer: str, secure: bool) -> None:
+    def __init__(self, head: RequestHead, body: RequestBody, peer: Peer) -> None:
         self.head = head
         self.body = body
-        self.peer = peer
-        self.secure = secure
+        self.peer, self.secure, self.certificate = peer
 
 
 Answer = Response | Coroutine[Any, Any, Response | None] | None

@@ -7,14 +7,20 @@ from pyrite.core.errors import ConfigError
 
 
 class TlsFiles:
-    """A certificate chain and its private key, both PEM."""
+    """A certificate chain and its private key, both PEM; `client_ca` verifies clients that present a certificate."""
 
-    def __init__(self, certificate: Path, key: Path) -> None:
+    def __init__(self, certificate: Path, key: Path, client_ca: Path | None = None) -> None:
         self._certificate = certificate
         self._key = key
         self._seen: tuple[int, ...] | None = None
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if client_ca is not None:
+            try:
+                self.context.load_verify_locations(client_ca)
+            except (OSError, ssl.SSLError) as error:
+                raise ConfigError(f"cannot use the authority of clients {client_ca}: {error}") from error
+            self.context.verify_mode = ssl.CERT_OPTIONAL
         self.reload()
 
     def reload(self) -> bool:

@@ -12,7 +12,7 @@ from pyrite.http.hosting import Request
 from pyrite.http.response import Response
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.iam.patterns import Values
-from pyrite.iamapi.actions import account, entities, ldapidentity, policies, simulate, sts, webidentity
+from pyrite.iamapi.actions import account, certificate, entities, ldapidentity, policies, simulate, sts, webidentity
 from pyrite.iamapi.authorization import UNSIGNED, authorize
 from pyrite.iamapi.call import Call, Handler, Identities
 from pyrite.iamapi.errors import QueryError, translate
@@ -22,7 +22,7 @@ BODY_MAX_BYTES = 512 * 1024
 
 HANDLERS: dict[str, dict[str, Handler]] = {
     "iam": {**entities.HANDLERS, **policies.HANDLERS, **account.HANDLERS, **simulate.HANDLERS},
-    "sts": {**sts.HANDLERS, **webidentity.HANDLERS, **ldapidentity.HANDLERS},
+    "sts": {**sts.HANDLERS, **webidentity.HANDLERS, **ldapidentity.HANDLERS, **certificate.HANDLERS},
 }
 SERVICE_OF = {action: service for service, handlers in HANDLERS.items() for action in handlers}
 _FORM = b"application/x-www-form-urlencoded"
@@ -35,7 +35,8 @@ def is_call(request: Request) -> bool:
     if path != b"/":
         return False
     if head.method == b"POST":
-        return not query and head.fields.get(b"content-type", b"").lower().startswith(_FORM)
+        form = not query and head.fields.get(b"content-type", b"").lower().startswith(_FORM)
+        return form or query.startswith(b"Action=")
     return head.method == b"GET" and (query.startswith(b"Action=") or b"&Action=" in query)
 
 
@@ -69,7 +70,9 @@ class IamApp:
         try:
             params, payload = await _read(request)
             service = SERVICE_OF.get(params.get("Action") or "", "iam")
-            call = Call(params.need("Action"), params, ANONYMOUS, self._identities, self._keys(request))
+            call = Call(
+                params.need("Action"), params, ANONYMOUS, self._identities, self._keys(request), request.certificate
+            )
             handler = HANDLERS[service].get(call.action)
             caller = await self._authenticate(request, service, call.action, payload)
             call = call._replace(caller=caller)
@@ -143,7 +146,7 @@ class IamApp:
 async def _read(request: Request) -> tuple[Params, bytes]:
     """The parameters of a call, and the body that was signed."""
     body = await request.body.read_all(BODY_MAX_BYTES)
-    if request.head.method == b"POST":
+    if request.head.method == b"POST" and b"?" not in request.head.target:
         return parse_form(body), body
     query = request.head.target.partition(b"?")[2]
     kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if not name.startswith(b"X-Amz-")]

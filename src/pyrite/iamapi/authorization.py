@@ -11,10 +11,12 @@ from pyrite.iam.records import EntityKind, EntityRecord
 from pyrite.iamapi.call import Call
 
 # Actions that decide for themselves (a role's trust policy), or that AWS allows to everybody.
-SELF_DECIDED = frozenset(("AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithLDAPIdentity"))
+SELF_DECIDED = frozenset(
+    ("AssumeRole", "AssumeRoleWithWebIdentity", "AssumeRoleWithLDAPIdentity", "AssumeRoleWithCertificate")
+)
 FREE = frozenset(("GetCallerIdentity",))
 DENIABLE = frozenset(("GetSessionToken", "GetAccessKeyInfo"))
-UNSIGNED = frozenset(("AssumeRoleWithWebIdentity", "AssumeRoleWithLDAPIdentity"))
+UNSIGNED = SELF_DECIDED - {"AssumeRole"}
 # What credentials of GetSessionToken and GetFederationToken may call of STS. AWS, "Compare AWS STS credentials".
 _FOR_TEMPORARY_USERS = frozenset(("AssumeRole", "GetCallerIdentity"))
 

@@ -45,13 +45,14 @@ class Identities(NamedTuple):
 
 
 class Call(NamedTuple):
-    """One call. `keys` are the condition keys of the request itself."""
+    """One call. `keys` are the condition keys of the request itself, `certificate` the verified one of the client."""
 
     action: str
     params: Params
     caller: Caller
     identities: Identities
     keys: Mapping[str, tuple[str, ...]]
+    certificate: bytes = b""
 
     @property
     def account(self) -> str:

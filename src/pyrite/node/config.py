@@ -40,6 +40,7 @@ class Config(msgspec.Struct, frozen=True):
     parity: int | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = None
     access_log: Path | None = None
     audit_log: Path | None = None
     log_level: str = "info"

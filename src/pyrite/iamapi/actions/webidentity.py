@@ -36,10 +36,12 @@ async def assume_role_with_web_identity(call: Call) -> Result:
         arn = _mapped_role(trusted)
     role = await find_role(call, arn)
     keys = _keys(call, trusted, role, name)
-    await _require_trust(call, _ACTION, arn, role, trusted, keys)
-    if trusted.identity.tags:
-        await _require_trust(call, "sts:TagSession", arn, role, trusted, keys)
-    assert role is not None
+    if role is None or role.account != trusted.provider.account:
+        raise refused(call, _ACTION, arn)
+    owner = await call.identities.callers.owner_of(role.account)
+    holder = holder_of(role, owner, trusted.provider.arn, trusted.identity.subject)
+    for action in (_ACTION, *(("sts:TagSession",) if trusted.identity.tags else ())):
+        require_trust(action, arn, role, holder, keys)
     duration_s = params.number("DurationSeconds", min(3600, role.max_session_s), DURATION_MIN_S, role.max_session_s)
     policies, arns = await session_policies(call, role.account)
     kept: dict[str, Values] = dict(trusted.identity.keys)
@@ -101,30 +103,25 @@ def _keys(call: Call, trusted: _Trusted, role: EntityRecord | None, name: str) -
     return keys
 
 
-async def _require_trust(
-    call: Call, action: str, arn: str, role: EntityRecord | None, trusted: _Trusted, keys: dict[str, Values]
-) -> None:
-    """Raises AccessRefused unless the role's trust policy lets the provider's user assume it."""
-    if role is None or role.account != trusted.provider.account:
-        raise refused(call, action, arn)
-    owner = await call.identities.callers.owner_of(role.account)
-    holder = Caller(
-        kind="FederatedUser",
-        account=role.account,
-        owner=owner,
-        arn=trusted.provider.arn,
-        provider=trusted.provider.arn,
-        name=trusted.identity.subject,
-    )
+def holder_of(role: EntityRecord, owner: str, provider: str, name: str) -> Caller:
+    """Somebody for whom a provider vouches, within the account of a role."""
+    return Caller(kind="FederatedUser", account=role.account, owner=owner, arn=provider, provider=provider, name=name)
+
+
+def require_trust(action: str, arn: str, role: EntityRecord, holder: Caller, keys: dict[str, Values]) -> None:
+    """Raises AccessRefused unless the role's trust policy names the holder's provider and lets it assume the role.
+
+    What is granted to everybody is granted to signed requests.
+    """
     trust = parse_policy(role.trust, Use.TRUST, "trust policy")
-    trusts = any(  # it has to name the provider: what is granted to everybody is granted to signed requests
+    names = any(
         statement.allows
         and statement.principals is not None
         and statement.principals.match(holder) is Match.CALLER
         and statement.applies(arn, keys)
         for statement in trust.about(action)
     )
-    if not trusts or not decide(holder, Question(action, arn, keys, owner, role.account, trust)).allowed:
+    if not names or not decide(holder, Question(action, arn, keys, holder.owner, role.account, trust)).allowed:
         raise AccessRefused(f"Not authorized to perform {action}")
 
 
