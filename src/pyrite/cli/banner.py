@@ -5,8 +5,7 @@ import sys
 from pyrite.node.config import Config
 from pyrite.node.drives import CREDENTIALS
 from pyrite.node.opening import Opened
-
-_LOOPBACK = ("127.0.0.1", "::1", "localhost")
+from pyrite.node.warnings import warnings_of
 
 
 def announce(config: Config, opened: Opened) -> None:
@@ -24,8 +23,7 @@ def announce(config: Config, opened: Opened) -> None:
         lines.append(f"  (made for this store; kept in {opened.online[0] / CREDENTIALS}, readable by you alone)")
     else:
         lines.append("  secret key  as configured")
-    if scheme == "http" and config.host not in _LOOPBACK:
-        lines.append("  warning     plain HTTP beyond this machine: anyone on the way can read and change data")
+    lines += [f"  warning     {warning}" for warning in warnings_of(config)]
     lines += [f"  note        {note}" for note in opened.notes]
     print("\n".join(lines))
     sys.stdout.flush()

@@ -55,6 +55,8 @@ def print_info(info: Info, as_json: bool) -> None:
         oldest = datetime.fromtimestamp(info.oldest_unverified_ms / 1000, UTC).isoformat(" ", "seconds")
         console.print(f"every byte was written or verified since {oldest}", markup=False)
     console.print(f"durability: {info.durability}", markup=False)
+    for warning in info.warnings:
+        console.print(f"warning: {warning}", markup=False)
     table = Table("drive", "path", "state", "free", "total", "metadata", box=None)
     for drive in info.drives:
         table.add_row(

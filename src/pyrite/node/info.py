@@ -9,6 +9,7 @@ from pyrite.blobs.drive import DriveError, DriveState
 from pyrite.core.clock import HybridClock, SystemClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.node.offline import OfflineStore, with_store
+from pyrite.node.warnings import load_warnings
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.repairs import RepairQueue
@@ -43,6 +44,7 @@ class Info(msgspec.Struct):
     lost_stripes: int
     oldest_unverified_ms: int
     durability: str
+    warnings: list[str]
 
 
 def read_info(paths: tuple[Path, ...]) -> Info:
@@ -82,4 +84,5 @@ async def _read(store: OfflineStore) -> Info:
         sum(queued.record.lost_stripes for queued in queue),
         await oldest_unverified_ms(store.engine) or 0,
         "acknowledged writes are on stable storage (fsync of data and metadata)",
+        await load_warnings(store.engine),
     )

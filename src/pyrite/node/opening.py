@@ -32,6 +32,7 @@ from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
 from pyrite.node.examining import examine_in_forks
 from pyrite.node.identities import apply_identities
 from pyrite.node.registry import StoreRecord, create_store, load_drives, load_store
+from pyrite.node.warnings import keep_warnings
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.repairs import RepairQueue
 
@@ -168,6 +169,7 @@ async def _load(
     account, canonical_id = store.account_id, store.canonical_id
     changes = Changes(engine, SystemClock(), SystemEntropy())
     await changes.make(lambda change: accounts.ensure_first(change, account, canonical_id))
+    await keep_warnings(engine, config)
     applied: list[str] = []
     if config.identities is not None:
         applied = await apply_identities(changes, account, config.identities)
