@@ -252,3 +252,14 @@ def _answers(server: Server) -> bool:
     except (BotoCoreError, ClientError):
         return False
     return True
+
+
+def test_the_only_copy_of_the_names_is_not_removed(tmp_path: Path) -> None:
+    """A drive on which nothing stands but the names, and nowhere else, stays until another has them too."""
+    drives = folders(tmp_path, 1)
+    with Server(drives, *QUICK) as server:
+        server.client().create_bucket(Bucket="bucket")
+        stores = [word for path in server.drives for word in ("--store", str(path))]
+        done = subprocess.run([PYRITE, "drive", "remove", str(drives[0]), *stores], capture_output=True)
+        assert done.returncode == 2 and b"only copy of the names" in done.stderr
+        assert server.client().list_buckets()["Buckets"]

@@ -383,3 +383,28 @@ def test_a_process_that_starts_late_opens_what_it_can(tmp_path: Path) -> None:
         assert late.mirrors == ["b", "c"] and await get(late, b"k") == b"2"
 
     store.run(body)
+
+
+def mapped(path: Path) -> bool:
+    """Whether this process has a database mapped into memory."""
+    return str(path) in Path("/proc/self/maps").read_text()
+
+
+def test_mirrors_that_were_given_up_are_closed(tmp_path: Path) -> None:
+    """A mirror takes address space as long as it is open: once it is given up, idle, and not copied from, it is closed."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"v")
+        store.engine.condemn("c")
+        store.mirrors[2].environment.copies = 1
+        for _ in range(50):
+            await store.engine.follow()
+        assert store.engine.mirrors == ["a", "b"] and mapped(store.paths["c"])
+        store.mirrors[2].environment.copies = 0
+        await store.engine.follow()
+        assert not mapped(store.paths["c"]) and mapped(store.paths["b"])
+        await put(store.engine, b"k", b"w")
+        assert await get(store.engine, b"k") == b"w"
+
+    store.run(body)

@@ -41,6 +41,8 @@ class LmdbEnvironment:
 
     def __init__(self, path: Path, create: bool = False, readonly: bool = False) -> None:
         self.path = path
+        self.copies = 0
+        """How many copies of it are being written just now: it must not be closed then."""
         self._env = lmdb.open(
             str(path),
             map_size=MAP_SIZE_BYTES,
@@ -158,8 +160,12 @@ class LmdbEnvironment:
 
     def copy_to(self, target: Path) -> None:
         """Write a compact, consistent copy into the empty directory `target`."""
-        self._env.copy(str(target), compact=True)
-        self._env.sync(True)
+        self.copies += 1
+        try:
+            self._env.copy(str(target), compact=True)
+            self._env.sync(True)
+        finally:
+            self.copies -= 1
 
     def reap_readers(self) -> int:
         """Free the reader slots of processes that have died; how many there were."""

@@ -26,6 +26,9 @@ HOLD_MAX_S = 2.0
 """The longest that all writers wait so that the mirrors can be looked at in one state."""
 
 
+_LOOKS_BEFORE_CLOSING = 30
+
+
 class LmdbEngine:
     """Metadata on one to three drives of this machine; several processes may open the same drives."""
 
@@ -40,6 +43,7 @@ class LmdbEngine:
     ) -> None:
         self._shared = shared if shared is not None else SharedEpoch()
         self._opened = list(mirrors)
+        self._given_up: dict[Mirror, int] = {}
         self._journal = journal
         self._open_mirror = open_mirror
         self._committer = MirroredCommitter(mirrors, announced, self._announcing(announce), journal, self._open)
@@ -56,6 +60,18 @@ class LmdbEngine:
     async def follow(self) -> None:
         """Take note of mirrors that other processes, or this one's `condemn`, have given up."""
         await self._offload.run(self._committer.follow)
+        self._close_given_up()
+
+    def _close_given_up(self) -> None:
+        """Close mirrors that have been out of the set for a while: each of them takes much of the address space.
+
+        Reads are made on this thread and end before they return; commits are over when `follow` of the committer is.
+        """
+        for mirror in [one for one in self._opened if one not in self._committer.mirrors]:
+            looks = self._given_up[mirror] = self._given_up.get(mirror, 0) + 1
+            if looks >= _LOOKS_BEFORE_CLOSING and mirror.close_when_idle():
+                self._opened.remove(mirror)
+                del self._given_up[mirror]
 
     def condemn(self, drive: str) -> None:
         """The drive called `drive` is gone: go on without the mirror on it, if there is another."""

@@ -22,6 +22,7 @@ class Mirror:
         self.environment = environment
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="mirror")
         self._txn: WriteTransaction | None = None
+        self._last: Future[None] | None = None
         self.pace = Pace()
 
     def prepare(
@@ -82,6 +83,15 @@ class Mirror:
         txn, self._txn = self._txn, None
         if txn is not None:
             txn.abort()
+
+    def close_when_idle(self) -> bool:
+        """Close it, if nothing is under way in it; whether it is closed. Nobody may give it anything to do any more."""
+        if self._last is None:
+            self._last = self._thread.submit(lambda: None)  # done once everything before it is
+        if not self._last.done() or self.environment.copies:
+            return False
+        self.close()
+        return True
 
     def close(self) -> None:
         """End the thread and close the environment."""

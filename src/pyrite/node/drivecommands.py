@@ -224,6 +224,11 @@ async def remove(store: LiveStore, name: str, lost: bool) -> DriveRecord:
     if use.shards:
         await change_drive(store.engine, drive.id, role="lost")
         return drive
+    await store.engine.follow()
+    if store.engine.mirrors == [drive.id]:
+        raise ConfigError(
+            f"the only copy of the names is on drive {drive.id}; wait until another has one too (pyrite drive list)"
+        )
     store.engine.condemn(drive.id)
     await drop_drive(store.engine, drive.id)
     path = Path(drive.path)
