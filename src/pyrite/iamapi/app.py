@@ -9,6 +9,7 @@ from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.uri import split_target
 from pyrite.http.errors import ClientGone
 from pyrite.http.hosting import Request
+from pyrite.http.proxies import Networks, client_address
 from pyrite.http.response import Response
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.iam.patterns import Values
@@ -53,7 +54,10 @@ class Observer:
 class IamApp:
     """Answers calls."""
 
-    def __init__(self, identities: Identities, observer: Observer, id_prefix: str, region: str) -> None:
+    def __init__(
+        self, identities: Identities, observer: Observer, id_prefix: str, region: str, trusted: Networks = ()
+    ) -> None:
+        self._trusted = trusted
         self._identities = identities
         self._observer = observer
         self._id_prefix = id_prefix
@@ -103,7 +107,7 @@ class IamApp:
     def _keys(self, request: Request) -> dict[str, Values]:
         now = self._identities.clock.now_ms() // 1000
         return {
-            "aws:sourceip": (request.peer,),
+            "aws:sourceip": (client_address(request.peer, request.head.fields, self._trusted),),
             "aws:securetransport": (str(request.secure).lower(),),
             "aws:currenttime": (datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),),
             "aws:epochtime": (str(now),),

@@ -10,8 +10,8 @@ import msgspec
 
 from pyrite.core.errors import ConfigError
 from pyrite.core.units import MIB
+from pyrite.http.proxies import Networks
 from pyrite.s3.compat import PRESETS
-from pyrite.s3.context import Networks
 
 _RANGE = re.compile(r"\{(\d+)\.\.\.?(\d+)\}")
 _ALIASES = {

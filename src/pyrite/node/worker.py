@@ -57,7 +57,9 @@ class Worker:
             tuple(domain.encode() for domain in config.domains),
         )
         self._monitor.app = app
-        self._monitor.iam = IamApp(self._store.identities(config), self._monitor, prefix, config.region)
+        self._monitor.iam = IamApp(
+            self._store.identities(config), self._monitor, prefix, config.region, config.trusted_proxies
+        )
         self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
         if not config.domains and not self._monitor.logs_access:
             quick = QuickWay(

@@ -8,6 +8,7 @@ import structlog
 from pyrite.aws.arns import bucket_arn
 from pyrite.core.atonce import at_once
 from pyrite.core.clock import Clock
+from pyrite.http.proxies import Networks
 from pyrite.iam.caller import Caller
 from pyrite.iam.evaluate import Decision, Question, Reason, decide
 from pyrite.iam.owners import Owners
@@ -16,7 +17,7 @@ from pyrite.iam.policy import Policy
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.naming import Naming
 from pyrite.s3.compat import Compat
-from pyrite.s3.context import Networks, RequestContext
+from pyrite.s3.context import RequestContext
 from pyrite.s3.errors import S3Error
 from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS
 from pyrite.s3.request import S3Request, text_of

@@ -4,15 +4,13 @@ Only the keys of this table exist. None of them is taken from a header because t
 Source: AWS, "Condition keys for Amazon S3" in the Service Authorization Reference.
 """
 
-import ipaddress
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 
 from pyrite.aws import uri
+from pyrite.http.proxies import Networks, client_address
 from pyrite.iam.patterns import Values
 from pyrite.s3.request import S3Request, text_of
-
-Networks = tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...]
 
 _HEADER_KEYS = {
     f"s3:{name}": name.encode()
@@ -50,35 +48,6 @@ _QUERY_KEYS = {
     "s3:versionid": b"versionId",
 }
 _TAG_PREFIX = "s3:requestobjecttag/"
-
-
-def client_address(request: S3Request, trusted: Networks) -> str:
-    """Who made the request: the peer, or what trusted proxies say of it, read from the right.
-
-    X-Forwarded-For counts only as far as each address to its right is that of a trusted proxy.
-    """
-    address = request.http.peer
-    forwarded = request.headers.get(b"x-forwarded-for")
-    if forwarded is None or not trusted:
-        return address
-    for hop in reversed(forwarded.split(b",")):
-        if not _is_in(address, trusted):
-            break
-        claimed = hop.strip().decode("latin-1")
-        try:
-            ipaddress.ip_address(claimed)
-        except ValueError:
-            break
-        address = claimed
-    return address
-
-
-def _is_in(address: str, networks: Networks) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    return any(parsed in network for network in networks)
 
 
 class RequestContext(Mapping[str, Values]):
@@ -141,7 +110,7 @@ class RequestContext(Mapping[str, Values]):
     # ---- the keys that are neither a header nor a parameter
 
     def address(self) -> Values:
-        return (client_address(self._request, self._trusted),)
+        return (client_address(self._request.http.peer, self._request.headers, self._trusted),)
 
     def is_secure(self) -> Values:
         return (str(self._request.http.secure).lower(),)

@@ -128,6 +128,11 @@ async def _require_trust(call: Call, action: str, arn: str, role: EntityRecord |
 async def _assume_self(call: Call) -> Result:
     """AssumeRole without a role, as SDKs of other stores send it: the caller's own session, limited by the policy."""
     _refuse_temporary(call, "AssumeRole without RoleArn")
+    question = Question(
+        "sts:AssumeRole", call.caller.arn, {**call.keys, **call.caller.keys}, call.caller.owner, call.account
+    )
+    if decide(call.caller, question).reason is Reason.EXPLICIT_DENY:
+        raise refused(call, "sts:AssumeRole", call.caller.arn)
     policies, arns = await session_policies(call, call.account)
     duration_s = call.params.number("DurationSeconds", 3600, DURATION_MIN_S, _SESSION_MAX_S)
     name = call.caller.name or "root"
