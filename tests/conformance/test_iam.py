@@ -192,6 +192,10 @@ def test_boundaries_and_simulation(store: Server) -> None:
         decisions["s3:PutObject", ":::b/x"] == "implicitDeny" and decisions["iam:ListUsers", ":::b/x"] == "implicitDeny"
     )
     assert code_of(iam.delete_policy, PolicyArn=limit) == "DeleteConflict"
+    for name in ("all", "no"):
+        iam.delete_user_policy(UserName="simulated", PolicyName=name)
+    iam.delete_user(UserName="simulated")
+    iam.delete_policy(PolicyArn=limit)
     custom = iam.simulate_custom_policy(
         PolicyInputList=[policy("Allow", "s3:*", Condition={"Bool": {"aws:SecureTransport": "true"}})],
         ActionNames=["s3:GetObject"],

@@ -147,7 +147,7 @@ def _entity_commands(kind: EntityKind) -> None:
 
     @app.command(f"delete-{kind}", help=f"Delete a {kind} that nothing depends on.")
     def delete(name: Name, store: Store = None, account: Account = None) -> None:
-        _change(store, account, lambda change, chosen: entities.delete(change, kind, chosen, name))
+        _change(store, account, lambda change, chosen: policies.delete_entity(change, kind, chosen, name))
         print(f"{kind} {name} is deleted")
 
     @app.command(f"attach-{kind}-policy", help=f"Attach a managed policy to a {kind}.")
@@ -257,7 +257,7 @@ def create_key(
 def delete_key(
     key: Annotated[str, typer.Argument(help="The access key id.")], store: Store = None, account: Account = None
 ) -> None:
-    """Delete an access key; it stops working at once."""
+    """Delete an access key; it stops working within a second."""
 
     async def body(change: Change, chosen: str) -> None:
         record = await accesskeys.find_any(change, key)

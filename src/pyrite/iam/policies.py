@@ -187,9 +187,12 @@ async def set_boundary(change: Change, kind: EntityKind, account: str, name: str
     return entities.save(change, msgspec.structs.replace(record, boundary=arn))
 
 
-async def release_boundary(change: Change, account: str, arn: str) -> None:
-    """Count one use less of a policy as a boundary: its user or role is gone."""
-    await _count(change, account, arn, boundaries=-1)
+async def delete_entity(change: Change, kind: EntityKind, account: str, name: str) -> EntityRecord:
+    """Delete a user, group or role that nothing depends on. Raises NoSuchEntity or DeleteConflict."""
+    record = await entities.delete(change, kind, account, name)
+    if record.boundary:
+        await _count(change, account, record.boundary, boundaries=-1)
+    return record
 
 
 async def retag(change: Change, account: str, arn: str, tags: Mapping[str, str], without: Iterable[str]) -> None:

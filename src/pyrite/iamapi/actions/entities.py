@@ -123,9 +123,7 @@ def _deleter(kind: EntityKind) -> Handler:
         async def body(change: Change) -> None:
             if kind == "user" and call.identities.like_rgw:
                 await entities.leave_groups(change, call.account, name)
-            record = await entities.delete(change, kind, call.account, name)
-            if record.boundary:
-                await policies.release_boundary(change, call.account, record.boundary)
+            await policies.delete_entity(change, kind, call.account, name)
 
         await call.identities.changes.make(body)
         return None
