@@ -15,6 +15,7 @@ from pyrite.iam.changing import Changes
 from pyrite.iam.declared import read_declaration
 from pyrite.iam.errors import IamError, InvalidInput
 from pyrite.iam.evaluate import Question, decide
+from pyrite.iam.records import key_use_key
 from pyrite.metadata.memory import MemoryEngine
 from pyrite.metadata.rules import Rules, SharedMark
 
@@ -221,5 +222,28 @@ def test_changes_from_outside_are_followed() -> None:
         assert await store.callers.find("AKIAAAAA") is not None
         await rules.follow()
         assert await store.callers.find("AKIAAAAA") is None
+
+    asyncio.run(run())
+
+
+def test_when_a_key_was_used_is_told_once_and_kept_within_bounds() -> None:
+    """The use of a key is stored, not with every request; keys of sessions, which come without end, leave nothing."""
+
+    async def run() -> None:
+        store = Store()
+        await store.apply(
+            "[[account]]\n[[account.user]]\nname = 'a'\nkey = [{ access_key = 'AKIAAAAA', secret_key = 'long-enough' }]"
+        )
+        for number in range(10_000):
+            store.callers.note_use(f"ASIA{number}", "s3", "us-east-1")
+        store.callers.note_use("AKIAAAAA", "s3", "us-east-1")
+        assert list(store.callers._uses) == ["AKIAAAAA"]
+        await store.callers.tell_uses()
+        use = await accesskeys.last_use(store.changes.view, "AKIAAAAA")
+        assert use is not None and (use.service, use.region) == ("s3", "us-east-1")
+        version = (await store.engine.get(key_use_key("AKIAAAAA"))).version
+        store.callers.note_use("AKIAAAAA", "iam", "us-east-1")
+        await store.callers.tell_uses()
+        assert (await store.engine.get(key_use_key("AKIAAAAA"))).version == version
 
     asyncio.run(run())

@@ -10,6 +10,7 @@ from pyrite.aws.arns import PARTITION
 from pyrite.core.clock import Clock
 from pyrite.core.lru import LruMap
 from pyrite.iam import accounts, entities, policies
+from pyrite.iam.accesskeys import TEMPORARY_PREFIX
 from pyrite.iam.caller import Caller
 from pyrite.iam.changing import View
 from pyrite.iam.describing import DENY_ALL, compiled, federated, key_limits, keys_of, root_of, session_keys, tag_keys
@@ -63,7 +64,7 @@ class Callers:
         self._known: LruMap[tuple[str, str], Found] = LruMap(_KEPT)
         self._mark = rules.mark
         self._uses: dict[str, tuple[int, str, str]] = {}
-        self._told: dict[str, int] = {}
+        self._told: LruMap[str, int] = LruMap(_KEPT)
 
     @property
     def mark(self) -> int:
@@ -252,19 +253,19 @@ class Callers:
 
     def note_use(self, access_key: str, service: str, region: str) -> None:
         """Remember that a key was used now, to within the second after which uses are told."""
-        if access_key not in self._uses:
+        if access_key not in self._uses and not access_key.startswith(TEMPORARY_PREFIX):
             self._uses[access_key] = (self._clock.now_ms(), service, region)
 
     async def tell_uses(self) -> None:
         """Store when keys were last used, for each at most every five minutes."""
         uses, self._uses = self._uses, {}
-        due = {key: use for key, use in uses.items() if use[0] - self._told.get(key, 0) >= _USE_EVERY_MS}
+        due = {key: use for key, use in uses.items() if use[0] - (self._told.get(key) or 0) >= _USE_EVERY_MS}
         if not due:
             return
         batch = Batch()
         for key, (used_ms, service, region) in due.items():
-            if key != self._root.access_key and not key.startswith("ASIA"):
+            if key != self._root.access_key:
                 batch.put(key_use_key(key), encode(KeyUseRecord(FORMAT, used_ms, service, region)))
-            self._told[key] = used_ms
+            self._told.put(key, used_ms)
         if batch.writes:
             await self._engine.commit(batch)

@@ -88,10 +88,6 @@ class Buckets:
         self._decoded.put(raw, bucket)
         return bucket
 
-    def known(self, name: bytes) -> Bucket | None:
-        """The bucket as it was last found; others may have deleted it since, or made it again under another id."""
-        return self._decoded.get(name)
-
     async def create(self, name: str, owner: str, location: str, access: Access = CLOSED) -> Bucket:
         """Make a bucket. Raises InvalidBucketName or BucketExists."""
         check_name(name)
