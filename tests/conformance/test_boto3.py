@@ -509,10 +509,6 @@ def test_features_that_are_not_there_say_so(s3, bucket: str) -> None:
         == "AccessControlListNotSupported"
     )
     assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"", StorageClass="NOPE")[0] == "InvalidStorageClass"
-    assert code_of(s3.put_bucket_versioning, Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}) == (
-        "NotImplemented",
-        501,
-    )
     cors = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
     assert code_of(s3.put_bucket_cors, Bucket=bucket, CORSConfiguration=cors) == ("NotImplemented", 501)
     assert code_of(s3.get_bucket_policy, Bucket=bucket) == ("NoSuchBucketPolicy", 404)

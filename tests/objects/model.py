@@ -16,23 +16,78 @@ class Body(NamedTuple):
         return (block * (self.size // 251 + 1))[: self.size]
 
 
+class Version(NamedTuple):
+    """A version: its id ("null" for the null version), bytes and ETag; a delete marker has no bytes."""
+
+    id: str
+    data: bytes | None
+    etag: str
+
+    @property
+    def marker(self) -> bool:
+        return self.data is None
+
+
 class Model:
-    """Buckets of keys with their bytes and ETags, and uploads under way."""
+    """Buckets of keys with their versions, the newest last, and uploads under way."""
 
     def __init__(self) -> None:
-        self.buckets: dict[str, dict[bytes, tuple[bytes, str]]] = {}
+        self.versions: dict[str, dict[bytes, list[Version]]] = {}
+        self.states: dict[str, str] = {}
         self.uploads: dict[bytes, tuple[str, bytes, dict[int, bytes]]] = {}
 
-    def put(self, bucket: str, key: bytes, data: bytes) -> str:
+    @property
+    def buckets(self) -> dict[str, dict[bytes, tuple[bytes, str]]]:
+        """The current objects: bytes and ETag by key."""
+        return {
+            name: {key: (v[-1].data, v[-1].etag) for key, v in held.items() if v[-1].data is not None}
+            for name, held in self.versions.items()
+        }
+
+    def create_bucket(self, bucket: str) -> None:
+        self.versions[bucket], self.states[bucket] = {}, ""
+
+    def delete_bucket(self, bucket: str) -> None:
+        del self.versions[bucket], self.states[bucket]
+
+    def add(self, bucket: str, key: bytes, version_id: str, data: bytes | None, etag: str = "") -> None:
+        """A new version, or a delete marker; where versioning is not enabled it takes the place of the null one."""
+        held = self.versions[bucket].setdefault(key, [])
+        if self.states[bucket] != "Enabled":
+            assert version_id == "null"
+            held[:] = [version for version in held if version.id != "null"]
+        assert version_id not in [version.id for version in held]
+        held.append(Version(version_id, data, etag))
+
+    def put(self, bucket: str, key: bytes, data: bytes, version_id: str = "null") -> str:
         etag = hashlib.md5(data).hexdigest()
-        self.buckets[bucket][key] = (data, etag)
+        self.add(bucket, key, version_id, data, etag)
         return etag
 
-    def complete(self, upload: bytes, numbers: list[int]) -> None:
+    def remove(self, bucket: str, key: bytes, version_id: str) -> Version | None:
+        """Take a version away; None when it is not there."""
+        held = self.versions[bucket].get(key, [])
+        found = next((version for version in held if version.id == version_id), None)
+        if found is not None:
+            held.remove(found)
+        if not held:
+            self.versions[bucket].pop(key, None)
+        return found
+
+    def listing_of_versions(self, bucket: str, prefix: bytes) -> list[tuple[bytes, Version, bool]]:
+        """Key, version, and whether it is the newest, as they are listed."""
+        return [
+            (key, version, version is held[-1])
+            for key, held in sorted(self.versions[bucket].items())
+            if key.startswith(prefix)
+            for version in reversed(held)
+        ]
+
+    def complete(self, upload: bytes, numbers: list[int], version_id: str = "null") -> None:
         bucket, key, parts = self.uploads.pop(upload)
         digests = b"".join(hashlib.md5(parts[number]).digest() for number in numbers)
         etag = f"{hashlib.md5(digests).hexdigest()}-{len(numbers)}"
-        self.buckets[bucket][key] = (b"".join(parts[number] for number in numbers), etag)
+        self.add(bucket, key, version_id, b"".join(parts[number] for number in numbers), etag)
 
     def listing(
         self, bucket: str, prefix: bytes, delimiter: bytes, after: bytes, limit: int

@@ -32,29 +32,31 @@ from pyrite.core.clock import HybridClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.core.offload import ThreadOffload
-from pyrite.metadata.keyspaces import GARBAGE, PAGES, PARTS, REFERENCES, UPLOADS
+from pyrite.metadata.keyspaces import GARBAGE, HEADS, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, VERSIONS
 from pyrite.metadata.kv import after_prefix
 from pyrite.metadata.memory import MemoryEngine
 from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Buckets
-from pyrite.objects.conditions import WriteConditions
+from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import (
     BucketExists,
     BucketNotEmpty,
     InvalidPart,
+    IsDeleteMarker,
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
     PartTooSmall,
     PreconditionFailed,
 )
-from pyrite.objects.listing import list_objects
+from pyrite.objects.listing import list_objects, list_versions
 from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Copied, Given, Objects, Put, StreamSource
 from pyrite.objects.reading import Reading
 from pyrite.objects.records import Attributes
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Completion, Uploads
+from pyrite.objects.versionids import id_of, parse_id
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.claims import Claims
 from pyrite.services.reaper import GRACE_MS, Reaper
@@ -160,21 +162,21 @@ class ObjectsMachine(RuleBasedStateMachine):
             self.refused(BucketExists, self.buckets.create(name, "owner", ""))
         else:
             self.run(self.buckets.create(name, "owner", ""))
-            self.model.buckets[name] = {}
+            self.model.create_bucket(name)
 
     @rule()
     def delete_the_second_bucket(self) -> None:
         self.delete_bucket("two")
 
     def delete_bucket(self, name: str) -> None:
-        held = self.model.buckets.get(name)
+        held = self.model.versions.get(name)
         if held is None:
             self.refused(NoSuchBucket, self.buckets.delete(name))
         elif held:
             self.refused(BucketNotEmpty, self.buckets.delete(name))
         else:
             self.run(self.buckets.delete(name))
-            del self.model.buckets[name]
+            self.model.delete_bucket(name)
             gone = [upload for upload, (bucket, _, _) in self.model.uploads.items() if bucket == name]
             for upload in gone:
                 del self.model.uploads[upload]
@@ -194,13 +196,66 @@ class ObjectsMachine(RuleBasedStateMachine):
         elif (condition == "absent" and old is not None) or condition == "other":
             self.refused(PreconditionFailed, doing)
         else:
-            assert self.run(doing).etag == self.model.put(name, key, body.data)
+            record = self.run(doing)
+            assert record.etag == self.model.put(name, key, body.data, id_of(record))
 
     @rule(name=names, key=any_key)
     def delete(self, name: str, key: bytes) -> None:
         if name in self.model.buckets:
-            there = self.run(self.objects.delete(self.bucket(name), key))
-            assert there == (self.model.buckets[name].pop(key, None) is not None)
+            there = key in self.model.buckets[name]
+            removed = self.run(self.objects.delete(self.bucket(name), key))
+            assert removed.existed == there
+            if self.model.states[name]:
+                assert removed.marker
+                self.model.add(name, key, removed.version_id, None)
+            else:
+                self.model.remove(name, key, "null")
+
+    @rule(name=names, state=st.sampled_from(["Enabled", "Enabled", "Suspended"]))
+    def set_versioning(self, name: str, state: str) -> None:
+        if name in self.model.versions:
+            self.run(self.buckets.change(self.bucket(name), versioning=state))
+            self.model.states[name] = state
+
+    @rule(data=st.data(), name=names, key=any_key)
+    def delete_version(self, data: st.DataObject, name: str, key: bytes) -> None:
+        if name not in self.model.versions:
+            return
+        ids = [version.id for version in self.model.versions[name].get(key, [])]
+        chosen = data.draw(st.sampled_from([*ids, "null", "0123456789abcdef"]))
+        removed = self.run(self.naming.delete_version(self.bucket(name), key, parse_id(chosen), ALWAYS))
+        gone = self.model.remove(name, key, chosen)
+        assert removed.existed == (gone is not None)
+        if gone is not None:
+            assert removed.marker == gone.marker
+
+    @rule(data=st.data(), name=names, key=any_key)
+    def get_version(self, data: st.DataObject, name: str, key: bytes) -> None:
+        held = self.model.versions.get(name, {}).get(key, [])
+        if not held:
+            return
+        version = data.draw(st.sampled_from(held))
+        finding = self.objects.find(self.bucket(name), key, parse_id(version.id))
+        if version.data is None:
+            self.refused(IsDeleteMarker, finding)
+        else:
+            record = self.run(finding)
+            assert (record.etag, id_of(record)) == (version.etag, version.id)
+            assert self.run(self.read(record, 0, record.size_bytes)) == version.data
+
+    @rule(name=names, prefix=st.sampled_from([b"", b"a", b"a/", b"z", b"none"]), limit=st.sampled_from([1, 2, 3, 1000]))
+    def list_versions(self, name: str, prefix: bytes, limit: int) -> None:
+        if name not in self.model.versions:
+            return
+        found, after = [], (b"", None)
+        while True:
+            rows, page = self.run(list_versions(self.engine, self.bucket(name), prefix, b"", after, limit))
+            found += [(row.key, id_of(row.record), row.record.etag, row.record.marker, row.is_latest) for row in rows]
+            if not page.truncated:
+                break
+            after = (rows[-1].key, rows[-1].record.version)
+        expected = self.model.listing_of_versions(name, prefix)
+        assert found == [(key, v.id, v.etag, v.marker, latest) for key, v, latest in expected]
 
     @precondition(lambda self: any(self.model.buckets.values()))
     @rule(data=st.data(), target_name=names, target_key=any_key, shares=st.booleans())
@@ -214,13 +269,13 @@ class ObjectsMachine(RuleBasedStateMachine):
         content, etag = self.model.buckets[name][key]
         if shares:
             copied = Copied(Attributes(), "owner")
-            self.run(self.objects.copy(source, key, found, target, target_key, copied))
-            self.model.buckets[target_name][target_key] = (content, etag)
+            record = self.run(self.objects.copy(source, key, found, target, target_key, copied))
+            self.model.add(target_name, target_key, id_of(record), content, etag)
         else:
             stream = StreamSource(self.reading, found.record, 0, found.record.size_bytes)
-            self.run(self.objects.put(target, target_key, stream, self.put_of()))
+            record = self.run(self.objects.put(target, target_key, stream, self.put_of()))
             self.run(stream.close())
-            self.model.put(target_name, target_key, content)
+            self.model.put(target_name, target_key, content, id_of(record))
 
     @precondition(lambda self: any(self.model.buckets.values()))
     @rule(data=st.data())
@@ -304,7 +359,7 @@ class ObjectsMachine(RuleBasedStateMachine):
             self.refused(PartTooSmall, doing)
             return
         record = self.run(doing)
-        self.model.complete(upload_id, numbers)
+        self.model.complete(upload_id, numbers, id_of(record))
         assert record.etag == self.model.buckets[name][key][1]
         again = self.run(self.multipart.complete(self.bucket(name), key, upload_id, Completion(listed)))
         assert again == record
@@ -334,9 +389,12 @@ class ObjectsMachine(RuleBasedStateMachine):
 
     @invariant()
     def usage_is_exact(self) -> None:
-        for name, held in getattr(self, "model", Model()).buckets.items():
+        for name, held in getattr(self, "model", Model()).versions.items():
             usage = self.run(self.buckets.usage(self.bucket(name).id))
-            assert usage == (len(held), sum(len(content) for content, _ in held.values()))
+            all_versions = [version for versions in held.values() for version in versions]
+            size = sum(len(version.data or b"") for version in all_versions)
+            current = len(self.model.buckets[name])
+            assert usage == (current, size, len(all_versions) - current)
 
     def teardown(self) -> None:
         if not hasattr(self, "loop"):
@@ -354,13 +412,15 @@ class ObjectsMachine(RuleBasedStateMachine):
     def everything_goes(self) -> None:
         """After everything is deleted and reaped, no record and no reference is left."""
         for name in list(self.model.buckets):
-            for key in list(self.model.buckets[name]):
-                assert self.run(self.objects.delete(self.bucket(name), key))
-                del self.model.buckets[name][key]
+            for key, held in self.model.versions[name].items():
+                for version in held:
+                    stamp = parse_id(version.id)
+                    assert self.run(self.naming.delete_version(self.bucket(name), key, stamp, ALWAYS)).existed
+            self.model.versions[name].clear()
             self.delete_bucket(name)
         for _ in range(20):
             self.reap()
-        for space in (GARBAGE, PAGES, PARTS, REFERENCES, UPLOADS):
+        for space in (GARBAGE, HEADS, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, VERSIONS):
             assert self.run(self.engine.scan(space, after_prefix(space), 10)) == []
 
 

@@ -32,6 +32,7 @@ BODIES = {
     "PutPublicAccessBlock": BLOCK,
     "PutBucketOwnershipControls": CONTROLS,
     "PutBucketTagging": TAGGING,
+    "PutBucketVersioning": b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
     "PutObjectTagging": TAGGING,
 }
 

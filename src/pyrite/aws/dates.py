@@ -3,6 +3,7 @@
 import calendar
 import re
 import time
+from datetime import UTC, datetime
 from email.utils import parsedate_tz
 from functools import lru_cache
 
@@ -33,6 +34,15 @@ def parse_http(text: str) -> int | None:
         return None
     try:
         return calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0)
+    except (ValueError, OverflowError):
+        return None
+
+
+def parse_iso(text: str) -> int | None:
+    """Milliseconds of an ISO 8601 date or time, taken as UTC where it names no zone; None when it is none."""
+    try:
+        moment = datetime.fromisoformat(text.strip())
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
     except (ValueError, OverflowError):
         return None
 

@@ -7,6 +7,8 @@ big-endian. Bytes that end the key stand raw; bytes in the middle are escaped (0
 
 BUCKETS = b"b"  # name                                    -> BucketRecord
 OBJECTS = b"o"  # bucket id, key                          -> ObjectRecord (the current version)
+VERSIONS = b"v"  # bucket id, escaped key, version inverted -> ObjectRecord (one behind the current, or a delete marker)
+HEADS = b"h"  # bucket id, key                            -> HeadRecord (of a key that has rows in VERSIONS)
 UPLOADS = b"u"  # bucket id, escaped key, upload id       -> UploadRecord
 PARTS = b"p"  # upload id, part number                    -> PartRecord (of an upload under way)
 PAGES = b"m"  # upload id, page number                    -> PartPage (of a completed multipart object)
@@ -32,6 +34,7 @@ NAMES_VERIFIED = STORE + b"names-verified"
 
 USAGE_OBJECTS = b"o"
 USAGE_BYTES = b"s"
+USAGE_VERSIONS = b"v"
 
 
 def number(value: int) -> bytes:

@@ -18,46 +18,32 @@ from pyrite.blobs.fragment import KIND_DATA, verify
 from pyrite.blobs.layout import HEADER_BYTES, Extent, Stripe
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.metadata.environment import LmdbEnvironment
-from pyrite.metadata.keyspaces import BUCKETS, GARBAGE, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, USAGE, VOLUMES
+from pyrite.metadata.keyspaces import (
+    BUCKETS,
+    GARBAGE,
+    HEADS,
+    OBJECTS,
+    PAGES,
+    PARTS,
+    REFERENCES,
+    UPLOADS,
+    USAGE,
+    USAGE_BYTES,
+    USAGE_OBJECTS,
+    USAGE_VERSIONS,
+    VERSIONS,
+    VOLUMES,
+)
 from pyrite.metadata.kv import MetadataCorrupt, Row, after_prefix, decode_counter
 from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.offline import OfflineStore, with_store
+from pyrite.node.report import Report
 from pyrite.objects import keys, records
-from pyrite.objects.naming import blob_id, garbage_of
+from pyrite.objects.standing import blob_id, garbage_of
 from pyrite.objects.volumecatalog import decode_volume
 from pyrite.services.repairs import RepairQueue
 
 _PAGE_ROWS = 1000
-_FINDINGS_MAX = 200
-
-
-class Report(msgspec.Struct):
-    """What a check found. `errors` are losses or contradictions, `notes` are worth knowing."""
-
-    buckets: int = 0
-    objects: int = 0
-    object_bytes: int = 0
-    uploads: int = 0
-    volumes: int = 0
-    fragments: int = 0
-    damaged_fragments: int = 0
-    missing_fragments: int = 0
-    unreadable_stripes: int = 0
-    garbage: int = 0
-    errors: list[str] = []
-    notes: list[str] = []
-
-    @property
-    def clean(self) -> bool:
-        """Whether nothing is wrong."""
-        return not self.errors
-
-    def error(self, text: str) -> None:
-        """Note something wrong; beyond a limit only that there is more."""
-        if len(self.errors) < _FINDINGS_MAX:
-            self.errors.append(text)
-        elif len(self.errors) == _FINDINGS_MAX:
-            self.errors.append("and more")
 
 
 def check_store(paths: tuple[Path, ...]) -> Report:
@@ -87,7 +73,9 @@ class Checker:
         self._pages_of: dict[bytes, int] = {}
         self._verified: set[Extent] = set()
         self._ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
-        self._counted: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        self._counted: dict[int, Counter[bytes]] = defaultdict(Counter)
+        self._heads: dict[bytes, records.HeadRecord] = {}
+        self._nulls: dict[bytes, int] = {}
 
     async def run(self) -> Report:
         """All of it."""
@@ -111,6 +99,8 @@ class Checker:
             (VOLUMES, self._on_volume),
             (BUCKETS, self._on_bucket),
             (OBJECTS, self._on_object),
+            (VERSIONS, self._on_version),
+            (HEADS, self._on_head),
             (UPLOADS, self._on_upload),
             (GARBAGE, self._on_garbage),
             (PARTS, self._on_part),
@@ -150,15 +140,36 @@ class Checker:
         self.report.buckets += 1
 
     async def _on_object(self, row: Row) -> None:
+        self.report.objects += 1
+        await self._on_named(row, row.key[9:], USAGE_OBJECTS)
+
+    async def _on_version(self, row: Row) -> None:
+        key, stamp = keys.split_version(row.key)
+        record = await self._on_named(row, key, USAGE_VERSIONS)
+        if record.version != stamp:
+            self.report.error(f"a version of {key!r} stands under another stamp than its own")
+        self._heads.setdefault(row.key[1:9] + key, records.HeadRecord(records.FORMAT, stamp))
+        if not record.versioned:
+            self._nulls[row.key[1:9] + key] = stamp
+        newest = self._heads[row.key[1:9] + key].newest == stamp
+        if newest and not record.marker and await self._store.engine.get(OBJECTS + row.key[1:9] + key) is None:
+            self.report.error(f"the newest version of {key!r} should be its current one")
+
+    async def _on_head(self, row: Row) -> None:
+        place, head = row.key[1:], records.decode_head(row.value)
+        there = self._heads.pop(place, None)
+        if there is None or (head.newest, head.null) != (there.newest, self._nulls.get(place, 0)):
+            self.report.error(f"the record of the versions of {place[8:]!r} does not say what is there")
+
+    async def _on_named(self, row: Row, key: bytes, counter: bytes) -> records.ObjectRecord:
         record = records.decode_object(row.value)
         bucket = int.from_bytes(row.key[1:9], "big")
-        name = row.key[9:].decode("utf-8", "replace")
+        name = key.decode("utf-8", "replace")
         if bucket not in self._bucket_ids:
             self.report.error(f"object {name!r} belongs to no bucket")
-        self.report.objects += 1
         self.report.object_bytes += record.size_bytes
-        self._counted[bucket][0] += 1
-        self._counted[bucket][1] += record.size_bytes
+        self._counted[bucket][counter] += 1
+        self._counted[bucket][USAGE_BYTES] += record.size_bytes
         held = garbage_of(record)
         if held is not None:
             self._references[blob_id(held)] += 1
@@ -168,6 +179,7 @@ class Checker:
         elif sum(extent.length for extent in record.extents) != record.size_bytes:
             self.report.error(f"object {name!r} has another size than its bytes")
         self._check_extents(f"object {name!r}", record.extents)
+        return record
 
     async def _check_pages(self, name: str, record: records.ObjectRecord) -> None:
         size = count = 0
@@ -260,14 +272,15 @@ class Checker:
                 self.report.error(f"blob {blob.hex()} has {found} further references counted, {expected} are there")
 
     async def _check_usage(self) -> None:
-        counted: dict[int, list[int]] = defaultdict(lambda: [0, 0])
+        counted: dict[int, Counter[bytes]] = defaultdict(Counter)
         async for row in self._rows(USAGE):
-            kind = 0 if row.key.endswith(b"o") else 1
-            counted[int.from_bytes(row.key[1:9], "big")][kind] = decode_counter(row.value)
+            counted[int.from_bytes(row.key[1:9], "big")][row.key[9:]] = decode_counter(row.value)
         for bucket in self._counted.keys() | counted.keys():
-            if counted[bucket] != self._counted[bucket]:
-                there = self._counted[bucket]
-                self.report.error(f"bucket {bucket:016x} counts {counted[bucket]} objects and bytes, {there} are there")
+            said, there = +counted[bucket], +self._counted[bucket]
+            if said != there or min(counted[bucket].values(), default=0) < 0:
+                self.report.error(f"bucket {bucket:016x} counts {dict(said)}, and {dict(there)} is there")
+        for place in self._heads:
+            self.report.error(f"the versions of {place[8:]!r} have no record")
 
     def _check_overlaps(self) -> None:
         for volume, ranges in self._ranges.items():

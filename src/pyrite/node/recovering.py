@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
@@ -24,7 +24,16 @@ from pyrite.core.errors import ConfigError, Unavailable
 from pyrite.core.offload import ThreadWorkforce
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.journal import Journal, decode_entry, load, order, replay
-from pyrite.metadata.keyspaces import BUCKETS, OBJECTS, USAGE
+from pyrite.metadata.keyspaces import (
+    BUCKETS,
+    OBJECTS,
+    USAGE,
+    USAGE_BYTES,
+    USAGE_OBJECTS,
+    USAGE_VERSIONS,
+    VERSIONS,
+    number,
+)
 from pyrite.metadata.kv import Batch, MetadataCorrupt, Row, after_prefix, encode_counter
 from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
@@ -34,7 +43,6 @@ from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.dumping import DUMP, newest_dump
 from pyrite.node.offline import locate, snapshot
 from pyrite.node.storeprocess import JOURNAL
-from pyrite.objects import keys
 from pyrite.objects.records import decode_bucket, decode_listed
 
 _SCAN_ROWS = 1000
@@ -175,19 +183,21 @@ async def _recount(engine: LmdbEngine) -> tuple[int, int, int]:
     """Count what buckets hold and store it where it is not what was counted; buckets, objects and their bytes."""
     try:
         ids = {decode_bucket(row.value).id async for row in _rows(engine, BUCKETS)}
-        counted: dict[int, list[int]] = defaultdict(lambda: [0, 0])
-        async for row in _rows(engine, OBJECTS):
-            use = counted[int.from_bytes(row.key[1:9], "big")]
-            use[0] += 1
-            use[1] += decode_listed(row.value).size_bytes
+        counted: dict[bytes, Counter[bytes]] = defaultdict(Counter)
+        for space, counter in ((OBJECTS, USAGE_OBJECTS), (VERSIONS, USAGE_VERSIONS)):
+            async for row in _rows(engine, space):
+                use = counted[row.key[1:9]]
+                use[counter] += 1
+                use[USAGE_BYTES] += decode_listed(row.value).size_bytes
         batch = Batch()
         async for row in _rows(engine, USAGE):
             batch.delete(row.key)
         for bucket in ids:
-            batch.put(keys.usage_objects(bucket), encode_counter(counted[bucket][0]))
-            batch.put(keys.usage_bytes(bucket), encode_counter(counted[bucket][1]))
+            for counter in (USAGE_OBJECTS, USAGE_VERSIONS, USAGE_BYTES):
+                batch.put(USAGE + number(bucket) + counter, encode_counter(counted[number(bucket)][counter]))
         await engine.commit(batch)
-        return len(ids), sum(use[0] for use in counted.values()), sum(use[1] for use in counted.values())
+        objects, size = (sum(use[kind] for use in counted.values()) for kind in (USAGE_OBJECTS, USAGE_BYTES))
+        return len(ids), objects, size
     finally:
         await engine.close()
 

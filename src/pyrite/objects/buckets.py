@@ -44,10 +44,11 @@ CLOSED = Access(None, "BucketOwnerEnforced", 15)
 
 
 class Usage(NamedTuple):
-    """What a bucket holds."""
+    """What a bucket holds: current objects, the bytes of all versions, and the versions behind the current ones."""
 
     objects: int
     size_bytes: int
+    versions: int = 0
 
 
 def check_name(name: str) -> None:
@@ -147,15 +148,15 @@ class Buckets:
             bucket = await self.find(name)
             if bucket_id not in (None, bucket.id):
                 raise NoSuchBucket(name)
-            count_key = keys.usage_objects(bucket.id)
-            count = await self._engine.get(count_key)
-            if decode_counter(count.value if count else None):
-                raise BucketNotEmpty(name)
             batch = Batch()
             batch.expect(keys.bucket(name), bucket.version)
-            batch.expect(count_key, count.version if count else ABSENT)
             batch.delete(keys.bucket(name))
-            batch.delete(count_key)
+            for counter in (keys.usage_objects(bucket.id), keys.usage_versions(bucket.id)):
+                count = await self._engine.get(counter)
+                if decode_counter(count.value if count else None):
+                    raise BucketNotEmpty(name)
+                batch.expect(counter, count.version if count else ABSENT)
+                batch.delete(counter)
             batch.delete(keys.usage_bytes(bucket.id))
             garbage = GarbageRecord(FORMAT, bucket=bucket.id)
             batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
@@ -184,4 +185,5 @@ class Buckets:
         """How many objects and bytes a bucket holds, exactly."""
         objects = await self._engine.get(keys.usage_objects(bucket_id))
         size = await self._engine.get(keys.usage_bytes(bucket_id))
-        return Usage(decode_counter(objects.value if objects else None), decode_counter(size.value if size else None))
+        versions = await self._engine.get(keys.usage_versions(bucket_id))
+        return Usage(*(decode_counter(entry.value if entry else None) for entry in (objects, size, versions)))

@@ -31,6 +31,36 @@ class NoSuchKey(ObjectsError):
     """There is no object of this key."""
 
 
+class NoSuchVersion(ObjectsError):
+    """There is no version of this id."""
+
+
+class InvalidVersionId(ObjectsError):
+    """What was given cannot be the id of a version."""
+
+
+class Deleted(NoSuchKey):
+    """The newest version of the key is the delete marker `version_id`."""
+
+    def __init__(self, key: str, version_id: str) -> None:
+        super().__init__(key)
+        self.version_id = version_id
+
+
+class IsDeleteMarker(ObjectsError):
+    """The version is a delete marker, which can only be deleted."""
+
+    def __init__(self, version_id: str, stamp: int, modified_ms: int) -> None:
+        super().__init__(f"version {version_id} is a delete marker")
+        self.version_id = version_id
+        self.stamp = stamp
+        self.modified_ms = modified_ms
+
+
+class Locked(ObjectsError):
+    """Object lock protects the version."""
+
+
 class KeyTooLong(ObjectsError):
     """The key has more than KEY_MAX_BYTES bytes."""
 

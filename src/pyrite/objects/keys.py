@@ -3,6 +3,7 @@
 from pyrite.metadata.keyspaces import (
     BUCKETS,
     GARBAGE,
+    HEADS,
     OBJECTS,
     PAGES,
     PARTS,
@@ -11,12 +12,15 @@ from pyrite.metadata.keyspaces import (
     USAGE,
     USAGE_BYTES,
     USAGE_OBJECTS,
+    USAGE_VERSIONS,
+    VERSIONS,
     escape,
     number,
     unescape,
 )
 
 UPLOAD_ID_BYTES = 16
+_INVERTED = (1 << 64) - 1
 
 
 def bucket(name: str) -> bytes:
@@ -30,6 +34,32 @@ def object_(bucket_id: int, key: bytes) -> bytes:
 def objects(bucket_id: int) -> bytes:
     """The prefix of all objects of a bucket."""
     return OBJECTS + number(bucket_id)
+
+
+def version(bucket_id: int, key: bytes, stamp: int) -> bytes:
+    """A version behind the current one. Newer ones sort first."""
+    return VERSIONS + number(bucket_id) + escape(key) + number(_INVERTED - stamp)
+
+
+def versions_of(bucket_id: int, key: bytes) -> bytes:
+    """The prefix of all versions behind the current one of a key."""
+    return VERSIONS + number(bucket_id) + escape(key)
+
+
+def versions(bucket_id: int) -> bytes:
+    """The prefix of all versions behind the current ones of a bucket."""
+    return VERSIONS + number(bucket_id)
+
+
+def split_version(stored: bytes) -> tuple[bytes, int]:
+    """The object's key and the stamp in a key of a version."""
+    key, end = unescape(stored, len(VERSIONS) + 8)
+    return key, _INVERTED - int.from_bytes(stored[end:], "big")
+
+
+def head(bucket_id: int, key: bytes) -> bytes:
+    """What is known of the versions behind the current one of a key."""
+    return HEADS + number(bucket_id) + key
 
 
 def upload(bucket_id: int, key: bytes, upload_id: bytes) -> bytes:
@@ -76,6 +106,10 @@ def garbage(stamp: int, nonce: bytes) -> bytes:
 
 def usage_objects(bucket_id: int) -> bytes:
     return USAGE + number(bucket_id) + USAGE_OBJECTS
+
+
+def usage_versions(bucket_id: int) -> bytes:
+    return USAGE + number(bucket_id) + USAGE_VERSIONS
 
 
 def usage_bytes(bucket_id: int) -> bytes:

@@ -1,12 +1,20 @@
 """Owns listings: keys in byte order, groups under a delimiter, where to go on. Pure but for the scan."""
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
+from pyrite.metadata.keyspaces import OBJECTS, VERSIONS, unescape
 from pyrite.metadata.kv import Engine, Row, after_prefix
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
-from pyrite.objects.records import ListedObject, UploadRecord, decode_listed, decode_upload
+from pyrite.objects.records import (
+    ListedObject,
+    ObjectRecord,
+    UploadRecord,
+    decode_listed,
+    decode_object,
+    decode_upload,
+)
 
 _SCAN_MAX_ROWS = 1001
 _SCAN_MIN_ROWS = 16
@@ -22,6 +30,22 @@ class ListedUpload(NamedTuple):
     key: bytes
     id: bytes
     record: UploadRecord
+
+
+class ListedVersion(NamedTuple):
+    """A version of a listing; `is_latest`: it is the newest of its key."""
+
+    key: bytes
+    record: ObjectRecord
+    is_latest: bool
+
+
+class Scans(Protocol):
+    """Where a walk gets its rows from."""
+
+    async def scan(self, start: bytes, end: bytes, limit: int) -> list[Row]:
+        """At most `limit` rows with start <= key < end, ascending."""
+        ...
 
 
 class Listing(NamedTuple):
@@ -66,6 +90,65 @@ async def list_uploads(
     return found, page
 
 
+async def list_versions(
+    engine: Engine, bucket: Bucket, prefix: bytes, delimiter: bytes, after: tuple[bytes, int | None], limit: int
+) -> tuple[list[ListedVersion], Listing]:
+    """At most `limit` versions and common prefixes behind `after`: a key, and the stamp of a version of it or None
+    for all of them. Versions of one key are listed from the newest on.
+    """
+    base = keys.versions(bucket.id)
+    after_key, after_stamp = after
+    start = base + _escaped(prefix)
+    if after_stamp is not None:
+        start = max(start, keys.version(bucket.id, after_key, after_stamp) + b"\0")
+    elif after_key:
+        start = max(start, after_prefix(keys.versions_of(bucket.id, after_key)))
+    marker = after_key if after_stamp is None else b""
+    scans = AllVersions(engine, bucket.id)
+    walk = Walk(scans, base, lambda row: keys.split_version(row.key)[0], _escaped, prefix, delimiter, marker)
+    page = await walk.run(start, limit)
+    found: list[ListedVersion] = []
+    seen = after_key if after_stamp is not None else None
+    for row in page.rows:
+        key = keys.split_version(row.key)[0]
+        found.append(ListedVersion(key, decode_object(row.value), key != seen))
+        seen = key
+    return found, page
+
+
+class AllVersions:
+    """The versions of a bucket, current and others, as if all stood in one key space: that of the others."""
+
+    def __init__(self, engine: Engine, bucket_id: int) -> None:
+        self._engine = engine
+        self._bucket_id = bucket_id
+
+    async def scan(self, start: bytes, end: bytes, limit: int) -> list[Row]:
+        """At most `limit` rows with start <= key < end. One that moves meanwhile from one space to the other is found
+        once, or twice under the same key, which counts once.
+        """
+        found: dict[bytes, Row] = {}
+        # One more, because the first may be before `start`: its key is known only with the stamp in its record.
+        for row in await self._engine.scan(self._bound(start), self._bound(end), limit + 1):
+            key = keys.version(self._bucket_id, row.key[9:], decode_object(row.value).version)
+            if start <= key < end:
+                found[key] = Row(key, row.value, row.version)
+        for row in await self._engine.scan(start, end, limit):
+            found[row.key] = row
+        return [found[key] for key in sorted(found)[:limit]]
+
+    def _bound(self, stored: bytes) -> bytes:
+        """The least key of a current version that may not be before `stored`."""
+        own = keys.versions(self._bucket_id)
+        if not stored.startswith(own):
+            return OBJECTS + stored[len(VERSIONS) :]  # the end of the bucket
+        try:
+            raw, _ = unescape(stored, len(own))
+        except (ValueError, IndexError):
+            raw = stored[len(own) :].replace(b"\0\xff", b"\0")
+        return keys.objects(self._bucket_id) + raw
+
+
 def _escaped(raw: bytes) -> bytes:
     return raw.replace(b"\0", b"\0\xff")
 
@@ -78,7 +161,7 @@ class Walk:
 
     def __init__(
         self,
-        engine: Engine,
+        engine: Scans,
         base: bytes,
         key_of: KeyOf,
         stored: Callable[[bytes], bytes],

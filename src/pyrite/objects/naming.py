@@ -3,29 +3,43 @@
 from collections.abc import Callable
 from typing import NamedTuple
 
-import msgspec
-
-from pyrite.core.clock import HybridClock
+from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Prior
+from pyrite.metadata.kv import Batch, Conflict, Engine, Prior, after_prefix
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.conditions import WriteConditions
-from pyrite.objects.errors import ConditionalConflict, InvalidKey, KeyTooLong, NoSuchBucket, NoSuchKey
-from pyrite.objects.records import FORMAT, GarbageRecord, ObjectRecord, decode_object, encode
+from pyrite.objects.errors import (
+    ConditionalConflict,
+    Deleted,
+    InvalidKey,
+    IsDeleteMarker,
+    KeyTooLong,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchVersion,
+)
+from pyrite.objects.locking import check_removal
+from pyrite.objects.records import FORMAT, Attributes, GarbageRecord, ObjectRecord, decode_head, decode_object, encode
+from pyrite.objects.standing import Change, Found, Standing, above
+from pyrite.objects.versionids import NULL, id_of
 
 KEY_MAX_BYTES = 1024
 _ATTEMPTS = 64
 
-
-class Found(NamedTuple):
-    """A current object and the version of its record."""
-
-    record: ObjectRecord
-    version: int
-
-
 Extra = Callable[[Batch], None]
+Amend = Callable[[ObjectRecord], ObjectRecord]
+
+
+class Removed(NamedTuple):
+    """What a delete did: whether anything was there, the version that it made or removed, and whether that is a marker.
+
+    `version_id` is "" where the bucket has no versions.
+    """
+
+    existed: bool
+    version_id: str = ""
+    marker: bool = False
 
 
 def check_key(key: bytes) -> None:
@@ -40,7 +54,7 @@ def check_key(key: bytes) -> None:
 
 
 class Naming:
-    """Names objects: puts, replaces and deletes current versions with their counters and garbage."""
+    """Names objects: puts, replaces and deletes versions with their counters and garbage."""
 
     def __init__(self, engine: Engine, buckets: Buckets, clock: HybridClock, entropy: Entropy) -> None:
         self._engine = engine
@@ -48,10 +62,60 @@ class Naming:
         self._clock = clock
         self._entropy = entropy
 
+    # ---- finding
+
     async def current(self, bucket: Bucket, key: bytes) -> Found | None:
-        """The current object of `key`, or None."""
-        entry = await self._engine.get(keys.object_(bucket.id, key))
-        return None if entry is None else Found(decode_object(entry.value), entry.version)
+        """The current version of `key`, or None."""
+        return await self._found(keys.object_(bucket.id, key))
+
+    async def find(self, bucket: Bucket, key: bytes, version: int | None = None) -> Found:
+        """The current version of `key`, or the one of that stamp (NULL: the null version).
+
+        Raises NoSuchKey (Deleted where a delete marker is why), NoSuchVersion, IsDeleteMarker.
+        """
+        found = await self.current(bucket, key) if version is None else await self._version(bucket, key, version)
+        if found is None and version is not None:
+            raise NoSuchVersion(key.decode("utf-8", "replace"))
+        if found is None:
+            raise await self._absence(bucket, key)
+        if found.record.marker:
+            raise IsDeleteMarker(id_of(found.record), found.record.version, found.record.modified_ms)
+        return found
+
+    async def _absence(self, bucket: Bucket, key: bytes) -> NoSuchKey:
+        name = key.decode("utf-8", "replace")
+        head = await self._engine.get(keys.head(bucket.id, key)) if bucket.record.versioning else None
+        if head is not None:
+            marker = await self._found(keys.version(bucket.id, key, decode_head(head.value).newest))
+            if marker is not None and marker.record.marker:
+                return Deleted(name, id_of(marker.record))
+        return NoSuchKey(name)
+
+    async def _found(self, name: bytes) -> Found | None:
+        entry = await self._engine.get(name)
+        return None if entry is None else Found(decode_object(entry.value), entry.version, name)
+
+    async def _version(self, bucket: Bucket, key: bytes, version: int) -> Found | None:
+        return await self._of(bucket, key, version, await self._standing(bucket, key))
+
+    async def _of(self, bucket: Bucket, key: bytes, version: int, standing: Standing) -> Found | None:
+        """The version of that stamp, wherever it stands."""
+        current = standing.current
+        if current is not None and (current.record.version if current.record.versioned else NULL) == version:
+            return current
+        if standing.head is None or (version == NULL and not standing.head.null):
+            return None
+        found = await self._found(keys.version(bucket.id, key, standing.head.null if version == NULL else version))
+        return found if found is not None and found.record.versioned == (version != NULL) else None
+
+    async def _standing(self, bucket: Bucket, key: bytes) -> Standing:
+        current = await self.current(bucket, key)
+        if not bucket.record.versioning:
+            return Standing(current)
+        head = await self._engine.get(keys.head(bucket.id, key))
+        return Standing(current) if head is None else Standing(current, decode_head(head.value), head.version)
+
+    # ---- changing
 
     async def put(
         self,
@@ -61,77 +125,140 @@ class Naming:
         conditions: WriteConditions,
         extra: Extra | None = None,
         prior: Prior | None = None,
-    ) -> None:
-        """Make `record` the current object of `key`; what it replaces becomes garbage.
+    ) -> ObjectRecord:
+        """Make `record` the current version of `key`, as which it is returned; what it replaces becomes garbage, or
+        stands behind it where the bucket keeps versions.
 
         `extra` adds to the same transaction; an expectation that it adds and that fails raises Conflict. `prior`
         stores the bytes that the record names. Raises NoSuchBucket when the bucket is gone, PreconditionFailed,
-        NoSuchKey, ConditionalConflict, and what `prior` raises.
+        NoSuchKey, Locked, ConditionalConflict, and what `prior` raises.
         """
-        await self._change(bucket, key, record, conditions, extra, prior)
-
-    async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions) -> bool:
-        """Delete the current object of `key`; False when there was none. Raises as `put`."""
-        return await self._change(bucket, key, None, conditions, None, None)
-
-    async def retag(self, bucket: Bucket, key: bytes, tags: dict[str, str]) -> None:
-        """Replace the tags of the current object of `key`, and nothing else. Raises NoSuchKey or NoSuchBucket."""
-        object_key, bucket_key = keys.object_(bucket.id, key), keys.bucket(bucket.record.name)
         for _ in range(_ATTEMPTS):
-            entry = await self._engine.get(object_key)
-            if entry is None:
-                raise NoSuchKey(key.decode("utf-8", "replace"))
-            record = decode_object(entry.value)
-            attributes = msgspec.structs.replace(record.attributes, tags=tags)
-            batch = Batch()
-            batch.expect(object_key, entry.version)
-            batch.expect(bucket_key, bucket.version)  # a bucket that goes takes its objects with it
-            batch.put(object_key, encode(msgspec.structs.replace(record, attributes=attributes)))
-            try:
-                await self._engine.commit(batch)
-                return
-            except Conflict as conflict:
-                if conflict.key == bucket_key:
-                    bucket = await self._again(bucket)
-        raise ConditionalConflict(key.decode("utf-8", "replace"))
-
-    async def _change(
-        self,
-        bucket: Bucket,
-        key: bytes,
-        record: ObjectRecord | None,
-        conditions: WriteConditions,
-        extra: Extra | None,
-        prior: Prior | None,
-    ) -> bool:
-        object_key = keys.object_(bucket.id, key)
-        bucket_key = keys.bucket(bucket.record.name)
-        for _ in range(_ATTEMPTS):
-            entry = await self._engine.get(object_key)
-            old = decode_object(entry.value) if entry is not None else None
-            if old is None:
-                conditions.check(None)
-                if record is None:
-                    return False
-            else:
-                conditions.check(old.etag, old.modified_ms, old.size_bytes)
-            batch = Batch()
+            standing = await self._standing(bucket, key)
+            _check(conditions, standing.current)
+            batch, change = self._begin(bucket, key, standing)
             batch.prior = prior
-            batch.expect(bucket_key, bucket.version)
-            batch.expect(object_key, entry.version if entry is not None else ABSENT)
             if extra is not None:
                 extra(batch)
-            self._describe(batch, bucket, object_key, old, record)
+            record = above(record, standing, bucket.record.versioning == "Enabled")
+            await self._displace(bucket, key, standing, change)
+            change.set_current(record)
+            if await self._commit(batch, change, bucket, key):
+                return record
+            prior = None  # it is done: conflicts are found after it
+            bucket = await self._again(bucket)
+        raise ConditionalConflict(key.decode("utf-8", "replace"))
+
+    async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions, owner: str = "") -> Removed:
+        """Delete the current version of `key`, or put a delete marker of `owner` in front of it. Raises as `put`."""
+        for _ in range(_ATTEMPTS):
+            standing = await self._standing(bucket, key)
+            _check(conditions, standing.current)
+            if standing.current is None and not bucket.record.versioning:
+                return Removed(False)
+            batch, change = self._begin(bucket, key, standing)
+            await self._displace(bucket, key, standing, change)
+            removed = Removed(standing.current is not None)
+            if bucket.record.versioning:
+                marker = above(self._marker(owner), standing, bucket.record.versioning == "Enabled")
+                change.add_marker(marker)
+                removed = Removed(standing.current is not None, id_of(marker), True)
+            if await self._commit(batch, change, bucket, key):
+                return removed
+            bucket = await self._again(bucket)
+        raise ConditionalConflict(key.decode("utf-8", "replace"))
+
+    async def delete_version(
+        self, bucket: Bucket, key: bytes, version: int, conditions: WriteConditions, bypass: bool = False
+    ) -> Removed:
+        """Remove the version of that stamp, if it is there. `bypass` lifts governance retention. Raises as `put`."""
+        for _ in range(_ATTEMPTS):
+            standing = await self._standing(bucket, key)
+            found = await self._of(bucket, key, version, standing)
+            _check(conditions, found)
+            if found is None:
+                return Removed(False)
+            check_removal(found.record, self._now_ms(), bypass)
+            batch, change = self._begin(bucket, key, standing)
+            is_current = found is standing.current
+            if is_current:
+                change.remove_current()
+            else:
+                change.remove(found)
+            if standing.head is not None:
+                change.watch_versions()
+                has_current = standing.current is not None and not is_current
+                change.settle(await self._newest(bucket, key, found), has_current)
+            if await self._commit(batch, change, bucket, key):
+                versioned = id_of(found.record) if bucket.record.versioning else ""
+                return Removed(True, versioned, found.record.marker)
+            bucket = await self._again(bucket)
+        raise ConditionalConflict(key.decode("utf-8", "replace"))
+
+    async def amend(self, bucket: Bucket, key: bytes, version: int | None, amend: Amend) -> ObjectRecord:
+        """Change what a version's record says, but for its bytes. Raises as `find`, and what `amend` raises."""
+        for _ in range(_ATTEMPTS):
+            found = await self.find(bucket, key, version)
+            changed = amend(found.record)
+            batch = Batch()
+            batch.expect(found.name, found.version)
+            batch.expect(keys.bucket(bucket.record.name), bucket.version)  # who deletes it takes its objects with it
+            batch.put(found.name, encode(changed))
             try:
                 await self._engine.commit(batch)
-                return old is not None
-            except Conflict as conflict:
-                prior = None  # it is done: conflicts are found after it
-                if conflict.key == bucket_key:
-                    bucket = await self._again(bucket)
-                elif conflict.key != object_key:
-                    raise
+                return changed
+            except Conflict:
+                bucket = await self._again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
+
+    def _begin(self, bucket: Bucket, key: bytes, standing: Standing) -> tuple[Batch, Change]:
+        batch = Batch()
+        batch.expect(keys.bucket(bucket.record.name), bucket.version)
+        change = Change(batch, bucket.id, key, standing)
+        if bucket.record.versioning:
+            change.watch_versions()
+        return batch, change
+
+    async def _displace(self, bucket: Bucket, key: bytes, standing: Standing, change: Change) -> None:
+        """Move the current version out of the way, and remove the null version where a new one takes its place."""
+        enabled, current, head = bucket.record.versioning == "Enabled", standing.current, standing.head
+        if current is not None:
+            if enabled or current.record.versioned:
+                change.retire()
+            else:
+                check_removal(current.record, self._now_ms(), bypass=False)
+                change.remove_current()
+        if head is not None and head.null and not enabled:
+            null = await self._found(keys.version(bucket.id, key, head.null))
+            if null is not None:
+                check_removal(null.record, self._now_ms(), bypass=False)
+                change.remove(null)
+
+    async def _newest(self, bucket: Bucket, key: bytes, removed: Found) -> list[Found]:
+        """The two newest versions behind the current one, but for the one that is being removed."""
+        prefix = keys.versions_of(bucket.id, key)
+        rows = await self._engine.scan(prefix, after_prefix(prefix), 3)
+        found = [Found(decode_object(row.value), row.version, row.key) for row in rows if row.key != removed.name]
+        return found[:2]
+
+    def _marker(self, owner: str) -> ObjectRecord:
+        version = self._clock.next()
+        modified_ms = stamp_ms(version)
+        return ObjectRecord(FORMAT, 0, "", modified_ms, "", None, version, (), Attributes(), owner, marker=True)
+
+    async def _commit(self, batch: Batch, change: Change, bucket: Bucket, key: bytes) -> bool:
+        """Whether it was committed; False where somebody changed the bucket or the key. Raises Conflict for others."""
+        change.finish()
+        for garbage in change.garbage:
+            self.discard(batch, garbage)
+        try:
+            await self._engine.commit(batch)
+        except Conflict as conflict:
+            own = (keys.bucket(bucket.record.name), keys.object_(bucket.id, key), keys.head(bucket.id, key))
+            if conflict.key not in own and not conflict.key.startswith(keys.versions_of(bucket.id, key)):
+                raise
+            return False
+        return True
 
     async def _again(self, bucket: Bucket) -> Bucket:
         """The bucket's record of now. Raises NoSuchBucket when it was deleted, even if made again since."""
@@ -140,19 +267,8 @@ class Naming:
             raise NoSuchBucket(bucket.record.name)
         return found
 
-    def _describe(
-        self, batch: Batch, bucket: Bucket, object_key: bytes, old: ObjectRecord | None, new: ObjectRecord | None
-    ) -> None:
-        if new is not None:
-            batch.put(object_key, encode(new))
-        else:
-            batch.delete(object_key)
-        if old is not None:
-            self.discard(batch, garbage_of(old))
-        count = (new is not None) - (old is not None)
-        size = (new.size_bytes if new is not None else 0) - (old.size_bytes if old is not None else 0)
-        batch.add(keys.usage_objects(bucket.id), count)
-        batch.add(keys.usage_bytes(bucket.id), size)
+    def _now_ms(self) -> int:
+        return stamp_ms(self._clock.next())
 
     def discard(self, batch: Batch, garbage: GarbageRecord | None) -> None:
         """Have `garbage` freed after the transaction."""
@@ -160,18 +276,8 @@ class Naming:
             batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
 
 
-def garbage_of(record: ObjectRecord) -> GarbageRecord | None:
-    """What has to be freed when `record` loses its name; None when it holds no bytes."""
-    if record.upload:
-        return GarbageRecord(FORMAT, upload=record.upload, page_count=len(record.pages))
-    if record.extents:
-        return GarbageRecord(FORMAT, extents=record.extents)
-    return None
-
-
-def blob_id(garbage: GarbageRecord) -> bytes:
-    """Under which id references to these bytes are counted: the pages' upload, or where the blob begins."""
-    if garbage.upload:
-        return garbage.upload
-    first = garbage.extents[0]
-    return first.volume.to_bytes(8, "big") + first.offset.to_bytes(8, "big")
+def _check(conditions: WriteConditions, found: Found | None) -> None:
+    if found is None or found.record.marker:
+        conditions.check(None)
+    else:
+        conditions.check(found.record.etag, found.record.modified_ms, found.record.size_bytes)

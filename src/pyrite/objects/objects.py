@@ -16,12 +16,14 @@ from pyrite.metadata.kv import Batch, Conflict, Prior
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
-from pyrite.objects.errors import NoSuchKey, ObjectsError
+from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion, ObjectsError
 from pyrite.objects.ingest import Check, Hasher, Received, Source, receive
-from pyrite.objects.naming import Found, Naming, blob_id, check_key, garbage_of
+from pyrite.objects.naming import Naming, Removed, check_key
 from pyrite.objects.reading import Reading
-from pyrite.objects.records import FORMAT, Attributes, Checksum, ObjectRecord
+from pyrite.objects.records import FORMAT, Attributes, Checksum, Grant, Lock, ObjectRecord
+from pyrite.objects.standing import Found, blob_id, garbage_of
 from pyrite.objects.underway import UnderWay
+from pyrite.objects.versionids import NULL
 
 
 class Given(NamedTuple):
@@ -31,6 +33,8 @@ class Given(NamedTuple):
     owner: str
     checksum: str
     conditions: WriteConditions = ALWAYS
+    lock: Lock | None = None
+    acl: tuple[Grant, ...] | None = None
 
 
 class Put(NamedTuple):
@@ -42,11 +46,13 @@ class Put(NamedTuple):
 
 
 class Copied(NamedTuple):
-    """What a copy takes over and what it changes; None keeps the source's."""
+    """What a copy says of itself; the bytes, their ETag and checksum are the source's."""
 
     attributes: Attributes
     owner: str
     conditions: WriteConditions = ALWAYS
+    lock: Lock | None = None
+    acl: tuple[Grant, ...] | None = None
 
 
 class SourceChanged(NoSuchKey):
@@ -114,12 +120,9 @@ class Objects:
         self._clock = clock
         self._under_way = under_way
 
-    async def find(self, bucket: Bucket, key: bytes) -> ObjectRecord:
-        """The current object of `key`. Raises NoSuchKey."""
-        found = await self._naming.current(bucket, key)
-        if found is None:
-            raise NoSuchKey(key.decode("utf-8", "replace"))
-        return found.record
+    async def find(self, bucket: Bucket, key: bytes, version: int | None = None) -> ObjectRecord:
+        """The current version of `key`, or the one of that stamp. Raises as `Naming.find`."""
+        return (await self._naming.find(bucket, key, version)).record
 
     async def put(self, bucket: Bucket, key: bytes, source: Source, put: Put) -> ObjectRecord:
         """Store `source` as the object of `key`. Raises what `put.check` and the conditions raise."""
@@ -131,8 +134,7 @@ class Objects:
                 return await self._put_small(bucket, key, taken, put.given)
             record = self._record(taken.extents, taken.size_bytes, taken.digests, put.given)
             async with freed_unless_named(self._blobs, taken.extents):
-                await self._naming.put(bucket, key, record, put.given.conditions)
-            return record
+                return await self._naming.put(bucket, key, record, put.given.conditions)
         finally:
             self._under_way.leave(token)
 
@@ -148,15 +150,14 @@ class Objects:
     async def _put_small(self, bucket: Bucket, key: bytes, body: Received, given: Given) -> ObjectRecord:
         if not body.data:
             record = self._record((), 0, body.digests, given)
-            await self._naming.put(bucket, key, record, given.conditions)
-            return record
+            return await self._naming.put(bucket, key, record, given.conditions)
         for attempt in range(1, SMALL_ATTEMPTS + 1):
             placed = await self._blobs.place_small(body.data)
             extents = (placed.extent,)
             record = self._record(extents, len(body.data), body.digests, given)
             prior = Prior(placed.volume.flush, placed.append)
             try:
-                await self._naming.put(bucket, key, record, given.conditions, None, prior)
+                record = await self._naming.put(bucket, key, record, given.conditions, None, prior)
             except DriveError:
                 if attempt == SMALL_ATTEMPTS:
                     raise
@@ -187,11 +188,15 @@ class Objects:
             extents,
             given.attributes,
             given.owner,
+            lock=given.lock,
+            acl=given.acl,
         )
 
-    async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions = ALWAYS) -> bool:
-        """Delete the object of `key`; False when there was none. Raises PreconditionFailed, NoSuchKey."""
-        return await self._naming.delete(bucket, key, conditions)
+    async def delete(
+        self, bucket: Bucket, key: bytes, conditions: WriteConditions = ALWAYS, owner: str = ""
+    ) -> Removed:
+        """Delete the object of `key`. Raises PreconditionFailed, NoSuchKey."""
+        return await self._naming.delete(bucket, key, conditions, owner)
 
     async def copy(
         self, source_bucket: Bucket, source_key: bytes, source: Found, bucket: Bucket, key: bytes, copied: Copied
@@ -203,16 +208,22 @@ class Objects:
         check_key(key)
         while True:
             try:
-                return await self._copy(source_bucket, source_key, source, bucket, key, copied)
+                return await self._copy(source, bucket, key, copied)
             except Conflict as conflict:
-                again = await self._naming.current(source_bucket, source_key)
-                if again is None or again.record.version != source.record.version:
-                    raise SourceChanged(source_key.decode("utf-8", "replace")) from conflict
-                source = again  # the same object, whose bytes were moved
+                source = await self._again(source_bucket, source_key, source, conflict)
 
-    async def _copy(
-        self, source_bucket: Bucket, source_key: bytes, source: Found, bucket: Bucket, key: bytes, copied: Copied
-    ) -> ObjectRecord:
+    async def _again(self, bucket: Bucket, key: bytes, source: Found, conflict: Conflict) -> Found:
+        """The version that `source` was, where it stands now or where its bytes are now. Raises SourceChanged."""
+        stamp = source.record.version if source.record.versioned else NULL
+        try:
+            found = await self._naming.find(bucket, key, stamp if bucket.record.versioning else None)
+        except (NoSuchKey, NoSuchVersion, IsDeleteMarker):
+            found = None
+        if found is None or found.record.version != source.record.version:
+            raise SourceChanged(key.decode("utf-8", "replace")) from conflict
+        return found
+
+    async def _copy(self, source: Found, bucket: Bucket, key: bytes, copied: Copied) -> ObjectRecord:
         version = self._clock.next()
         record = msgspec.structs.replace(
             source.record,
@@ -221,14 +232,14 @@ class Objects:
             attributes=copied.attributes,
             storage_class=copied.attributes.storage_class,
             owner=copied.owner,
+            lock=copied.lock,
+            acl=copied.acl,
         )
-        source_name = keys.object_(source_bucket.id, source_key)
         held = garbage_of(source.record)
 
         def share(batch: Batch) -> None:
-            batch.expect(source_name, source.version)
+            batch.expect(source.name, source.version)
             if held is not None:
                 batch.add(keys.references(blob_id(held)), 1)
 
-        await self._naming.put(bucket, key, record, copied.conditions, share)
-        return record
+        return await self._naming.put(bucket, key, record, copied.conditions, share)

@@ -13,6 +13,8 @@ from pyrite.blobs.layout import Extent
 FORMAT = 1
 
 ChecksumType = Literal["COMPOSITE", "FULL_OBJECT"]
+Versioning = Literal["", "Enabled", "Suspended"]
+LockMode = Literal["", "GOVERNANCE", "COMPLIANCE"]
 
 
 class Grant(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -28,6 +30,8 @@ class BucketRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     What decides who may use it: `policy` is the document as it was put; `acl` the grants, None for the owner's
     alone; `ownership` the setting of ownership controls, "" where none is made; `public_block` the four settings of
     the public access block as bits, -1 where none is made.
+
+    `lock` says that versions can be locked; `configurations` are documents by the name of their sub-resource.
     """
 
     format: int
@@ -41,6 +45,9 @@ class BucketRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     ownership: str = "BucketOwnerEnforced"
     public_block: int = 15
     tags: dict[str, str] = {}
+    versioning: Versioning = ""
+    lock: bool = False
+    configurations: dict[str, str] = {}
 
 
 class Checksum(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -61,6 +68,28 @@ class Attributes(msgspec.Struct, frozen=True, array_like=True, gc=False):
     tags: dict[str, str] = {}
 
 
+class Lock(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What keeps a version from being deleted: retention until a time, and a legal hold ("": never set)."""
+
+    mode: LockMode = ""
+    until_ms: int = 0
+    hold: Literal["", "ON", "OFF"] = ""
+
+
+class Encryption(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How the bytes of an object are sealed: with a key of their own, which stands here `wrapped` under another.
+
+    `algorithm` is `AES256` (the keyring's key `key_id`), `aws:kms` or `aws:kms:dsse` (a KMS key's ARN), or `SSE-C` (the
+    client's key, whose MD5 in base64 is `key_id`). `context` is the encryption context as it was sent.
+    """
+
+    algorithm: str
+    key_id: str
+    wrapped: bytes
+    context: str = ""
+    bucket_key: bool = False
+
+
 class ListedObject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The first fields of an ObjectRecord: what a listing shows."""
 
@@ -73,7 +102,8 @@ class ListedObject(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ObjectRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """The current version of an object.
+    """A version of an object. `versioned`: it has an id of its own, else it is the null version; `marker`: it says that
+    the object was deleted.
 
     Its bytes are `extents`; a multipart object's stand in part pages under `upload` instead, where `pages`
     holds the first part number and the first byte of each page.
@@ -92,6 +122,23 @@ class ObjectRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     upload: bytes = b""
     pages: tuple[tuple[int, int], ...] = ()
     part_count: int = 0
+    versioned: bool = False
+    marker: bool = False
+    encryption: Encryption | None = None
+    lock: Lock | None = None
+    acl: tuple[Grant, ...] | None = None
+
+
+class HeadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Of the versions of a key behind its current one: the stamp of the `newest`, and of the `null` version (0: none).
+
+    Whoever adds or removes such a version writes it anew, so that those who do so at once notice each other. Where
+    there is no current version, the newest is a delete marker.
+    """
+
+    format: int
+    newest: int
+    null: int = 0
 
 
 class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -103,10 +150,16 @@ class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     owner: str
     checksum_algorithm: str = ""
     checksum_type: ChecksumType | Literal[""] = ""
+    encryption: Encryption | None = None
+    lock: Lock | None = None
+    acl: tuple[Grant, ...] | None = None
 
 
 class PartRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A part, in an upload under way or in a page of a completed object. `etag` is the hexadecimal MD5."""
+    """A part, in an upload under way or in a page of a completed object. `etag` is the hexadecimal MD5.
+
+    Where the object is sealed, the part's key is derived from the object's with `salt`.
+    """
 
     format: int
     number: int
@@ -115,6 +168,7 @@ class PartRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     modified_ms: int
     extents: tuple[Extent, ...]
     checksum: Checksum | None = None
+    salt: bytes = b""
 
 
 class PartPage(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -143,6 +197,7 @@ _encoder = msgspec.msgpack.Encoder()
 encode = _encoder.encode
 decode_bucket = msgspec.msgpack.Decoder(BucketRecord).decode
 decode_object = msgspec.msgpack.Decoder(ObjectRecord).decode
+decode_head = msgspec.msgpack.Decoder(HeadRecord).decode
 decode_listed = msgspec.msgpack.Decoder(ListedObject).decode
 decode_upload = msgspec.msgpack.Decoder(UploadRecord).decode
 decode_part = msgspec.msgpack.Decoder(PartRecord).decode

@@ -5,7 +5,7 @@ Source: AWS, "Uploading and copying objects using multipart upload" and the page
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from pyrite.aws import checksums
 from pyrite.blobs.store import BlobStore
@@ -27,6 +27,8 @@ from pyrite.objects.records import (
     Checksum,
     ChecksumType,
     GarbageRecord,
+    Grant,
+    Lock,
     ObjectRecord,
     PartRecord,
     UploadRecord,
@@ -80,12 +82,22 @@ class Uploads:
         self._under_way = under_way
 
     async def create(
-        self, bucket: Bucket, key: bytes, attributes: Attributes, owner: str, algorithm: str, kind: ChecksumType | str
+        self,
+        bucket: Bucket,
+        key: bytes,
+        attributes: Attributes,
+        owner: str,
+        algorithm: str,
+        kind: ChecksumType | Literal[""],
+        lock: Lock | None = None,
+        acl: tuple[Grant, ...] | None = None,
     ) -> bytes:
         """Begin an upload; its id."""
         check_key(key)
         upload_id = self._entropy.bytes(keys.UPLOAD_ID_BYTES)
-        record = UploadRecord(FORMAT, stamp_ms(self._clock.next()), attributes, owner, algorithm, kind)  # type: ignore[arg-type]
+        record = UploadRecord(
+            FORMAT, stamp_ms(self._clock.next()), attributes, owner, algorithm, kind, lock=lock, acl=acl
+        )
         batch = Batch()
         batch.expect(keys.bucket(bucket.record.name), bucket.version)
         batch.put(keys.upload(bucket.id, key, upload_id), encode(record))
@@ -193,6 +205,8 @@ class Uploads:
             upload_id,
             tuple((page.number, page.start) for page in pages),
             len(chosen),
+            lock=upload.record.lock,
+            acl=upload.record.acl,
         )
         listed = {part.number for part in chosen}
 
@@ -207,7 +221,7 @@ class Uploads:
                     self._naming.discard(batch, GarbageRecord(FORMAT, extents=part.extents))
 
         try:
-            await self._naming.put(bucket, key, record, completion.conditions, move_parts)
+            record = await self._naming.put(bucket, key, record, completion.conditions, move_parts)
         except Conflict as conflict:  # completed or aborted by somebody else at the same time
             found = await self._naming.current(bucket, key)
             if found is not None and found.record.upload == upload_id:

@@ -35,6 +35,8 @@ HANDLERS: dict[str, HandlerOf] = {
     "GetBucketOwnershipControls": access.get_ownership,
     "PutBucketOwnershipControls": access.put_ownership,
     "DeleteBucketOwnershipControls": access.delete_ownership,
+    "GetBucketVersioning": buckets.get_versioning,
+    "PutBucketVersioning": buckets.put_versioning,
     "ListObjectVersions": lists.list_versions,
     "ListObjects": lists.list_objects,
     "ListObjectsV2": lists.list_objects_v2,
@@ -184,8 +186,8 @@ class S3App:
 
     def error_response(self, error: S3Error, request_id: str, place: Place | None) -> Response:
         """The document of an error; none for HEAD, where the status has to do."""
-        response = Response(error.status, [(b"Content-Type", b"application/xml")])
-        if error.status == 405:
+        response = Response(error.status, [(b"Content-Type", b"application/xml"), *error.headers])
+        if error.status == 405 and not error.headers:
             response.headers.append((b"Allow", ", ".join(_METHODS).encode()))
         if place is not None and place.method == "HEAD":
             if not place.key:

@@ -9,6 +9,7 @@ from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.xml import MalformedXml
 from pyrite.core.errors import Corrupt, OutOfSpace, PyriteError, Unavailable
 from pyrite.http.errors import BodyTooLarge, MalformedBody
+from pyrite.http.response import Headers, http_date
 from pyrite.iam import errors as iam
 from pyrite.objects import errors as meaning
 
@@ -42,6 +43,10 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "The specified location-constraint is not valid for the region this request was sent to.",
     ),
+    "IllegalVersioningConfigurationException": (
+        400,
+        "The versioning configuration specified in the request is invalid.",
+    ),
     "IncompleteBody": (400, "You did not provide the number of bytes specified by the Content-Length HTTP header"),
     "InternalError": (500, "We encountered an internal error. Please try again."),
     "InvalidAccessKeyId": (403, "The AWS Access Key Id you provided does not exist in our records."),
@@ -56,6 +61,7 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (403, "Only the last chunk is allowed to have a size less than 8192 bytes"),
+    "InvalidBucketState": (409, "The request is not valid for the current state of the bucket."),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
     "InvalidPart": (
@@ -137,10 +143,15 @@ CODES: dict[str, tuple[int, str]] = {
 
 
 class S3Error(PyriteError):
-    """An error as it goes to the client; `details` are further elements of the document, in order."""
+    """An error as it goes to the client; `details` are further elements of the document, in order, and `headers` fields
+    of the response.
+    """
 
-    def __init__(self, code: str, message: str | None = None, details: Details = ()) -> None:
+    def __init__(
+        self, code: str, message: str | None = None, details: Details = (), headers: Headers | None = None
+    ) -> None:
         self.code = code
+        self.headers = headers or []
         self.status, default = CODES[code]
         self.message = message or default
         self.details = details
@@ -174,6 +185,7 @@ _MEANINGS: dict[type[PyriteError], str] = {
     meaning.BucketNotEmpty: "BucketNotEmpty",
     meaning.InvalidBucketName: "InvalidBucketName",
     meaning.NoSuchKey: "NoSuchKey",
+    meaning.NoSuchVersion: "NoSuchVersion",
     meaning.KeyTooLong: "KeyTooLongError",
     meaning.ConditionalConflict: "ConditionalRequestConflict",
     meaning.NoSuchUpload: "NoSuchUpload",
@@ -196,6 +208,19 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
     meaning.BucketExists: lambda e: S3Error("BucketAlreadyOwnedByYou" if e.own else "BucketAlreadyExists"),
     meaning.InvalidKey: lambda _: S3Error("InvalidURI", "The key is not valid UTF-8."),
     meaning.PreconditionFailed: lambda e: S3Error("PreconditionFailed", None, (("Condition", e.condition),)),
+    meaning.InvalidVersionId: lambda _: S3Error("InvalidArgument", "Invalid version id specified"),
+    meaning.Deleted: lambda e: S3Error("NoSuchKey", None, (), _marker_headers(e)),
+    meaning.IsDeleteMarker: lambda e: S3Error(
+        "MethodNotAllowed",
+        None,
+        (("Method", "GET"), ("ResourceType", "DeleteMarker")),
+        [
+            *_marker_headers(e),
+            (b"Last-Modified", http_date(e.modified_ms // 1000)),
+            (b"Allow", b"DELETE"),
+        ],
+    ),
+    meaning.Locked: lambda e: S3Error("AccessDenied", f"Access Denied because object protected by object lock: {e}"),
     meaning.PartTooSmall: lambda e: S3Error(
         "EntityTooSmall",
         None,
@@ -210,6 +235,10 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
         "BadDigest", f"The {e.algorithm} you specified did not match the calculated checksum."
     ),
 }
+
+
+def _marker_headers(error: meaning.Deleted | meaning.IsDeleteMarker) -> Headers:
+    return [(b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", error.version_id.encode())]
 
 
 def translate(error: PyriteError) -> S3Error | None:

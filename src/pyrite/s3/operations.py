@@ -63,8 +63,9 @@ OPERATIONS = (
     Operation("PutObjectTagging", "PUT", "object", "tagging", "s3:PutObjectTagging"),
     Operation("DeleteObjectTagging", "DELETE", "object", "tagging", "s3:DeleteObjectTagging"),
     Operation("ListObjectVersions", "GET", "bucket", "versions", "s3:ListBucketVersions"),
-    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketVersioning", "GET", "bucket", "versioning", "s3:GetBucketVersioning"),
+    Operation("PutBucketVersioning", "PUT", "bucket", "versioning", "s3:PutBucketVersioning"),
+    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketCors", "GET", "bucket", "cors", "s3:GetBucketCORS"),
     Operation("GetBucketLifecycleConfiguration", "GET", "bucket", "lifecycle", "s3:GetLifecycleConfiguration"),
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),

@@ -28,6 +28,7 @@ from pyrite.s3.operations import HEADER_ACTIONS
 from pyrite.s3.request import Place
 from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
+from pyrite.s3.versions import version_headers
 
 _CONDITIONS = frozenset(
     (
@@ -127,7 +128,7 @@ class QuickWay:
             return self._missing(bucket, key, with_body, started_s)
         record = found.record
         headers = object_headers(record, fields.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED")
-        headers += self._id_headers()
+        headers += version_headers(bucket, record) + self._id_headers()
         if not with_body:
             response = Response(200, headers, None, record.size_bytes)
         elif not record.size_bytes:
@@ -142,7 +143,7 @@ class QuickWay:
 
     def _missing(self, bucket: Bucket, key: bytes, with_body: bool, started_s: float) -> Response | None:
         """The answer when there is no such object and the bucket is still there: many clients probe for keys."""
-        if at_once(self._service.buckets.find(bucket.record.name)).id != bucket.id:
+        if bucket.record.versioning or at_once(self._service.buckets.find(bucket.record.name)).id != bucket.id:
             return None
         place = Place("GET" if with_body else "HEAD", bucket.record.name, key.decode())
         response = self._no_such_key(place)
@@ -165,14 +166,15 @@ class QuickWay:
             return None
         assert record.checksum is not None
         headers = [(b"ETag", b'"%b"' % record.etag.encode()), *checksum_headers(record.checksum)]
+        headers += version_headers(bucket, record)
         response = Response(200, headers + self._id_headers(), b"")
         self._on_quick("PutObject", response, started_s, len(body))
         return response
 
     async def _delete(self, bucket: Bucket, key: bytes, started_s: float) -> Response | None:
         try:
-            if not await self._service.objects.delete(bucket, key):
-                return None  # nothing was there, perhaps not even the bucket
+            if bucket.record.versioning or not (await self._service.objects.delete(bucket, key)).existed:
+                return None  # nothing was there, perhaps not even the bucket; or there are versions
         except PyriteError:
             return None
         response = Response(204, self._id_headers(), b"")

@@ -1,8 +1,9 @@
 """Owns the census: which extents of which volumes are named, taken from the names themselves.
 
 A census needs no index and costs a write nothing. It is complete although writers go on: a name that changes after
-its row was read has been counted, and one that changes before leaves a row that is read later, because garbage is
-read last and is not freed while the census is under way. So every extent that was live at any time during the census
+its row was read has been counted, and one that changes before leaves a row that is read later: objects become versions
+or garbage, versions garbage (also where they become objects again), and garbage is read last and is not freed while the
+census is under way. So every extent that was live at any time during the census
 is in it; beside them there may be some that died. What was being written then, and had no name yet, is not: callers
 look only at volumes that were sealed before the oldest write under way began.
 """
@@ -15,7 +16,7 @@ from typing import NamedTuple
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.mending import slots
 from pyrite.blobs.volume import VolumeRecord
-from pyrite.metadata.keyspaces import GARBAGE, OBJECTS, PAGES, PARTS
+from pyrite.metadata.keyspaces import GARBAGE, OBJECTS, PAGES, PARTS, VERSIONS
 from pyrite.metadata.kv import Engine, Row, after_prefix
 from pyrite.objects.records import decode_garbage, decode_object, decode_page, decode_part
 from pyrite.objects.underway import UnderWay
@@ -48,7 +49,7 @@ async def take_census(
     token = under_way.enter()
     found: dict[int, set[Extent]] = defaultdict(set)
     try:
-        for space in (OBJECTS, PARTS, PAGES, GARBAGE):  # the order matters: see above
+        for space in (OBJECTS, VERSIONS, PARTS, PAGES, GARBAGE):  # the order matters: see above
             start, end = space, after_prefix(space)
             while rows := await engine.scan(start, end, _SCAN_ROWS):
                 for row in rows:
@@ -83,9 +84,9 @@ async def still_named(engine: Engine, under_way: UnderWay, record: VolumeRecord,
 
 
 def extents_of(row: Row) -> Iterator[Extent]:
-    """The extents that a row of objects, parts, pages or garbage names."""
+    """The extents that a row of objects, versions, parts, pages or garbage names."""
     space = row.key[:1]
-    if space == OBJECTS:
+    if space in (OBJECTS, VERSIONS):
         yield from decode_object(row.value).extents
     elif space == PARTS:
         yield from decode_part(row.value).extents

@@ -19,11 +19,11 @@ from pyrite.blobs.store import SMALL_MAX_BYTES
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.errors import Corrupt, Unavailable
 from pyrite.core.units import MIB
-from pyrite.metadata.keyspaces import OBJECTS, PAGES, SCRUBBED, VOLUME_FREED, number
+from pyrite.metadata.keyspaces import OBJECTS, PAGES, SCRUBBED, VERSIONS, VOLUME_FREED, number
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Row, after_prefix, decode_counter
 from pyrite.objects import keys
-from pyrite.objects.naming import blob_id
 from pyrite.objects.records import FORMAT, GarbageRecord, PartPage, decode_object, decode_page, encode
+from pyrite.objects.standing import blob_id
 from pyrite.objects.volumecatalog import change_volume, volume_key
 from pyrite.services.census import Holding
 from pyrite.services.exposure import Exposure
@@ -182,7 +182,7 @@ class Compactor:
         for holding in holdings:
             if not any(extent.volume in volumes for extent in holding.extents):
                 continue
-            if holding.row.key[:1] == OBJECTS:
+            if holding.row.key[:1] in (OBJECTS, VERSIONS):
                 sharing[decode_object(holding.row.value).extents].append(holding.row)
             elif holding.row.key[:1] == PAGES:
                 moved += await self._attempt(self._move_page, volumes, holding.row)

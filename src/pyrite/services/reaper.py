@@ -17,8 +17,8 @@ from pyrite.core.errors import PyriteError
 from pyrite.metadata.keyspaces import GARBAGE, VOLUME_FREED, number
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Row, after_prefix, decode_counter
 from pyrite.objects import keys
-from pyrite.objects.naming import blob_id
 from pyrite.objects.records import FORMAT, GarbageRecord, decode_garbage, decode_page, decode_part, encode
+from pyrite.objects.standing import blob_id
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.claims import Claims
 

@@ -22,9 +22,9 @@ from pyrite.objects.errors import (
     PreconditionFailed,
 )
 from pyrite.objects.ingest import Hasher
-from pyrite.objects.naming import Found
 from pyrite.objects.objects import Copied, Given, Put
 from pyrite.objects.records import Attributes
+from pyrite.objects.standing import Found
 from pyrite.objects.uploads import Completion
 from pyrite.testing.linearizability import ANY, KEEP, SOMETHING, Operation
 from pyrite.testing.world import Process

@@ -28,7 +28,6 @@ ABSENT_CONFIGURATIONS = {
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
 }
 EMPTY_CONFIGURATIONS = {
-    "GetBucketVersioning": ("VersioningConfiguration", ""),
     "GetBucketLogging": ("BucketLoggingStatus", ""),
     "GetBucketNotificationConfiguration": ("NotificationConfiguration", ""),
     "GetBucketRequestPayment": ("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
@@ -128,6 +127,31 @@ async def get_location(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     region = bucket.record.location or ("" if service.region == "us-east-1" else service.region)
     return document("LocationConstraint", xml.escape(region))
+
+
+async def get_versioning(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    state = bucket.record.versioning
+    return document("VersioningConfiguration", element("Status", state) if state else "")
+
+
+async def put_versioning(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    root = xml.parse(await read_document(request))
+    status = root.find("Status")
+    if root.name != "VersioningConfiguration" or status not in ("Enabled", "Suspended"):
+        raise S3Error(
+            "IllegalVersioningConfigurationException" if root.name == "VersioningConfiguration" else "MalformedXML"
+        )
+    if (root.find("MfaDelete") or "Disabled") != "Disabled":
+        raise S3Error("NotImplemented", "MFA delete is not implemented")
+    if bucket.record.lock and status != "Enabled":
+        raise S3Error(
+            "InvalidBucketState",
+            "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+        )
+    await service.buckets.change(bucket, versioning=status)
+    return empty(200)
 
 
 async def absent_configuration(service: Service, request: S3Request) -> Response:

@@ -1,4 +1,4 @@
-"""Owns the listings of objects: ListObjects and ListObjectsV2."""
+"""Owns the listings of objects: ListObjects, ListObjectsV2 and ListObjectVersions."""
 
 import base64
 from functools import lru_cache
@@ -6,13 +6,18 @@ from functools import lru_cache
 from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import element
 from pyrite.http.response import Response
-from pyrite.objects.listing import ListedKey, Listing
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.errors import IsDeleteMarker, NoSuchVersion
+from pyrite.objects.listing import ListedKey, ListedVersion, Listing
 from pyrite.objects.listing import list_objects as page_of
+from pyrite.objects.listing import list_versions as versions_of
+from pyrite.objects.versionids import NULL, id_of
 from pyrite.s3.documents import Names, document, number_parameter
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find, person
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
+from pyrite.s3.versions import parse_version
 
 _KEYS_MAX = 1000
 
@@ -71,34 +76,62 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
 
 
 async def list_versions(service: Service, request: S3Request) -> Response:
-    """The versions of a bucket without versioning: each object's only one, called `null`."""
     bucket = await find(service, request)
     names = Names(request)
     limit = number_parameter(request, b"max-keys", _KEYS_MAX, _KEYS_MAX)
     query = request.query
     prefix, delimiter, marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"key-marker"))
-    id_marker = request.parameter(b"version-id-marker") or ""
+    id_marker = query.get(b"version-id-marker", b"")
     if id_marker and not marker:
         raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
-    keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit)
+    after = (marker, await _stamp_of_marker(service, bucket, marker, id_marker))
+    found, page = await versions_of(service.engine, bucket, prefix, delimiter, after, limit)
+    last_id = element("NextVersionIdMarker", id_of(found[-1].record)) if found and not page.last_is_prefix else ""
     head = (
         element("Name", request.bucket_name)
         + names.element("Prefix", prefix)
         + names.element("KeyMarker", marker)
-        + element("VersionIdMarker", id_marker)
-        + (names.element("NextKeyMarker", page.last) if page.truncated else "")
-        + (element("NextVersionIdMarker", "null") if page.truncated and not page.last_is_prefix else "")
+        + element("VersionIdMarker", text_of(id_marker))
+        + (names.element("NextKeyMarker", page.last) + last_id if page.truncated else "")
         + f"<MaxKeys>{limit}</MaxKeys>"
         + (names.element("Delimiter", delimiter) if delimiter else "")
         + names.encoding
         + f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
     )
-    owner = await person(service, "Owner", bucket.record.owner)
-    entries = _entries(names, keys, owner).replace("<Contents>", "<Version>").replace("</Contents>", "</Version>")
-    entries = entries.replace(
-        "</Key><LastModified>", "</Key><VersionId>null</VersionId><IsLatest>true</IsLatest><LastModified>"
-    )
+    people = {
+        owner: await person(service, "Owner", owner or bucket.record.owner)
+        for owner in {version.record.owner for version in found}
+    }
+    entries = "".join(_version_entry(names, version, people[version.record.owner]) for version in found)
     return document("ListVersionsResult", head + entries + _prefixes(names, page))
+
+
+async def _stamp_of_marker(service: Service, bucket: Bucket, key: bytes, version_id: bytes) -> int | None:
+    """The stamp behind which a listing goes on within a key; None to go on behind the key."""
+    stamp = parse_version(version_id or None)
+    if stamp != NULL:
+        return stamp
+    try:
+        return (await service.naming.find(bucket, key, NULL)).record.version
+    except IsDeleteMarker as marker:
+        return marker.stamp
+    except NoSuchVersion:
+        return None
+
+
+def _version_entry(names: Names, version: ListedVersion, owner: str) -> str:
+    record = version.record
+    shown = (
+        f"{names.element('Key', version.key)}<VersionId>{id_of(record)}</VersionId>"
+        f"<IsLatest>{str(version.is_latest).lower()}</IsLatest><LastModified>{format_iso(record.modified_ms)}</LastModified>"
+    )
+    if record.marker:
+        return f"<DeleteMarker>{shown}{owner}</DeleteMarker>"
+    checksum = _algorithm_elements(record.checksum.algorithm, record.checksum.type) if record.checksum else ""
+    return (
+        f"<Version>{shown}<ETag>&quot;{record.etag}&quot;</ETag>{checksum}<Size>{record.size_bytes}</Size>{owner}"
+        f"<StorageClass>{record.storage_class}</StorageClass></Version>"
+    )
 
 
 def _entries(names: Names, keys: list[ListedKey], owner: str) -> str:

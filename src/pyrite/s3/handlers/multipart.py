@@ -1,5 +1,7 @@
 """Owns the multipart operations."""
 
+from typing import Literal
+
 from pyrite.aws import xml
 from pyrite.aws.checksums import ALGORITHMS, CRC64NVME, Algorithm
 from pyrite.aws.dates import format_iso
@@ -12,7 +14,7 @@ from pyrite.objects.errors import NoSuchUpload
 from pyrite.objects.keys import UPLOAD_ID_BYTES
 from pyrite.objects.listing import list_uploads as page_of
 from pyrite.objects.objects import StreamSource
-from pyrite.objects.records import Checksum, PartRecord
+from pyrite.objects.records import Checksum, ChecksumType, PartRecord
 from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
 from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
 from pyrite.s3.errors import S3Error
@@ -25,6 +27,7 @@ from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_plain
 from pyrite.s3.ranges import Range, parse_copy_range
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
+from pyrite.s3.versions import version_headers
 
 _LIST_MAX = 1000
 _COMPLETE_MAX_BYTES = 4 * MIB
@@ -74,7 +77,7 @@ async def create_upload(service: Service, request: S3Request) -> Response:
     return document("InitiateMultipartUploadResult", content + element("UploadId", upload_id.hex()), headers=headers)
 
 
-def _checksum_type(text: str | None, algorithm: Algorithm | None) -> str:
+def _checksum_type(text: str | None, algorithm: Algorithm | None) -> ChecksumType | Literal[""]:
     """The type of an upload's checksum, checked against what its algorithm can do."""
     if algorithm is None:
         if text is not None:
@@ -92,7 +95,7 @@ def _checksum_type(text: str | None, algorithm: Algorithm | None) -> str:
             "InvalidRequest",
             f"The {kind} checksum type cannot be used with the {algorithm.name.lower()} checksum algorithm.",
         )
-    return kind
+    return "COMPOSITE" if kind == "COMPOSITE" else "FULL_OBJECT"
 
 
 def _part_integrity(request: S3Request, upload: Upload) -> Integrity:
@@ -146,7 +149,8 @@ async def upload_part_copy(service: Service, request: S3Request) -> Response:
         await stream.close()
     content = etag_element(part.etag) + f"<LastModified>{format_iso(part.modified_ms)}</LastModified>"
     checksum = checksum_elements(part.checksum) if part.checksum is not None else ""
-    return document("CopyPartResult", content + checksum)
+    told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id")
+    return document("CopyPartResult", content + checksum, headers=told)
 
 
 def _accept(*_: object) -> None:
@@ -177,7 +181,7 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         + etag_element(record.etag)
     )
     checksum = checksum_elements(record.checksum, typed=True) if record.checksum is not None else ""
-    return document("CompleteMultipartUploadResult", content + checksum)
+    return document("CompleteMultipartUploadResult", content + checksum, headers=version_headers(bucket, record))
 
 
 def _object_checksum(request: S3Request) -> Checksum | None:

@@ -17,19 +17,11 @@ from pyrite.s3.ranges import Range, parse_range
 from pyrite.s3.request import S3Request
 from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
+from pyrite.s3.versions import version_headers, version_of
 
 _PARTS_PAGE = 1000
+_KEPT_UNMODIFIED = (b"Last-Modified", b"ETag", b"Cache-Control", b"Expires")
 _ATTRIBUTES = ("ETag", "Checksum", "ObjectParts", "StorageClass", "ObjectSize")
-
-
-def check_version_id(request: S3Request) -> None:
-    """A bucket without versioning has one version, `null`. Raises S3Error for any other."""
-    version = request.parameter(b"versionId")
-    if version is None or version == "null":
-        return
-    if not version:
-        raise S3Error("InvalidArgument", "Version id cannot be the empty string")
-    raise S3Error("NoSuchVersion", None, (("Key", request.key_text), ("VersionId", version)))
 
 
 async def get_object(service: Service, request: S3Request) -> Response:
@@ -43,26 +35,24 @@ async def head_object(service: Service, request: S3Request) -> Response:
 
 
 async def _read(service: Service, request: S3Request, bucket: Bucket, with_body: bool) -> Response:
-    if request.query:
-        check_version_id(request)
-    record = await service.objects.find(bucket, request.key)
+    record = await service.objects.find(bucket, request.key, version_of(request))
     headers = request.headers
     conditions = read_conditions(request)
     if conditions is not None:
         try:
             conditions.check(record.etag, record.modified_ms)
         except NotModified:
-            kept = (b"Last-Modified", b"ETag", b"Cache-Control", b"Expires")
-            return Response(304, [field for field in object_headers(record, False) if field[0] in kept], None)
+            kept = [field for field in object_headers(record, False) if field[0] in _KEPT_UNMODIFIED]
+            return Response(304, kept + version_headers(bucket, record), None)
     wants_checksum = headers.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED"
     part_number = request.query.get(b"partNumber") if request.query else None
     text = headers.get(b"range")
     if part_number is not None:
         if text is not None:
             raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-        return await _read_part(service, request, record, wants_checksum, with_body)
+        return await _read_part(service, request, bucket, record, wants_checksum, with_body)
     chosen = parse_range(text.decode("latin-1"), record.size_bytes) if text is not None else None
-    fields = object_headers(record, wants_checksum and chosen is None)
+    fields = object_headers(record, wants_checksum and chosen is None) + version_headers(bucket, record)
     if request.query:
         fields = override(fields, request)
     if chosen is None:
@@ -100,13 +90,13 @@ async def _with_first(
 
 
 async def _read_part(
-    service: Service, request: S3Request, record: ObjectRecord, wants_checksum: bool, with_body: bool
+    service: Service, request: S3Request, bucket: Bucket, record: ObjectRecord, wants_checksum: bool, with_body: bool
 ) -> Response:
     """GET or HEAD of one part: a range with its own checksum. Part 1 of a plain object is all of it."""
     number = number_parameter(request, b"partNumber", 1, 2**31)
     if not 1 <= number <= 10_000:
         raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
-    fields = object_headers(record, False)
+    fields = object_headers(record, False) + version_headers(bucket, record)
     if request.query:
         fields = override(fields, request)
     if record.upload:
@@ -138,11 +128,10 @@ def _no_part(record: ObjectRecord, number: int) -> S3Error:
 
 async def get_attributes(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    check_version_id(request)
     wanted = [name.strip() for name in (request.header(b"x-amz-object-attributes") or "").split(",")]
     if not any(wanted) or any(name not in _ATTRIBUTES for name in wanted):
         raise S3Error("InvalidArgument", "Invalid attribute name specified.")
-    record = await service.objects.find(bucket, request.key)
+    record = await service.objects.find(bucket, request.key, version_of(request))
     conditions = read_conditions(request)
     if conditions is not None:
         try:
@@ -161,7 +150,7 @@ async def get_attributes(service: Service, request: S3Request) -> Response:
     if "ObjectSize" in wanted:
         content += f"<ObjectSize>{record.size_bytes}</ObjectSize>"
     modified = next(field for field in object_headers(record, False) if field[0] == b"Last-Modified")
-    return document("GetObjectAttributesResponse", content, headers=[modified])
+    return document("GetObjectAttributesResponse", content, headers=[modified, *version_headers(bucket, record)])
 
 
 async def _parts_element(service: Service, request: S3Request, record: ObjectRecord) -> str:
@@ -204,7 +193,6 @@ def checksum_elements(checksum: Checksum, typed: bool = False) -> str:
 
 async def get_acl(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    check_version_id(request)
-    record = await service.objects.find(bucket, request.key)
+    record = await service.objects.find(bucket, request.key, version_of(request))
     owner = bucket.record.owner if bucket.record.ownership == ENFORCED else record.owner
     return await access_control_policy(service, owner, private(owner))

@@ -1,14 +1,17 @@
 """Owns the tags of buckets and of objects."""
 
+from msgspec.structs import replace
+
 from pyrite.http.response import Response
+from pyrite.objects.records import ObjectRecord
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.handlers.reads import check_version_id
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
-from pyrite.s3.tags import BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, tagging, tags_of_document
+from pyrite.s3.tags import BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags, tagging, tags_of_document
+from pyrite.s3.versions import version_headers, version_of
 
 
 async def get_bucket_tagging(service: Service, request: S3Request) -> Response:
@@ -33,21 +36,24 @@ async def delete_bucket_tagging(service: Service, request: S3Request) -> Respons
 
 async def get_object_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    check_version_id(request)
-    record = await service.objects.find(bucket, request.key)
-    return document("Tagging", tagging(record.attributes.tags))
+    record = await service.objects.find(bucket, request.key, version_of(request))
+    return document("Tagging", tagging(record.attributes.tags), headers=version_headers(bucket, record))
 
 
 async def put_object_tagging(service: Service, request: S3Request) -> Response:
-    bucket = await find(service, request)
-    check_version_id(request)
     tags = tags_of_document(await read_document(request), OBJECT_TAGS_MAX)
-    await service.naming.retag(bucket, request.key, tags)
-    return empty(200)
+    return await _retag(service, request, tags, 200)
 
 
 async def delete_object_tagging(service: Service, request: S3Request) -> Response:
+    return await _retag(service, request, {}, 204)
+
+
+async def _retag(service: Service, request: S3Request, tags: Tags, status: int) -> Response:
     bucket = await find(service, request)
-    check_version_id(request)
-    await service.naming.retag(bucket, request.key, {})
-    return empty()
+
+    def change(record: ObjectRecord) -> ObjectRecord:
+        return replace(record, attributes=replace(record.attributes, tags=tags))
+
+    record = await service.naming.amend(bucket, request.key, version_of(request), change)
+    return empty(status, version_headers(bucket, record))

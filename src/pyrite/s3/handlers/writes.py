@@ -5,20 +5,21 @@ from typing import NamedTuple
 import msgspec
 
 from pyrite.aws import uri, xml
-from pyrite.aws.dates import format_iso, parse_http
+from pyrite.aws.dates import format_iso, parse_http, parse_iso
 from pyrite.aws.xml import element
 from pyrite.core.errors import PyriteError
-from pyrite.http.response import Response
+from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified, WriteConditions
-from pyrite.objects.errors import NoSuchKey, PreconditionFailed
-from pyrite.objects.naming import Found
+from pyrite.objects.errors import IsDeleteMarker, PreconditionFailed
+from pyrite.objects.naming import Removed
 from pyrite.objects.objects import Copied, Given, Put, StreamSource
 from pyrite.objects.records import Attributes, ObjectRecord
+from pyrite.objects.standing import Found
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.errors import S3Error, translate
 from pyrite.s3.handlers.buckets import find, owner_of_new
-from pyrite.s3.handlers.reads import check_version_id, checksum_elements
+from pyrite.s3.handlers.reads import checksum_elements
 from pyrite.s3.headers import (
     attributes_of,
     checksum_headers,
@@ -32,6 +33,7 @@ from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_document
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
 from pyrite.s3.tags import Tags, tags_of_header
+from pyrite.s3.versions import parse_version, version_headers, version_of
 
 _DELETE_MAX_KEYS = 1000
 
@@ -56,7 +58,8 @@ async def put_object(service: Service, request: S3Request) -> Response:
     put = Put(given, integrity.hashers(), integrity.check)
     record = await service.objects.put(bucket, request.key, source, put)
     assert record.checksum is not None
-    return empty(200, [(b"ETag", b'"%b"' % record.etag.encode()), *checksum_headers(record.checksum)])
+    told = [*checksum_headers(record.checksum), *version_headers(bucket, record)]
+    return empty(200, [(b"ETag", b'"%b"' % record.etag.encode()), *told])
 
 
 async def _check_early(service: Service, bucket: Bucket, key: bytes, conditions: WriteConditions) -> None:
@@ -82,11 +85,13 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
     version = dict(uri.parse_query(query)).get(b"versionId")
     bucket = await service.buckets.find(text_of(bucket_name))
     await service.access.require(request, "s3:GetObject" if version is None else "s3:GetObjectVersion", bucket, key)
-    if version not in (None, b"null"):
-        raise S3Error("NoSuchVersion", None, (("Key", text_of(key)), ("VersionId", text_of(version or b""))))
-    found = await service.naming.current(bucket, key)
-    if found is None:
-        raise NoSuchKey(text_of(key))
+    try:
+        found = await service.naming.find(bucket, key, parse_version(version))
+    except IsDeleteMarker:
+        raise S3Error(
+            "InvalidRequest",
+            "The source of a copy request may not specifically refer to a delete marker by version id.",
+        ) from None
     conditions = read_conditions(request, b"x-amz-copy-source-")
     if conditions is not None:
         try:
@@ -129,7 +134,8 @@ async def copy_object(service: Service, request: S3Request) -> Response:
     copied = await _copy(service, request, bucket, source, attributes)
     assert copied.checksum is not None
     content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
-    return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True))
+    told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + version_headers(bucket, copied)
+    return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True), headers=told)
 
 
 async def _tags_of_copy(service: Service, request: S3Request, source: CopySource) -> Tags:
@@ -176,35 +182,62 @@ def _accept(*_: object) -> None:
     """The bytes come from the store itself, where every fragment was verified."""
 
 
+def _extra_conditions(request: S3Request) -> tuple[int | None, int | None]:
+    time, size = "x-amz-if-match-last-modified-time", "x-amz-if-match-size"
+    return _time(time, request.header(time.encode())), _size(size, request.header(size.encode()))
+
+
 async def delete_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    check_version_id(request)
+    version = version_of(request)
     conditions = WriteConditions(
         request.header(b"if-match"),
         None,
-        _time_header(request, b"x-amz-if-match-last-modified-time"),
-        _size_header(request, b"x-amz-if-match-size"),
+        *_extra_conditions(request),
     )
-    await service.objects.delete(bucket, request.key, conditions)
-    return empty(204, [])
+    removed = await _delete(service, request, bucket, request.key, version, conditions)
+    headers: Headers = []
+    if removed.marker:
+        headers.append((b"x-amz-delete-marker", b"true"))
+    if removed.version_id:
+        headers.append((b"x-amz-version-id", removed.version_id.encode()))
+    elif version is not None and bucket.record.versioning:
+        headers.append((b"x-amz-version-id", request.query[b"versionId"]))
+    return empty(204, headers)
 
 
-def _time_header(request: S3Request, name: bytes) -> int | None:
-    text = request.header(name)
+async def _delete(
+    service: Service,
+    request: S3Request,
+    bucket: Bucket,
+    key: bytes,
+    version: int | None,
+    conditions: WriteConditions,
+) -> Removed:
+    """Delete a version, or the current one. Raises S3Error when governance is to be bypassed by who may not."""
+    if version is None:
+        return await service.objects.delete(bucket, key, conditions, request.caller.owner or bucket.record.owner)
+    bypass = (request.header(b"x-amz-bypass-governance-retention") or "").lower() == "true"
+    if bypass:
+        await service.access.require(request, "s3:BypassGovernanceRetention", bucket, key)
+    return await service.naming.delete_version(bucket, key, version, conditions, bypass)
+
+
+def _time(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     seconds = parse_http(text)
-    if seconds is None:
-        raise S3Error("InvalidArgument", f"{name.decode()} is not an HTTP date")
-    return seconds
+    milliseconds = parse_iso(text) if seconds is None else seconds * 1000
+    if milliseconds is None:
+        raise S3Error("InvalidArgument", f"{name} is not a date")
+    return milliseconds // 1000
 
 
-def _size_header(request: S3Request, name: bytes) -> int | None:
-    text = request.header(name)
+def _size(name: str, text: str | None) -> int | None:
     if text is None:
         return None
     if not text.isdigit():
-        raise S3Error("InvalidArgument", f"{name.decode()} is not a number")
+        raise S3Error("InvalidArgument", f"{name} is not a number")
     return int(text)
 
 
@@ -212,6 +245,8 @@ class _Doomed(NamedTuple):
     key: bytes
     version: str | None
     etag: str | None
+    modified_s: int | None
+    size_bytes: int | None
 
 
 async def delete_objects(service: Service, request: S3Request) -> Response:
@@ -235,7 +270,16 @@ def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
         key = item.find("Key")
         if not key:
             raise S3Error("MalformedXML")
-        doomed.append(_Doomed(key.encode(), item.find("VersionId"), item.find("ETag")))
+        modified, size = item.find("LastModifiedTime"), item.find("Size")
+        doomed.append(
+            _Doomed(
+                key.encode(),
+                item.find("VersionId"),
+                item.find("ETag"),
+                _time("LastModifiedTime", modified) if modified else None,
+                _size("Size", size) if size else None,
+            )
+        )
     return doomed, (root.find("Quiet") or "").strip().lower() == "true"
 
 
@@ -245,10 +289,15 @@ async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item
     try:
         action = "s3:DeleteObjectVersion" if item.version else "s3:DeleteObject"
         await service.access.require(request, action, bucket, item.key)
-        if item.version not in (None, "", "null"):
-            raise S3Error("NoSuchVersion")
-        await service.objects.delete(bucket, item.key, WriteConditions(item.etag))
+        stamp = parse_version(item.version.encode()) if item.version else None
+        conditions = WriteConditions(item.etag, None, item.modified_s, item.size_bytes)
+        removed = await _delete(service, request, bucket, item.key, stamp, conditions)
     except PyriteError as error:
         known = translate(error) or S3Error("InternalError")
         return f"<Error>{key}{version}{element('Code', known.code)}{element('Message', known.message)}</Error>"
-    return "" if quiet else f"<Deleted>{key}{version}</Deleted>"
+    if quiet:
+        return ""
+    told = ""
+    if removed.marker:
+        told = f"<DeleteMarker>true</DeleteMarker>{element('DeleteMarkerVersionId', removed.version_id)}"
+    return f"<Deleted>{key}{version}{told}</Deleted>"

@@ -1,0 +1,177 @@
+"""Owns what stands under one key, and how a change moves it: the current version, and those behind it. Pure.
+
+A version that is replaced moves behind the current one; one that is removed makes room for the newest behind it.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import msgspec
+
+from pyrite.metadata.kv import ABSENT, Batch
+from pyrite.objects import keys
+from pyrite.objects.records import FORMAT, GarbageRecord, HeadRecord, ObjectRecord, encode
+
+
+class Found(NamedTuple):
+    """A version of an object, under which key its record stands, and the version of that."""
+
+    record: ObjectRecord
+    version: int
+    name: bytes
+
+
+class Standing(NamedTuple):
+    """What stands under a key: its current version, and the record of those behind it with its version."""
+
+    current: Found | None
+    head: HeadRecord | None = None
+    head_version: int = ABSENT
+
+    @property
+    def floor(self) -> int:
+        """The stamp of the newest version; a new one gets a greater one."""
+        current = self.current.record.version if self.current is not None else 0
+        return max(current, self.head.newest if self.head is not None else 0)
+
+
+class Change:
+    """A change of what stands under `key`, written into `batch`; `finish` concludes it.
+
+    It collects in `garbage` what loses its name.
+    """
+
+    def __init__(self, batch: Batch, bucket_id: int, key: bytes, standing: Standing) -> None:
+        self._batch = batch
+        self._bucket_id = bucket_id
+        self._key = key
+        self._standing = standing
+        head = standing.head
+        self._newest, self._null = (head.newest, head.null) if head is not None else (0, 0)
+        self._objects = self._versions = self._bytes = 0
+        self._object_key = keys.object_(bucket_id, key)
+        batch.expect(self._object_key, standing.current.version if standing.current is not None else ABSENT)
+        self.garbage: list[GarbageRecord] = []
+
+    def watch_versions(self) -> None:
+        """Apply only if nobody adds or removes a version behind the current one at the same time."""
+        self._batch.expect(keys.head(self._bucket_id, self._key), self._standing.head_version)
+
+    def set_current(self, record: ObjectRecord) -> None:
+        """Make `record` the current version; the one before has to be retired or removed in the same change."""
+        self._batch.put(self._object_key, encode(record))
+        self._objects += 1
+        self._bytes += record.size_bytes
+
+    def retire(self) -> None:
+        """Move the current version behind the one that follows."""
+        old = self._current.record
+        self._clear_current()
+        self._add(old)
+
+    def remove_current(self) -> None:
+        """Remove the current version."""
+        old = self._current.record
+        self._clear_current()
+        self._discard(old)
+
+    @property
+    def _current(self) -> Found:
+        assert self._standing.current is not None
+        return self._standing.current
+
+    def _clear_current(self) -> None:
+        self._batch.writes.setdefault(self._object_key, None)
+        self._objects -= 1
+        self._bytes -= self._current.record.size_bytes
+
+    def add_marker(self, marker: ObjectRecord) -> None:
+        """Put a delete marker in front of all versions; there is no current one then."""
+        self._add(marker)
+
+    def _add(self, record: ObjectRecord) -> None:
+        name = keys.version(self._bucket_id, self._key, record.version)
+        self._batch.expect(name, ABSENT)
+        self._batch.put(name, encode(record))
+        self._versions += 1
+        self._bytes += record.size_bytes
+        self._newest = record.version
+        if not record.versioned:
+            self._null = record.version
+
+    def remove(self, found: Found) -> None:
+        """Remove a version behind the current one."""
+        self._take(found)
+        self._discard(found.record)
+
+    def _take(self, found: Found) -> None:
+        self._batch.expect(found.name, found.version)
+        self._batch.delete(found.name)
+        self._versions -= 1
+        self._bytes -= found.record.size_bytes
+        if found.record.version == self._null:
+            self._null = 0
+
+    def settle(self, newest: Sequence[Found], has_current: bool) -> None:
+        """Say which are the `newest` two versions that are left behind; without a current one, the newest steps up.
+
+        Its bytes are then named a second time and given up once, so that whoever walks through all names meanwhile
+        finds them in one place or the other.
+        """
+        left = list(newest)
+        if not has_current and left and not left[0].record.marker:
+            risen = left.pop(0)
+            self._take(risen)
+            self.set_current(risen.record)
+            held = garbage_of(risen.record)
+            if held is not None:
+                self._batch.add(keys.references(blob_id(held)), 1)
+                self.garbage.append(held)
+        self._newest = left[0].record.version if left else 0
+
+    def _discard(self, record: ObjectRecord) -> None:
+        held = garbage_of(record)
+        if held is not None:
+            self.garbage.append(held)
+
+    def finish(self) -> None:
+        """Write counters and the record of the versions behind."""
+        batch, bucket_id = self._batch, self._bucket_id
+        batch.add(keys.usage_objects(bucket_id), self._objects)
+        batch.add(keys.usage_versions(bucket_id), self._versions)
+        batch.add(keys.usage_bytes(bucket_id), self._bytes)
+        before = self._standing.head
+        changed = (self._newest, self._null) != ((before.newest, before.null) if before is not None else (0, 0))
+        if not changed and not self._versions:
+            return
+        name = keys.head(bucket_id, self._key)
+        self.watch_versions()
+        if self._newest:
+            batch.put(name, encode(HeadRecord(FORMAT, self._newest, self._null)))
+        else:
+            batch.delete(name)
+
+
+def above(record: ObjectRecord, standing: Standing, versioned: bool) -> ObjectRecord:
+    """`record` with a stamp greater than that of every version of its key."""
+    version = max(record.version, standing.floor + 1)
+    if version == record.version and record.versioned == versioned:
+        return record
+    return msgspec.structs.replace(record, version=version, versioned=versioned)
+
+
+def garbage_of(record: ObjectRecord) -> GarbageRecord | None:
+    """What has to be freed when `record` loses its name; None when it holds no bytes."""
+    if record.upload:
+        return GarbageRecord(FORMAT, upload=record.upload, page_count=len(record.pages))
+    if record.extents:
+        return GarbageRecord(FORMAT, extents=record.extents)
+    return None
+
+
+def blob_id(garbage: GarbageRecord) -> bytes:
+    """Under which id references to these bytes are counted: the pages' upload, or where the blob begins."""
+    if garbage.upload:
+        return garbage.upload
+    first = garbage.extents[0]
+    return first.volume.to_bytes(8, "big") + first.offset.to_bytes(8, "big")
