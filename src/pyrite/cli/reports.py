@@ -7,8 +7,8 @@ from rich.table import Table
 
 from pyrite.cli.arguments import console as wide_console
 from pyrite.core.units import format_size
-from pyrite.node.check import Report
 from pyrite.node.info import Info
+from pyrite.node.report import Report
 
 
 def print_check(report: Report, as_json: bool) -> None:
