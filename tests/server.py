@@ -129,14 +129,14 @@ class Server:
         if self.check_at_end and kind is None:
             self.check()
 
-    def client(self, **config: object):
+    def client(self, access_key: str = ACCESS_KEY, secret_key: str = SECRET_KEY, service: str = "s3", **config: object):
         """A boto3 client; `config` goes to botocore."""
         settings = {"retries": {"max_attempts": 1}, "s3": {"addressing_style": "path"}, **config}
         return boto3.client(
-            "s3",
+            service,
             endpoint_url=self.endpoint,
-            aws_access_key_id=ACCESS_KEY,
-            aws_secret_access_key=SECRET_KEY,
+            aws_access_key_id=access_key,
+            aws_secret_access_key=secret_key,
             region_name="us-east-1",
             config=Config(**settings),
             verify=str(self.tls[0]) if self.tls else None,

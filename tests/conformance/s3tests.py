@@ -20,7 +20,8 @@ def main(run: str, source: str, python: str, listed: str = "") -> int:
     """Start a store with the suite's identities and run the suite; the runner's exit code."""
     variables = {**os.environ, "S3T_SRC": source, "S3T_PY": python, **({"S3T_LIST": listed} if listed else {})}
     with tempfile.TemporaryDirectory(prefix="s3tests-") as folder:
-        server = Server([Path(folder) / "drive"], *OPTIONS, "--identities", str(IDENTITIES))
+        keyring = str(Path(folder) / "keyring")
+        server = Server([Path(folder) / "drive"], *OPTIONS, "--identities", str(IDENTITIES), "--keyring", keyring)
         with server:
             return subprocess.run([run, str(server.port), str(Path(folder) / "out")], env=variables).returncode
 

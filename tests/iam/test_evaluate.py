@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.iam.errors import MalformedPolicy
-from pyrite.iam.evaluate import Question, Reason, decide
+from pyrite.iam.evaluate import Question, Reason, decide, decide_key
 from pyrite.iam.policy import Policy, Use, parse_policy
 from tests.iam import naive
 
@@ -74,6 +74,32 @@ def test_within_an_account_either_side_grants() -> None:
     for account in (ACCOUNT, f"arn:aws:iam::{ACCOUNT}:root"):
         assert not ask(user(), of_resource({"AWS": account})).allowed
     assert ask(user(is_root=True, arn=f"arn:aws:iam::{ACCOUNT}:root")).reason is Reason.OWNER
+
+
+def test_a_grant_to_everybody_is_worth_more_than_one_to_the_account() -> None:
+    """What is granted to anybody needs no policy of the user, whatever is granted to its account beside it."""
+    root = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
+    both = parse_policy(
+        document(says("Allow", Principal=root), says("Allow", Principal={"AWS": "*"})), Use.RESOURCE, "bucket"
+    )
+    assert ask(user(), both).allowed
+    assert not ask(user(), of_resource(root)).allowed
+
+
+def test_keys_need_their_own_policy() -> None:
+    """With a key, policies of identities count only where the key's policy lets the account decide."""
+    root, other = {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}, {"AWS": f"arn:aws:iam::{ACCOUNT}:user/else"}
+    allowed = user(policies=(identity(says("Allow", "*")),))
+
+    def asked(caller: Caller, principal: Any) -> bool:
+        question = Question("s3:GetObject", KEY, {}, "", ACCOUNT, of_resource(principal))
+        return decide_key(caller, question).allowed
+
+    assert asked(allowed, root)
+    assert not asked(allowed, other)
+    assert not asked(user(), root)
+    assert asked(user(), {"AWS": USER})
+    assert not asked(user(is_root=True), other)
 
 
 def test_across_accounts_both_sides_must_grant() -> None:

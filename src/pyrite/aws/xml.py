@@ -63,6 +63,11 @@ def element(name: str, text: str) -> str:
     return f"<{name}>{escape(text)}</{name}>"
 
 
+def write(root: Element) -> str:
+    """A tree as text: names and texts, without namespaces."""
+    return f"<{root.name}>{''.join(map(write, root.children)) if root.children else escape(root.text)}</{root.name}>"
+
+
 class _Builder:
     def __init__(self) -> None:
         self.root: Element | None = None

@@ -1,6 +1,6 @@
 """Owns the blob store as the layers above see it: write, read and free blobs, which are lists of extents."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
 from pyrite.blobs.buffers import BufferPool
@@ -72,6 +72,10 @@ class BlobStore:
         if volume.failed:
             await self._volumes.note_failures(volume)
         volume.live_bytes += volume.record.layout.span(placed.extent.length)
+
+    def start(self, function: Callable[[memoryview], None], view: memoryview) -> Awaitable[None]:
+        """Have a thread of the pool call `function` with bytes of a body."""
+        return self._offload.start(function, view)
 
     def writer(self, size_hint: int | None, taps: Sequence[Tap] = ()) -> BlobWriter:
         """A writer for a blob of about `size_hint` bytes (None: not known)."""

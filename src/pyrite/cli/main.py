@@ -9,6 +9,7 @@ from pyrite.cli.arguments import AsJson, Drives, store_drives
 from pyrite.cli.audit import app as audit_app
 from pyrite.cli.drives import app as drives_app
 from pyrite.cli.iam import app as iam_app
+from pyrite.cli.keyring import app as keyring_app
 from pyrite.cli.metadata import app as metadata_app
 from pyrite.cli.metadata import recover
 from pyrite.cli.serving import serve
@@ -26,6 +27,7 @@ app.add_typer(drives_app, name="drive")
 app.add_typer(metadata_app, name="metadata")
 app.add_typer(iam_app, name="iam")
 app.add_typer(audit_app, name="audit")
+app.add_typer(keyring_app, name="keyring")
 app.command("serve")(serve)
 app.command("recover")(recover)
 

@@ -59,6 +59,10 @@ def serve(
     identities: Annotated[
         Path | None, typer.Option(help="TOML file of accounts, users, keys, roles and policies to make at the start.")
     ] = None,
+    keyring: Annotated[
+        Path | None,
+        typer.Option(help="File of the master keys, outside of the drives; made if need be. Everything is encrypted."),
+    ] = None,
     ldap: Annotated[Path | None, typer.Option(help="TOML file of an LDAP directory that people sign in with.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -111,6 +115,7 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         outbound_networks=parse_networks(listed("outbound", "OUTBOUND")),
         identities=path("identities", "IDENTITIES"),
         ldap=ldap,
+        keyring=path("keyring", "KEYRING"),
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, given["scrub_period"], 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),

@@ -37,6 +37,11 @@ class Request:
         self.body = body
         self.peer, self.secure, self.certificate = peer
 
+    @property
+    def is_near(self) -> bool:
+        """Whether the client is on this machine, so that what it sends crosses no network."""
+        return self.peer.startswith("127.") or self.peer in ("::1", "::ffff:127.0.0.1")
+
 
 Answer = Response | Coroutine[Any, Any, Response | None] | None
 Quick = Callable[[RequestHead, bytes], Answer]

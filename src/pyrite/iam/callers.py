@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from pyrite.aws.arns import PARTITION
 from pyrite.core.clock import Clock
+from pyrite.core.keyring import Keyring
 from pyrite.core.lru import LruMap
 from pyrite.iam import accounts, entities, policies
 from pyrite.iam.accesskeys import TEMPORARY_PREFIX
@@ -55,10 +56,12 @@ class Found(NamedTuple):
 class Callers:
     """Everybody who may sign a request."""
 
-    def __init__(self, engine: Engine, clock: Clock, root: RootKey, rules: Rules) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, root: RootKey, rules: Rules, keyring: Keyring | None = None
+    ) -> None:
         self._engine = engine
         self._rules = rules
-        self._view = View(engine)
+        self._view = View(engine, keyring)
         self._clock = clock
         self._root = root
         self._known: LruMap[tuple[str, str], Found] = LruMap(_KEPT)

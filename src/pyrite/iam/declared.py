@@ -76,6 +76,16 @@ class DeclaredProvider(msgspec.Struct, forbid_unknown_fields=True, kw_only=True)
     roles: dict[str, str] = {}
 
 
+class DeclaredKmsKey(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """A KMS key with a fixed id, and aliases. It is made where it is not there; it is never removed."""
+
+    id: str
+    description: str = ""
+    policy: Document = ""
+    aliases: list[str] = []
+    tags: dict[str, str] = {}
+
+
 class DeclaredAccount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """An account; without an `id` the store's own. The id "" holds users that own things themselves."""
 
@@ -89,6 +99,7 @@ class DeclaredAccount(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     users: list[DeclaredUser] = msgspec.field(name="user", default_factory=list)
     roles: list[DeclaredRole] = msgspec.field(name="role", default_factory=list)
     providers: list[DeclaredProvider] = msgspec.field(name="provider", default_factory=list)
+    kms_keys: list[DeclaredKmsKey] = msgspec.field(name="kms_key", default_factory=list)
 
 
 class Declaration(msgspec.Struct, forbid_unknown_fields=True):

@@ -43,6 +43,10 @@ class ExpiredToken(IamError):
     """A session token, or a key that was made to expire, is past its time."""
 
 
+class Sealed(IamError):
+    """The record is sealed under the keyring, which is not here."""
+
+
 class AccessRefused(IamError):
     """The caller may not do this; the message says what was refused and why."""
 

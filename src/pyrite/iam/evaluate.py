@@ -70,6 +70,17 @@ def decide(caller: Caller, question: Question) -> Decision:
     return Decision(False, Reason.NO_RESOURCE_ALLOW)
 
 
+def decide_key(caller: Caller, question: Question) -> Decision:
+    """The answer about a KMS key: the policies of identities count only where the key's own policy lets them.
+
+    Source: AWS, "Key policies in AWS KMS".
+    """
+    decision = decide(caller, question)
+    if decision.allowed and _resource_grants(caller, question)[0] is Match.NONE:
+        return Decision(False, Reason.NO_RESOURCE_ALLOW)
+    return decision
+
+
 def _within_account(caller: Caller, question: Question, grade: Match, source: str) -> Decision:
     """A grant that names the session or user itself is final; one to its role, or to anyone, is still limited."""
     if grade is Match.CALLER:

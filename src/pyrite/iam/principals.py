@@ -17,11 +17,14 @@ _KINDS = ("AWS", "Federated", "Service", "CanonicalUser")
 
 
 class Match(IntEnum):
-    """How closely a principal names a caller: what a grant to it is limited by depends on that."""
+    """How a principal names a caller, in the order of what a grant to it is worth.
+
+    A grant to an account is the least: the policies of its identities have to allow the same.
+    """
 
     NONE = 0
-    ANYONE = 1
-    ACCOUNT = 2
+    ACCOUNT = 1
+    ANYONE = 2
     ROLE = 3
     CALLER = 4
 

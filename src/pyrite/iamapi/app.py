@@ -1,18 +1,13 @@
 """Owns the way of a call through the IAM and STS API: parse, authenticate, authorize, act, answer, account for it."""
 
-import hashlib
-from datetime import UTC, datetime
 from urllib.parse import parse_qsl
 
-from pyrite.aws import sigv4
-from pyrite.aws.errors import AuthFault, Fault
-from pyrite.aws.uri import split_target
 from pyrite.http.errors import ClientGone
 from pyrite.http.hosting import Request
-from pyrite.http.proxies import Networks, client_address
+from pyrite.http.proxies import Networks
 from pyrite.http.response import Response
 from pyrite.iam.caller import ANONYMOUS, Caller
-from pyrite.iam.patterns import Values
+from pyrite.iam.calls import CallObserver, ToldCall, authenticate, request_keys
 from pyrite.iamapi.actions import account, certificate, entities, ldapidentity, policies, simulate, sts, webidentity
 from pyrite.iamapi.authorization import UNSIGNED, authorize
 from pyrite.iamapi.call import Call, Handler, Identities
@@ -41,21 +36,11 @@ def is_call(request: Request) -> bool:
     return head.method == b"GET" and (query.startswith(b"Action=") or b"&Action=" in query)
 
 
-class Observer:
-    """Hears of every call when its answer is ready; the default forgets."""
-
-    def on_call(self, call: Call, request_id: str, status: int, error: str, started_s: float) -> None:
-        """`started_s` is the monotonic time at which the call began."""
-
-    def on_defect(self, request_id: str, error: BaseException) -> None:
-        """An action raised what it should not have."""
-
-
 class IamApp:
     """Answers calls."""
 
     def __init__(
-        self, identities: Identities, observer: Observer, id_prefix: str, region: str, trusted: Networks = ()
+        self, identities: Identities, observer: CallObserver, id_prefix: str, region: str, trusted: Networks = ()
     ) -> None:
         self._trusted = trusted
         self._identities = identities
@@ -75,7 +60,12 @@ class IamApp:
             params, payload = await _read(request)
             service = SERVICE_OF.get(params.get("Action") or "", "iam")
             call = Call(
-                params.need("Action"), params, ANONYMOUS, self._identities, self._keys(request), request.certificate
+                params.need("Action"),
+                params,
+                ANONYMOUS,
+                self._identities,
+                request_keys(request, self._identities.clock, self._region, self._trusted),
+                request.certificate,
             )
             handler = HANDLERS[service].get(call.action)
             caller = await self._authenticate(request, service, call.action, payload)
@@ -101,50 +91,19 @@ class IamApp:
                 known.status, [(b"Content-Type", b"text/xml")], respond_error(service, known, request_id)
             )
         response.headers.append((b"x-amzn-RequestId", request_id.encode()))
-        self._observer.on_call(call, request_id, response.status, code, started_s)
+        name = call.action if call.action in SERVICE_OF else "UnknownAction"
+        told = ToldCall(name, call.caller, call.keys, call.params.shown())
+        self._observer.on_call(told, request_id, response.status, code, started_s)
         return response
-
-    def _keys(self, request: Request) -> dict[str, Values]:
-        now = self._identities.clock.now_ms() // 1000
-        return {
-            "aws:sourceip": (client_address(request.peer, request.head.fields, self._trusted),),
-            "aws:securetransport": (str(request.secure).lower(),),
-            "aws:currenttime": (datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),),
-            "aws:epochtime": (str(now),),
-            "aws:requestedregion": (self._region,),
-            "aws:useragent": (request.head.fields.get(b"user-agent", b"").decode("latin-1"),),
-        }
 
     async def _authenticate(self, request: Request, service: str, action: str, payload: bytes) -> Caller:
         """Who signed the call; nobody for an action that needs no signature. Raises AuthFault and others."""
-        fields, target = request.head.fields, split_target(request.head.target)
-        query = dict(target.query)
-        authorization, now_s = fields.get(b"authorization"), self._identities.clock.now_ms() // 1000
         if action in UNSIGNED:
             return ANONYMOUS  # what it presents is in its parameters
-        if authorization is not None:
-            if not authorization.startswith(sigv4.ALGORITHM.encode()):
-                raise AuthFault(Fault.INVALID_AUTHORIZATION, "Authorization header requires 'AWS4-HMAC-SHA256'")
-            claim, amz_date = sigv4.parse_authorization(authorization, service), sigv4.date_of(fields)
-            token, leave_out = fields.get(b"x-amz-security-token"), None
-        elif b"X-Amz-Signature" in query:
-            claim, amz_date = sigv4.parse_presigned(query, service)
-            token, leave_out = query.get(b"X-Amz-Security-Token"), b"X-Amz-Signature"
-        else:
+        caller = await authenticate(self._identities.callers, request, service, payload, self._identities.clock)
+        if caller is None:
             raise QueryError("MissingAuthenticationToken", "Request is missing Authentication Token")
-        sigv4.check_date(amz_date, claim, now_s)
-        found = await self._identities.callers.find(
-            claim.credential.access_key, token.decode("latin-1") if token else ""
-        )
-        if found is None:
-            raise AuthFault(Fault.UNKNOWN_KEY, "The security token included in the request is invalid.")
-        sigv4.check_all_signed(fields, claim.signed_headers)
-        digest = hashlib.sha256(payload).hexdigest().encode()
-        if fields.get(b"x-amz-content-sha256", digest) != digest:
-            raise AuthFault(Fault.CONTENT_SHA256_MISMATCH, "x-amz-content-sha256 is not the digest of the body")
-        sigv4.verify(request.head.method, target, fields, claim, found.secret, amz_date, digest, leave_out)
-        self._identities.callers.note_use(found.caller.access_key, service, claim.credential.region)
-        return found.caller
+        return caller
 
 
 async def _read(request: Request) -> tuple[Params, bytes]:

@@ -64,6 +64,7 @@ _MEANINGS: dict[type, str] = {
     meaning.LimitExceeded: "LimitExceeded",
     meaning.InvalidInput: "ValidationError",
     meaning.Unmodifiable: "ServiceUnavailable",
+    meaning.Sealed: "ServiceUnavailable",
     meaning.InvalidToken: "InvalidClientTokenId",
     meaning.ExpiredToken: "ExpiredTokenException",
     meaning.AccessRefused: "AccessDenied",

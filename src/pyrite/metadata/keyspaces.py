@@ -20,6 +20,7 @@ VOLUME_FREED = b"F"  # volume id                          -> counter of freed by
 REPAIRS = b"R"  # volume id                                -> RepairRecord
 SCRUBBED = b"C"  # volume id                               -> counter: when it was last verified, in ms
 IDENTITIES = b"I"  # kind, fields                         -> records of iam/records.py
+KMS = b"K"  # kind, escaped account, name                -> records of kms/records.py
 DRIVES = b"D"  # drive id                                 -> DriveRecord
 STORE = b"S"  # name                                      -> StoreRecord
 

@@ -9,6 +9,7 @@ import structlog
 from pyrite.blobs.mending import Mender
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
+from pyrite.kms.upkeep import keep_keys
 from pyrite.node.conditions import Conditions
 from pyrite.node.config import Config
 from pyrite.node.dumping import Dumper
@@ -23,6 +24,7 @@ from pyrite.services.exposure import Exposure
 from pyrite.services.orphans import Orphans
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
+from pyrite.services.rewrap import Rewrapper
 from pyrite.services.scrub import Scrubber, note_names_verified
 from pyrite.services.surroundings import Surroundings
 from pyrite.services.upkeep import Upkeep, use_of
@@ -54,6 +56,7 @@ class Background:
         self.dumper = Dumper(store, config.scrub_period_s)
         self.mirrors = MirrorKeeper(store, board, config.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
+        self.rewrapper = Rewrapper(store.engine, store.keyring, store.keys) if store.keyring is not None else None
         self.conditions = Conditions(store, board, self.upkeep)
 
     def _surroundings(self) -> Surroundings:
@@ -82,7 +85,15 @@ class Background:
 
     async def run(self) -> None:
         """Step after step of every service, until cancelled."""
-        steps = (self._reap, self._mind_drives, self._repair, self._scrub, self._compact, self._keep_names)
+        steps = (
+            self._reap,
+            self._mind_drives,
+            self._repair,
+            self._scrub,
+            self._compact,
+            self._keep_names,
+            self._keep_keys,
+        )
         async with asyncio.TaskGroup() as group:
             for step in steps:
                 group.create_task(self._for_ever(step))
@@ -157,6 +168,19 @@ class Background:
             self._names_good = set()
             await note_names_verified(self._store.engine, self._store.clock.now_ms())
         return await self.dumper.step() or made
+
+    async def _keep_keys(self) -> bool:
+        """Rotate and delete KMS keys that are due, and move everything to the newest master key."""
+        if self.rewrapper is None:
+            return False
+        now_ms = self._store.clock.now_ms()
+        changed = await keep_keys(self._store.keys, now_ms)
+        if changed:
+            self._log.info("kms_keys_changed", keys=changed)
+        moved = await self.rewrapper.step(now_ms)
+        if moved:
+            self._log.info("keys_rewrapped", count=moved)
+        return self.rewrapper.is_busy
 
     def _on_repaired(self, repaired: Repaired) -> None:
         self._log.info(

@@ -39,6 +39,7 @@ from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.offline import OfflineStore, with_store
 from pyrite.node.report import Report
 from pyrite.objects import keys, records
+from pyrite.objects.sealing import stored_length
 from pyrite.objects.standing import blob_id, garbage_of
 from pyrite.objects.volumecatalog import decode_volume
 from pyrite.services.repairs import RepairQueue
@@ -176,7 +177,7 @@ class Checker:
         if record.upload:
             self._pages_of[record.upload] = len(record.pages)
             await self._check_pages(name, record)
-        elif sum(extent.length for extent in record.extents) != record.size_bytes:
+        elif sum(extent.length for extent in record.extents) != stored_length(record, record.size_bytes):
             self.report.error(f"object {name!r} has another size than its bytes")
         self._check_extents(f"object {name!r}", record.extents)
         return record

@@ -49,6 +49,7 @@ class Config(msgspec.Struct, frozen=True):
     outbound_networks: Networks = ()
     identities: Path | None = None
     ldap: Path | None = None
+    keyring: Path | None = None
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
     volume_shard_bytes: int = 2048 * MIB

@@ -11,18 +11,25 @@ from typing import TypeVar
 from pyrite.core.clock import SystemClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.iam.changing import Changes
+from pyrite.kms.keys import KmsKeys
+from pyrite.node.config import Environment
 from pyrite.node.drivecommands import LiveStore, with_live_store
 from pyrite.node.identities import Identities, told
+from pyrite.node.keyringfile import open_keyring
 
 T = TypeVar("T")
 
 
 def with_identities(paths: tuple[Path, ...], body: Callable[[Identities], Awaitable[T]]) -> T:
     """What `body` returns of the identities of the store on these drives. Raises ConfigError."""
+    path = Environment().get("KEYRING")
+    keyring = open_keyring(Path(path), paths)[0] if path and Path(path).exists() else None
 
     async def run(live: LiveStore) -> T:
-        changes = Changes(live.engine, SystemClock(), SystemEntropy())
-        return await body(Identities(changes, live.record.account_id))
+        clock, entropy = SystemClock(), SystemEntropy()
+        changes = Changes(live.engine, clock, entropy, keyring=keyring)
+        keys = KmsKeys(live.engine, keyring, clock, entropy, Environment().get("REGION") or "us-east-1")
+        return await body(Identities(changes, live.record.account_id, keys))
 
     with told():
         return with_live_store(paths, run)

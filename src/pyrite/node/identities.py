@@ -10,13 +10,17 @@ from pyrite.iam.applying import Applier
 from pyrite.iam.changing import Change, Changes
 from pyrite.iam.declared import Declaration, read_declaration
 from pyrite.iam.errors import IamError
+from pyrite.kms.declaring import apply_key
+from pyrite.kms.errors import KmsError
+from pyrite.kms.keys import KmsKeys
 
 
 class Identities(NamedTuple):
-    """The identities of a store, and the id of its own account."""
+    """The identities of a store, the id of its own account, and its KMS keys."""
 
     changes: Changes
     own_account: str
+    keys: KmsKeys
 
 
 @contextlib.contextmanager
@@ -24,7 +28,7 @@ def told() -> Iterator[None]:
     """Errors of identities as errors that the user of a command can mend."""
     try:
         yield
-    except IamError as error:
+    except (IamError, KmsError) as error:
         raise ConfigError(str(error)) from None
 
 
@@ -37,9 +41,10 @@ def read_file(path: Path) -> Declaration:
         raise ConfigError(f"the identities in {path} cannot be read: {error}") from None
 
 
-async def apply_identities(changes: Changes, own_account: str, path: Path) -> list[str]:
+async def apply_identities(identities: Identities, path: Path) -> list[str]:
     """Make the store's identities what a file declares; what changed. Raises ConfigError."""
-    return await apply(Identities(changes, own_account), read_file(path))
+    lines = await apply(identities, read_file(path))
+    return [f"identities: {line}" for line in lines]
 
 
 async def apply(identities: Identities, declared: Declaration, prune: bool = False, dry_run: bool = False) -> list[str]:
@@ -49,4 +54,9 @@ async def apply(identities: Identities, declared: Declaration, prune: bool = Fal
         return await Applier(change, identities.own_account, prune).apply(declared)
 
     with told():
-        return await (identities.changes.try_out(body) if dry_run else identities.changes.make(body))
+        lines = await (identities.changes.try_out(body) if dry_run else identities.changes.make(body))
+        for account in declared.accounts:
+            name = identities.own_account if account.id is None else account.id
+            for key in account.kms_keys:
+                lines += await apply_key(identities.keys, name, key, dry_run)
+        return lines

@@ -13,9 +13,10 @@ from pyrite.blobs.drive import DriveError, DriveState
 from pyrite.core.errors import PyriteError
 from pyrite.http.hosting import Request
 from pyrite.http.response import Response
-from pyrite.iamapi.app import SERVICE_OF, IamApp, is_call
-from pyrite.iamapi.app import Observer as CallObserver
-from pyrite.iamapi.call import Call
+from pyrite.iam.calls import CallObserver, ToldCall
+from pyrite.iamapi.app import IamApp, is_call
+from pyrite.kmsapi.app import KmsApp
+from pyrite.kmsapi.app import is_call as is_kms_call
 from pyrite.node.auditing import keep_head, load_heads
 from pyrite.s3.app import Observer, S3App
 from pyrite.s3.request import S3Request
@@ -40,6 +41,7 @@ class Monitor(Observer, CallObserver):
 
     app: S3App
     iam: IamApp
+    kms: KmsApp
 
     def __init__(
         self, store: StoreProcess, board: StatusBoard, access_log: Path | None, audit_log: Path | None = None
@@ -65,6 +67,8 @@ class Monitor(Observer, CallObserver):
         return self._apps(request)
 
     def _apps(self, request: Request) -> Coroutine[Any, Any, Response]:
+        if is_kms_call(request):
+            return self.kms.handle(request)
         return self.iam.handle(request) if is_call(request) else self.app.handle(request)
 
     async def _own_or_app(self, request: Request, path: bytes) -> Response:
@@ -168,9 +172,9 @@ class Monitor(Observer, CallObserver):
             )
             self._access.write(record)
 
-    def on_call(self, call: Call, request_id: str, status: int, error: str, started_s: float) -> None:
-        """A call of the IAM or STS API was answered."""
-        name = call.action if call.action in SERVICE_OF else "UnknownAction"
+    def on_call(self, call: ToldCall, request_id: str, status: int, error: str, started_s: float) -> None:
+        """A call of the IAM, STS or KMS API was answered."""
+        name = call.action
         seconds = self._store.clock.monotonic_s() - started_s
         self._counter.observe(name, status, seconds, 0, 0)
         if self._audit is not None:
@@ -184,7 +188,7 @@ class Monitor(Observer, CallObserver):
                     caller=call.caller.arn,
                     access_key=call.caller.access_key,
                     operation=name,
-                    parameters=call.params.shown(),
+                    parameters=dict(call.parameters),
                     status=status,
                     error=error,
                     duration_ms=round(seconds * 1000, 3),

@@ -15,8 +15,10 @@ from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.clock import SystemClock
 from pyrite.core.entropy import Entropy, SystemEntropy
 from pyrite.core.errors import ConfigError, Unavailable
+from pyrite.core.keyring import Keyring
 from pyrite.iam import accounts
 from pyrite.iam.changing import Changes
+from pyrite.kms.keys import KmsKeys
 from pyrite.metadata import opening as mirrors
 from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.epoch import SharedEpoch
@@ -30,7 +32,8 @@ from pyrite.node import drives as identities
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
 from pyrite.node.examining import examine_in_forks
-from pyrite.node.identities import apply_identities
+from pyrite.node.identities import Identities, apply_identities
+from pyrite.node.keyringfile import check_keyring, open_keyring
 from pyrite.node.registry import StoreRecord, create_store, load_drives, load_store
 from pyrite.node.warnings import keep_warnings
 from pyrite.objects.volumecatalog import MetadataCatalog
@@ -61,6 +64,7 @@ class Opened(NamedTuple):
     rules: SharedMark
     opened_ms: int
     examined: bool
+    keyring: Keyring | None = None
 
     @property
     def online(self) -> list[Path]:
@@ -107,18 +111,22 @@ def _format(config: Config, found: list[FoundDrive], entropy: Entropy) -> list[F
 def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive]) -> Opened:
     opened_ms = SystemClock().now_ms()
     paths = [drive.path for drive in usable]
+    keyring, made = open_keyring(config.keyring, config.drives) if config.keyring is not None else (None, False)
     mirror_set, damaged, examined = _arrange(usable, paths)
     engine = open_engine(mirror_set, {_id(drive): drive.path for drive in usable}, lambda: paths)
     try:
-        store, drives, applied = asyncio.run(_load(config, engine, usable))
+        store, drives, applied = asyncio.run(_load(config, engine, usable, keyring, made))
+    except ConfigError:
+        if made and config.keyring is not None:
+            config.keyring.unlink()  # it is not the one that the store needs
+        raise
     finally:
         asyncio.run(engine.close())
     credentials = RootCredentials(config.access_key, config.secret_key)
     generated = not config.access_key
     if generated:
         credentials = identities.load_credentials(paths) or identities.generate_credentials(paths, SystemEntropy())
-    changed = [f"identities: {line}" for line in applied]
-    notes = (*changed, *_notes(found, drives), *(f"the names on drive {name} were damaged" for name in sorted(damaged)))
+    notes = (*applied, *_notes(found, drives), *(f"the names on drive {name} were damaged" for name in sorted(damaged)))
     return Opened(
         store,
         tuple(drives),
@@ -130,6 +138,7 @@ def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive])
         SharedMark(),
         opened_ms,
         examined,
+        keyring,
     )
 
 
@@ -158,7 +167,7 @@ def _arrange(usable: list[FoundDrive], paths: list[Path]) -> tuple[MirrorSet, se
 
 
 async def _load(
-    config: Config, engine: Engine, usable: list[FoundDrive]
+    config: Config, engine: Engine, usable: list[FoundDrive], keyring: Keyring | None, made: bool
 ) -> tuple[StoreRecord, list[OpenDrive], list[str]]:
     store = await load_store(engine)
     if store is None:
@@ -167,12 +176,15 @@ async def _load(
         joined = {_id(drive): str(drive.path) for drive in usable}
         store = await create_store(engine, identity.store, joined, SystemClock(), SystemEntropy())
     account, canonical_id = store.account_id, store.canonical_id
-    changes = Changes(engine, SystemClock(), SystemEntropy())
+    clock, entropy = SystemClock(), SystemEntropy()
+    changes = Changes(engine, clock, entropy, keyring=keyring)
+    keys = KmsKeys(engine, keyring, clock, entropy, config.region)
     await changes.make(lambda change: accounts.ensure_first(change, account, canonical_id))
     await keep_warnings(engine, config)
-    applied: list[str] = []
+    await check_keyring(engine, keyring, config.keyring)
+    applied = [f"the keyring {config.keyring} was made: what is stored is lost without it; keep a copy"] if made else []
     if config.identities is not None:
-        applied = await apply_identities(changes, account, config.identities)
+        applied += await apply_identities(Identities(changes, account, keys), config.identities)
     here = {_id(drive): drive.path for drive in usable}
     drives = []
     for record in await load_drives(engine):

@@ -28,6 +28,7 @@ from pyrite.iam.owners import Owners
 from pyrite.iamapi.actions.ldapidentity import Limiter
 from pyrite.iamapi.call import Identities
 from pyrite.iamapi.issuers import Issuers
+from pyrite.kms.keys import KmsKeys
 from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.mirror import Mirror
@@ -46,6 +47,7 @@ from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.s3.access import Access
 from pyrite.s3.compat import PRESETS
+from pyrite.s3.encryption import Encryptor
 from pyrite.s3.service import Service
 from pyrite.services.repairs import RepairQueue
 
@@ -109,10 +111,16 @@ class StoreProcess:
         self.naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
         self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, self.naming, self.blobs, self.hybrid, entropy, self.under_way)
+        self.keyring = opened.keyring
+        self.keys = KmsKeys(self.engine, self.keyring, self.clock, entropy, config.region)
         root = opened.credentials
-        self.changes = Changes(self.engine, self.clock, entropy, self.rules)
+        self.changes = Changes(self.engine, self.clock, entropy, self.rules, self.keyring)
         self.callers = Callers(
-            self.engine, self.clock, RootKey(root.access_key, root.secret_key, opened.store.account_id), self.rules
+            self.engine,
+            self.clock,
+            RootKey(root.access_key, root.secret_key, opened.store.account_id),
+            self.rules,
+            self.keyring,
         )
         self._log = structlog.get_logger(component="store")
 
@@ -134,6 +142,7 @@ class StoreProcess:
             self.uploads,
             self.reading,
             Access(self.buckets, self.naming, owners, self.clock, config.region, compat, config.trusted_proxies),
+            Encryptor(self.keyring, self.keys, SystemEntropy(), config.region, compat),
             owners,
             compat,
             config.region,
@@ -189,6 +198,8 @@ class StoreProcess:
             await self.membership.follow()
             await self.volumes.seal_unusable()
             await self.rules.follow()
+            if self.keyring is not None:
+                self.keyring.refresh()
             await self.callers.tell_uses()
         except PyriteError as error:
             self._log.warning("tick_failed", reason=str(error))

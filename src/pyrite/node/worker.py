@@ -15,6 +15,7 @@ from pyrite.http.limits import Limits
 from pyrite.http.server import HttpServer
 from pyrite.http.tls import TlsFiles
 from pyrite.iamapi.app import IamApp
+from pyrite.kmsapi.app import KmsApp
 from pyrite.node.background import Background, keep
 from pyrite.node.config import Config
 from pyrite.node.drives import DriveLocks
@@ -59,6 +60,9 @@ class Worker:
         self._monitor.app = app
         self._monitor.iam = IamApp(
             self._store.identities(config), self._monitor, prefix, config.region, config.trusted_proxies
+        )
+        self._monitor.kms = KmsApp(
+            self._store.keys, self._store.callers, clock, self._monitor, prefix, config.region, config.trusted_proxies
         )
         self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
         if not config.domains and not self._monitor.logs_access:

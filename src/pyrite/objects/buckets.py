@@ -2,6 +2,7 @@
 
 import ipaddress
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -120,11 +121,26 @@ class Buckets:
 
     async def change(self, bucket: Bucket, **fields: object) -> Bucket:
         """Replace fields of a bucket's record. Raises NoSuchBucket when it was deleted meanwhile."""
+        return await self.edit(bucket, lambda record: msgspec.structs.replace(record, **fields))
+
+    async def configure(self, bucket: Bucket, name: str, text: str | None) -> Bucket:
+        """Keep the configuration called `name`, or none. Raises NoSuchBucket when the bucket was deleted meanwhile."""
+
+        def edit(record: BucketRecord) -> BucketRecord:
+            kept = {key: value for key, value in record.configurations.items() if key != name}
+            if text is not None:
+                kept[name] = text
+            return msgspec.structs.replace(record, configurations=kept)
+
+        return await self.edit(bucket, edit)
+
+    async def edit(self, bucket: Bucket, edit: Callable[[BucketRecord], BucketRecord]) -> Bucket:
+        """Replace a bucket's record by what `edit` makes of it. Raises as `change`, and what `edit` raises."""
         while True:
             batch = Batch()
             key = keys.bucket(bucket.record.name)
             batch.expect(key, bucket.version)
-            batch.put(key, encode(msgspec.structs.replace(bucket.record, **fields)))
+            batch.put(key, encode(edit(bucket.record)))
             self._rules.note(batch)
             try:
                 await self._engine.commit(batch)

@@ -1,12 +1,14 @@
 """Owns the way of a body into blobs: hashed while it is written, checked before anything is named."""
 
-from collections.abc import Callable, Mapping, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import SMALL_MAX_BYTES, BlobStore
 from pyrite.blobs.writer import Tap
 from pyrite.objects.errors import SizeMismatch
+from pyrite.objects.sealing import BLOCK_FRAMES, FRAME_BYTES, Cipher, sealed_length
 
 
 class Hasher(Protocol):
@@ -54,21 +56,23 @@ _SLOW = ("MD5", "SHA1", "SHA256", "SHA512")  # each takes longer than all others
 _PROBE_BYTES = SMALL_MAX_BYTES + 1
 
 
-async def receive(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check) -> "Received | Stored":
-    """Take in `source`: a small body comes back checked, a large one stored.
+async def receive(
+    blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check, cipher: Cipher | None = None
+) -> "Received | Stored":
+    """Take in `source`: a small body comes back checked, a large one stored, sealed where there is a `cipher`.
 
     Raises what `check` or the source raises, and then leaves nothing behind.
     """
     length = source.length
     if length is not None and length > SMALL_MAX_BYTES:
-        return await _store_large(blobs, source, b"", hashers, check)
+        return await _store_large(blobs, source, b"", hashers, check, cipher)
     data = source.take_all()
     if data is None:
         buffer = memoryview(bytearray(_PROBE_BYTES if length is None else length))
         count = await source.read_into(buffer)
         data = buffer[:count]
         if count > SMALL_MAX_BYTES:
-            return await _store_large(blobs, source, data, hashers, check)
+            return await _store_large(blobs, source, data, hashers, check, cipher)
         if await source.read_into(memoryview(bytearray(1))):  # sees the end: a broken body raises here
             raise SizeMismatch("the body is longer than announced")
     for hasher in hashers.values():
@@ -78,17 +82,27 @@ async def receive(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher
     return Received(data, digests)
 
 
-async def ingest(blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check) -> Stored:
+async def ingest(
+    blobs: BlobStore, source: Source, hashers: Mapping[str, Hasher], check: Check, cipher: Cipher | None = None
+) -> Stored:
     """Store `source`, whatever its size. Raises as `receive`."""
-    taken = await receive(blobs, source, hashers, check)
+    taken = await receive(blobs, source, hashers, check, cipher)
     if isinstance(taken, Stored):
         return taken
-    return Stored(await blobs.write_small(taken.data), len(taken.data), taken.digests)
+    data = cipher.seal(taken.data) if cipher is not None and taken.data else taken.data
+    return Stored(await blobs.write_small(data), len(taken.data), taken.digests)
 
 
 async def _store_large(
-    blobs: BlobStore, source: Source, head: bytes | memoryview, hashers: Mapping[str, Hasher], check: Check
+    blobs: BlobStore,
+    source: Source,
+    head: bytes | memoryview,
+    hashers: Mapping[str, Hasher],
+    check: Check,
+    cipher: Cipher | None,
 ) -> Stored:
+    if cipher is not None:
+        return await _store_sealed(blobs, source, head, hashers, check, cipher)
     writer = blobs.writer(source.length, _taps(hashers))
     size = len(head)
     try:
@@ -105,6 +119,44 @@ async def _store_large(
         check(digests, size)
         return Stored(await writer.finish(), size, digests)
     except BaseException:
+        await writer.abandon()
+        raise
+
+
+async def _store_sealed(
+    blobs: BlobStore,
+    source: Source,
+    head: bytes | memoryview,
+    hashers: Mapping[str, Hasher],
+    check: Check,
+    cipher: Cipher,
+) -> Stored:
+    """As `_store_large`. A block is summed up by threads while the next comes in; then it is known whether it is the
+    last, and it is sealed.
+    """
+    writer = blobs.writer(None if source.length is None else sealed_length(source.length))
+    taps, block_bytes = _taps(hashers), BLOCK_FRAMES * FRAME_BYTES
+    filling, full = memoryview(bytearray(block_bytes)), memoryview(bytearray(block_bytes))
+    sealed = memoryview(bytearray(sealed_length(block_bytes)))
+    filling[: len(head)] = head
+    count = len(head) + await source.read_into(filling[len(head) :])
+    size = frame = 0
+    jobs: list[Awaitable[None]] = []
+    try:
+        while count:
+            filling, full, held = full, filling, count
+            jobs = [blobs.start(tap, full[:held]) for tap in taps]
+            count = await source.read_into(filling) if held == block_bytes else 0
+            room = sealed[: sealed_length(held)]
+            cipher.seal_into(full[:held], room, frame, count == 0)
+            await writer.put(room)
+            size, frame = size + held, frame + BLOCK_FRAMES
+            await asyncio.gather(*jobs)
+        digests = {name: hasher.digest() for name, hasher in hashers.items()}
+        check(digests, size)
+        return Stored(await writer.finish(), size, digests)
+    except BaseException:
+        await asyncio.gather(*jobs, return_exceptions=True)
         await writer.abandon()
         raise
 

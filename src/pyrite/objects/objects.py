@@ -20,7 +20,8 @@ from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion, Obje
 from pyrite.objects.ingest import Check, Hasher, Received, Source, receive
 from pyrite.objects.naming import Naming, Removed, check_key
 from pyrite.objects.reading import Reading
-from pyrite.objects.records import FORMAT, Attributes, Checksum, Grant, Lock, ObjectRecord
+from pyrite.objects.records import FORMAT, Attributes, Checksum, Encryption, Grant, Lock, ObjectRecord
+from pyrite.objects.sealing import Cipher, Sealing, etag_of
 from pyrite.objects.standing import Found, blob_id, garbage_of
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.versionids import NULL
@@ -35,6 +36,7 @@ class Given(NamedTuple):
     conditions: WriteConditions = ALWAYS
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
+    sealing: Sealing | None = None
 
 
 class Put(NamedTuple):
@@ -46,13 +48,17 @@ class Put(NamedTuple):
 
 
 class Copied(NamedTuple):
-    """What a copy says of itself; the bytes, their ETag and checksum are the source's."""
+    """What a copy says of itself; the bytes, their ETag and checksum are the source's.
+
+    Where those are sealed, so is the copy: with the same key, which `encryption` tells.
+    """
 
     attributes: Attributes
     owner: str
     conditions: WriteConditions = ALWAYS
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
+    encryption: Encryption | None = None
 
 
 class SourceChanged(NoSuchKey):
@@ -62,9 +68,9 @@ class SourceChanged(NoSuchKey):
 class StreamSource:
     """The bytes of a stored object as the body of another."""
 
-    def __init__(self, reading: Reading, record: ObjectRecord, start: int, stop: int) -> None:
+    def __init__(self, reading: Reading, record: ObjectRecord, start: int, stop: int, key: bytes | None = None) -> None:
         self.length: int | None = stop - start
-        self._blocks = reading.stream(record, start, stop)
+        self._blocks = reading.stream(record, start, stop, key)
         self._views: list[memoryview] = []
 
     def take_all(self) -> None:
@@ -129,7 +135,9 @@ class Objects:
         check_key(key)
         token = self._under_way.enter()
         try:
-            taken = await receive(self._blobs, source, put.hashers, put.check)
+            sealing = put.given.sealing
+            cipher = Cipher(sealing.key) if sealing is not None else None
+            taken = await receive(self._blobs, source, put.hashers, put.check, cipher)
             if isinstance(taken, Received):
                 return await self._put_small(bucket, key, taken, put.given)
             record = self._record(taken.extents, taken.size_bytes, taken.digests, put.given)
@@ -151,8 +159,9 @@ class Objects:
         if not body.data:
             record = self._record((), 0, body.digests, given)
             return await self._naming.put(bucket, key, record, given.conditions)
+        data = body.data if given.sealing is None else Cipher(given.sealing.key).seal(body.data)
         for attempt in range(1, SMALL_ATTEMPTS + 1):
-            placed = await self._blobs.place_small(body.data)
+            placed = await self._blobs.place_small(data)
             extents = (placed.extent,)
             record = self._record(extents, len(body.data), body.digests, given)
             prior = Prior(placed.volume.flush, placed.append)
@@ -180,7 +189,7 @@ class Objects:
         return ObjectRecord(
             FORMAT,
             size_bytes,
-            digests["MD5"].hex(),
+            etag_of(digests["MD5"], given.sealing),
             stamp_ms(version),
             given.attributes.storage_class,
             Checksum(given.checksum, checksums.encode(digests[given.checksum])),
@@ -190,6 +199,7 @@ class Objects:
             given.owner,
             lock=given.lock,
             acl=given.acl,
+            encryption=given.sealing.encryption if given.sealing is not None else None,
         )
 
     async def delete(
@@ -234,6 +244,7 @@ class Objects:
             owner=copied.owner,
             lock=copied.lock,
             acl=copied.acl,
+            encryption=copied.encryption,
         )
         held = garbage_of(source.record)
 

@@ -1,15 +1,17 @@
 """Owns the bytes of objects on their way out: which parts and extents hold a range."""
 
 from bisect import bisect_right
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import NamedTuple
 
+from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import BlobStore
 from pyrite.core.errors import Corrupt
 from pyrite.metadata.kv import Engine
 from pyrite.objects import keys
 from pyrite.objects.errors import NoSuchPart
 from pyrite.objects.records import ObjectRecord, PartPage, PartRecord, decode_page
+from pyrite.objects.sealing import Cipher, open_stream, open_whole, part_key, sealed_range
 from pyrite.objects.underway import UnderWay
 
 
@@ -28,26 +30,45 @@ class Reading:
         self._blobs = blobs
         self._under_way = under_way
 
-    def now(self, record: ObjectRecord, start: int, stop: int) -> memoryview | None:
-        """Bytes start..stop of a small object if they are at hand, else None."""
-        return self._blobs.read_now(record.extents, start, stop)
+    def now(self, record: ObjectRecord, start: int, stop: int, key: bytes | None = None) -> memoryview | None:
+        """Bytes start..stop of a small object if they are at hand, else None. `key` opens a sealed one."""
+        if key is None:
+            return self._blobs.read_now(record.extents, start, stop)
+        wanted = sealed_range(record.size_bytes, start, stop)
+        sealed = self._blobs.read_now(record.extents, wanted.start, wanted.stop)
+        return None if sealed is None else open_whole(Cipher(key), sealed, wanted)
 
-    async def stream(self, record: ObjectRecord, start: int, stop: int) -> AsyncIterator[list[memoryview]]:
-        """Bytes start..stop in blocks; the views of a block last until the next one. Raises Corrupt."""
+    async def stream(
+        self, record: ObjectRecord, start: int, stop: int, key: bytes | None = None
+    ) -> AsyncIterator[list[memoryview]]:
+        """Bytes start..stop in blocks; the views of a block last until the next one. `key` opens a sealed object.
+
+        Raises Corrupt.
+        """
         token = self._under_way.enter()
         try:
             if not record.upload:
-                async for block in self._blobs.read(record.extents, start, stop):
+                async for block in self._blob(record.extents, record.size_bytes, start, stop, key):
                     yield block
                 return
             async for item in self._parts_from(record, start):
                 if item.start >= stop:
                     return
                 low, high = max(start - item.start, 0), min(stop - item.start, item.part.size_bytes)
-                async for block in self._blobs.read(item.part.extents, low, high):
+                own = part_key(key, item.part.salt) if key is not None else None
+                async for block in self._blob(item.part.extents, item.part.size_bytes, low, high, own):
                     yield block
         finally:
             self._under_way.leave(token)
+
+    def _blob(
+        self, extents: Sequence[Extent], size: int, start: int, stop: int, key: bytes | None
+    ) -> AsyncIterator[list[memoryview]]:
+        """Bytes start..stop of a blob of `size` plain bytes."""
+        if key is None or start >= stop:
+            return self._blobs.read(extents, start, stop)
+        wanted = sealed_range(size, start, stop)
+        return open_stream(Cipher(key), self._blobs.read(extents, wanted.start, wanted.stop), wanted)
 
     async def part(self, record: ObjectRecord, number: int) -> PartRange:
         """The part called `number` of a multipart object. Raises NoSuchPart."""

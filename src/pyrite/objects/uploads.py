@@ -26,6 +26,7 @@ from pyrite.objects.records import (
     Attributes,
     Checksum,
     ChecksumType,
+    Encryption,
     GarbageRecord,
     Grant,
     Lock,
@@ -36,6 +37,7 @@ from pyrite.objects.records import (
     decode_upload,
     encode,
 )
+from pyrite.objects.sealing import SALT_BYTES, Cipher, Sealing, etag_of, part_key
 from pyrite.objects.underway import UnderWay
 
 OBJECT_MAX_BYTES = 50 * TIB
@@ -91,12 +93,13 @@ class Uploads:
         kind: ChecksumType | Literal[""],
         lock: Lock | None = None,
         acl: tuple[Grant, ...] | None = None,
+        encryption: Encryption | None = None,
     ) -> bytes:
         """Begin an upload; its id."""
         check_key(key)
         upload_id = self._entropy.bytes(keys.UPLOAD_ID_BYTES)
         record = UploadRecord(
-            FORMAT, stamp_ms(self._clock.next()), attributes, owner, algorithm, kind, lock=lock, acl=acl
+            FORMAT, stamp_ms(self._clock.next()), attributes, owner, algorithm, kind, encryption, lock, acl
         )
         batch = Batch()
         batch.expect(keys.bucket(bucket.record.name), bucket.version)
@@ -123,25 +126,44 @@ class Uploads:
         hashers: Mapping[str, Hasher],
         check: Check,
         checksum: str,
+        key: bytes | None = None,
     ) -> PartRecord:
-        """Store a part; a part of the same number is replaced. Raises NoSuchUpload when the upload ends first."""
+        """Store a part; a part of the same number is replaced. `key` is the one of a sealed object.
+
+        Raises NoSuchUpload when the upload ends first.
+        """
         token = self._under_way.enter()
+        salt, cipher = b"", None
+        if key is not None:
+            salt = self._entropy.bytes(SALT_BYTES)
+            cipher = Cipher(part_key(key, salt))
         try:
-            return await self._put_part(
-                bucket, upload, number, await ingest(self._blobs, source, hashers, check), checksum
-            )
+            stored = await ingest(self._blobs, source, hashers, check, cipher)
+            encryption = upload.record.encryption
+            sealing = Sealing(encryption, key) if encryption is not None and key is not None else None
+            return await self._put_part(bucket, upload, number, stored, checksum, salt, sealing)
         finally:
             self._under_way.leave(token)
 
-    async def _put_part(self, bucket: Bucket, upload: Upload, number: int, stored: Stored, checksum: str) -> PartRecord:
+    async def _put_part(
+        self,
+        bucket: Bucket,
+        upload: Upload,
+        number: int,
+        stored: Stored,
+        checksum: str,
+        salt: bytes,
+        sealing: Sealing | None,
+    ) -> PartRecord:
         record = PartRecord(
             FORMAT,
             number,
             stored.size_bytes,
-            stored.digests["MD5"].hex(),
+            etag_of(stored.digests["MD5"], sealing),
             stamp_ms(self._clock.next()),
             stored.extents,
             Checksum(checksum, checksums.encode(stored.digests[checksum])),
+            salt,
         )
         async with freed_unless_named(self._blobs, stored.extents):
             await self._name_part(bucket, upload, record)
@@ -207,6 +229,7 @@ class Uploads:
             len(chosen),
             lock=upload.record.lock,
             acl=upload.record.acl,
+            encryption=upload.record.encryption,
         )
         listed = {part.number for part in chosen}
 

@@ -10,7 +10,7 @@ from pyrite.http.hosting import Request
 from pyrite.http.response import Headers, Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers import access, buckets, lists, multipart, reads, tagging, writes
+from pyrite.s3.handlers import access, buckets, configurations, lists, multipart, reads, tagging, writes
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import Place, S3Request
 from pyrite.s3.service import Service
@@ -61,6 +61,9 @@ HANDLERS: dict[str, HandlerOf] = {
     "CompleteMultipartUpload": multipart.complete_upload,
     "AbortMultipartUpload": multipart.abort_upload,
     "ListParts": multipart.list_parts,
+    "GetBucketEncryption": configurations.get_configuration,
+    "PutBucketEncryption": configurations.put_configuration,
+    "DeleteBucketEncryption": configurations.delete_configuration,
     **dict.fromkeys(buckets.ABSENT_CONFIGURATIONS, buckets.absent_configuration),
     **dict.fromkeys(buckets.EMPTY_CONFIGURATIONS, buckets.empty_configuration),
 }

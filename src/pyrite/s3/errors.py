@@ -8,9 +8,11 @@ from collections.abc import Callable
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.xml import MalformedXml
 from pyrite.core.errors import Corrupt, OutOfSpace, PyriteError, Unavailable
+from pyrite.core.keyring import NotUnwrapped, UnknownMasterKey
 from pyrite.http.errors import BodyTooLarge, MalformedBody
 from pyrite.http.response import Headers, http_date
 from pyrite.iam import errors as iam
+from pyrite.kms import errors as kms
 from pyrite.objects import errors as meaning
 
 Details = tuple[tuple[str, str], ...]
@@ -62,6 +64,10 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (403, "Only the last chunk is allowed to have a size less than 8192 bytes"),
     "InvalidBucketState": (409, "The request is not valid for the current state of the bucket."),
+    "InvalidEncryptionAlgorithmError": (
+        400,
+        "The encryption request you specified is not valid. The valid value is AES256.",
+    ),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
     "InvalidPart": (
@@ -80,6 +86,10 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidTag": (400, "The tag provided was not a valid tag."),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidURI": (400, "Couldn't parse the specified URI."),
+    "KMS.DisabledException": (400, "The request was rejected because the specified KMS key is not enabled."),
+    "KMS.InvalidCiphertextException": (400, "The ciphertext of the object's key is not valid."),
+    "KMS.InvalidStateException": (400, "The state of the KMS key is not valid for this request."),
+    "KMS.NotFoundException": (400, "The KMS key does not exist."),
     "KeyTooLongError": (400, "Your key is too long"),
     "MalformedACLError": (
         400,
@@ -195,6 +205,13 @@ _MEANINGS: dict[type[PyriteError], str] = {
     meaning.SizeMismatch: "InvalidRequest",
     iam.InvalidToken: "InvalidToken",
     iam.ExpiredToken: "ExpiredToken",
+    kms.NoSuchKmsKey: "KMS.NotFoundException",
+    kms.InvalidKmsInput: "KMS.NotFoundException",
+    kms.KeyDisabled: "KMS.DisabledException",
+    kms.KeyPending: "KMS.InvalidStateException",
+    kms.InvalidCiphertext: "KMS.InvalidCiphertextException",
+    UnknownMasterKey: "ServiceUnavailable",
+    NotUnwrapped: "InternalError",
     MalformedXml: "MalformedXML",
     BodyTooLarge: "MaxMessageLengthExceeded",
     MalformedBody: "IncompleteBody",
@@ -220,6 +237,8 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
             (b"Allow", b"DELETE"),
         ],
     ),
+    kms.KmsAccessRefused: lambda e: S3Error("AccessDenied", str(e)),
+    kms.NoKeyring: lambda e: S3Error("NotImplemented", str(e)),
     meaning.Locked: lambda e: S3Error("AccessDenied", f"Access Denied because object protected by object lock: {e}"),
     meaning.PartTooSmall: lambda e: S3Error(
         "EntityTooSmall",

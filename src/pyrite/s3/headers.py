@@ -9,6 +9,7 @@ from pyrite.aws.dates import parse_http
 from pyrite.http.response import Headers, http_date
 from pyrite.objects.conditions import ReadConditions, WriteConditions
 from pyrite.objects.records import Attributes, Checksum, ObjectRecord
+from pyrite.s3.encryption import encryption_headers
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.tags import tags_of_header
@@ -37,11 +38,6 @@ _META = b"x-amz-meta-"
 # Headers that would change what is stored in ways this version cannot: refused, never ignored.
 _NOT_IMPLEMENTED = frozenset(
     (
-        b"x-amz-server-side-encryption",
-        b"x-amz-server-side-encryption-aws-kms-key-id",
-        b"x-amz-server-side-encryption-customer-algorithm",
-        b"x-amz-server-side-encryption-customer-key",
-        b"x-amz-copy-source-server-side-encryption-customer-algorithm",
         b"x-amz-object-lock-mode",
         b"x-amz-object-lock-retain-until-date",
         b"x-amz-object-lock-legal-hold",
@@ -198,6 +194,8 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
         fields.append((b"x-amz-tagging-count", b"%d" % len(attributes.tags)))
     if record.storage_class != "STANDARD":
         fields.append((b"x-amz-storage-class", record.storage_class.encode()))
+    if record.encryption is not None:
+        fields += encryption_headers(record.encryption)
     if with_checksum and record.checksum is not None:
         fields += checksum_headers(record.checksum)
     return fields

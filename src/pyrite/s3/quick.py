@@ -22,6 +22,7 @@ from pyrite.objects.ingest import Received
 from pyrite.objects.naming import KEY_MAX_BYTES
 from pyrite.objects.objects import Given
 from pyrite.s3.authentication import Authenticator
+from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
 from pyrite.s3.headers import attributes_of, checksum_headers, object_headers
 from pyrite.s3.integrity import Integrity
 from pyrite.s3.operations import HEADER_ACTIONS
@@ -43,7 +44,7 @@ _CONDITIONS = frozenset(
 _ELSEWHERE = _CONDITIONS | frozenset(
     (b"range", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
 )
-_ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"])
+_ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"]) | REQUEST_HEADERS
 _ACTIONS = {b"GET": "s3:GetObject", b"HEAD": "s3:GetObject", b"PUT": "s3:PutObject", b"DELETE": "s3:DeleteObject"}
 # Some SDKs name the operation in the query, which changes nothing but the signature.
 _NAMES = {b"x-id=" + name: ((b"x-id", name),) for name in (b"GetObject", b"HeadObject", b"PutObject", b"DeleteObject")}
@@ -129,12 +130,20 @@ class QuickWay:
         record = found.record
         headers = object_headers(record, fields.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED")
         headers += version_headers(bucket, record) + self._id_headers()
+        if record.encryption is not None and record.encryption.algorithm == "SSE-C":
+            return None
         if not with_body:
             response = Response(200, headers, None, record.size_bytes)
         elif not record.size_bytes:
             response = Response(200, headers, b"")
         else:
-            view = service.reading.now(record, 0, record.size_bytes)
+            sealed_with: bytes | None = None
+            encryption = record.encryption
+            if encryption is not None:
+                if encryption.algorithm != "AES256":
+                    return None
+                sealed_with = service.encryptor.open_quickly(encryption)
+            view = service.reading.now(record, 0, record.size_bytes, sealed_with)
             if view is None:
                 return None
             response = Response(200, headers, view)
@@ -160,13 +169,16 @@ class QuickWay:
             integrity = Integrity(fields, "" if declared == UNSIGNED_PAYLOAD else declared.decode("latin-1"))
             digests = integrity.sum_up(body)
             owner = bucket.record.owner if bucket.record.ownership == ENFORCED else caller.owner
-            given = Given(attributes_of(fields), owner, integrity.stored.name)
+            if not service.encryptor.may_seal_quickly(bucket):
+                return None
+            sealing = service.encryptor.quick()
+            given = Given(attributes_of(fields), owner, integrity.stored.name, sealing=sealing)
             record = await service.objects.put_small(bucket, key, Received(body, digests), given)
         except (AuthFault, PyriteError):
             return None
         assert record.checksum is not None
         headers = [(b"ETag", b'"%b"' % record.etag.encode()), *checksum_headers(record.checksum)]
-        headers += version_headers(bucket, record)
+        headers += version_headers(bucket, record) + encryption_headers(record.encryption)
         response = Response(200, headers + self._id_headers(), b"")
         self._on_quick("PutObject", response, started_s, len(body))
         return response

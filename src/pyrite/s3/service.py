@@ -11,6 +11,7 @@ from pyrite.objects.reading import Reading
 from pyrite.objects.uploads import Uploads
 from pyrite.s3.access import Access
 from pyrite.s3.compat import Compat
+from pyrite.s3.encryption import Encryptor
 
 
 class Service(NamedTuple):
@@ -23,6 +24,7 @@ class Service(NamedTuple):
     uploads: Uploads
     reading: Reading
     access: Access
+    encryptor: Encryptor
     owners: Owners
     compat: Compat
     region: str

@@ -17,6 +17,7 @@ from pyrite.objects.objects import StreamSource
 from pyrite.objects.records import Checksum, ChecksumType, PartRecord
 from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
 from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
+from pyrite.s3.encryption import OF_SOURCE, encryption_headers
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find, owner_of_new, person
 from pyrite.s3.handlers.reads import checksum_elements
@@ -62,6 +63,8 @@ async def create_upload(service: Service, request: S3Request) -> Response:
     attributes = attributes_of(request.headers)
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     kind = _checksum_type(request.header(b"x-amz-checksum-type"), algorithm)
+    sealing = await service.encryptor.for_new(request, bucket)
+    encryption = sealing.encryption if sealing is not None else None
     upload_id = await service.uploads.create(
         bucket,
         request.key,
@@ -69,10 +72,11 @@ async def create_upload(service: Service, request: S3Request) -> Response:
         owner_of_new(request),
         algorithm.name if algorithm else "",
         kind,
+        encryption=encryption,
     )
-    headers: Headers = []
+    headers: Headers = encryption_headers(encryption)
     if algorithm is not None:
-        headers = [(b"x-amz-checksum-algorithm", algorithm.name.encode()), (b"x-amz-checksum-type", kind.encode())]
+        headers += [(b"x-amz-checksum-algorithm", algorithm.name.encode()), (b"x-amz-checksum-type", kind.encode())]
     content = element("Bucket", request.bucket_name) + element("Key", request.key_text)
     return document("InitiateMultipartUploadResult", content + element("UploadId", upload_id.hex()), headers=headers)
 
@@ -119,10 +123,11 @@ async def upload_part(service: Service, request: S3Request) -> Response:
     upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
     integrity = _part_integrity(request, upload)
     source = open_source(request, integrity)
+    key = await service.encryptor.open_upload(request, upload.record.encryption)
     part = await service.uploads.put_part(
-        bucket, upload, number, source, integrity.hashers(), integrity.check, integrity.stored.name
+        bucket, upload, number, source, integrity.hashers(), integrity.check, integrity.stored.name, key
     )
-    headers: Headers = [(b"ETag", b'"%b"' % part.etag.encode())]
+    headers: Headers = [(b"ETag", b'"%b"' % part.etag.encode()), *encryption_headers(upload.record.encryption)]
     if part.checksum is not None:
         headers.append(checksum_headers(part.checksum)[0])
     return empty(200, headers)
@@ -140,16 +145,19 @@ async def upload_part_copy(service: Service, request: S3Request) -> Response:
     if chosen.stop - chosen.start > PUT_MAX_BYTES:
         raise S3Error("InvalidRequest", f"The part is larger than the maximum allowable size: {PUT_MAX_BYTES}")
     integrity = _part_integrity(request, upload)
-    stream = StreamSource(service.reading, record, chosen.start, chosen.stop)
+    source_key = await service.encryptor.open(request, record.encryption, OF_SOURCE)
+    key = await service.encryptor.open_upload(request, upload.record.encryption)
+    stream = StreamSource(service.reading, record, chosen.start, chosen.stop, source_key)
     try:
         part = await service.uploads.put_part(
-            bucket, upload, number, stream, integrity.hashers(), _accept, integrity.stored.name
+            bucket, upload, number, stream, integrity.hashers(), _accept, integrity.stored.name, key
         )
     finally:
         await stream.close()
     content = etag_element(part.etag) + f"<LastModified>{format_iso(part.modified_ms)}</LastModified>"
     checksum = checksum_elements(part.checksum) if part.checksum is not None else ""
     told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id")
+    told += encryption_headers(upload.record.encryption)
     return document("CopyPartResult", content + checksum, headers=told)
 
 
@@ -181,7 +189,8 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         + etag_element(record.etag)
     )
     checksum = checksum_elements(record.checksum, typed=True) if record.checksum is not None else ""
-    return document("CompleteMultipartUploadResult", content + checksum, headers=version_headers(bucket, record))
+    told = version_headers(bucket, record) + encryption_headers(record.encryption)
+    return document("CompleteMultipartUploadResult", content + checksum, headers=told)
 
 
 def _object_checksum(request: S3Request) -> Checksum | None:

@@ -10,6 +10,7 @@ from pyrite.objects.errors import NoSuchPart, PreconditionFailed
 from pyrite.objects.records import Checksum, ObjectRecord, PartRecord
 from pyrite.s3.acl import access_control_policy, private
 from pyrite.s3.documents import document, number_parameter
+from pyrite.s3.encryption import CUSTOMER, SSE
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.headers import checksum_headers, object_headers, override, read_conditions
@@ -37,6 +38,7 @@ async def head_object(service: Service, request: S3Request) -> Response:
 async def _read(service: Service, request: S3Request, bucket: Bucket, with_body: bool) -> Response:
     record = await service.objects.find(bucket, request.key, version_of(request))
     headers = request.headers
+    key = await _key_of(service, request, record, with_body)
     conditions = read_conditions(request)
     if conditions is not None:
         try:
@@ -50,7 +52,7 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
     if part_number is not None:
         if text is not None:
             raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
-        return await _read_part(service, request, bucket, record, wants_checksum, with_body)
+        return await _read_part(service, request, bucket, record, key, wants_checksum, with_body)
     chosen = parse_range(text.decode("latin-1"), record.size_bytes) if text is not None else None
     fields = object_headers(record, wants_checksum and chosen is None) + version_headers(bucket, record)
     if request.query:
@@ -60,20 +62,39 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
     else:
         start, stop, status = chosen.start, chosen.stop, 206
         fields.append((b"Content-Range", b"bytes %d-%d/%d" % (start, stop - 1, record.size_bytes)))
-    return await _respond(service, record, status, fields, start, stop, with_body)
+    return await _respond(service, record, key, status, fields, Range(start, stop), with_body)
+
+
+async def _key_of(service: Service, request: S3Request, record: ObjectRecord, with_body: bool) -> bytes | None:
+    """The key of a sealed object, if its bytes are wanted. Raises S3Error."""
+    if SSE in request.headers:
+        raise S3Error("InvalidArgument", "x-amz-server-side-encryption header is not supported for this operation.")
+    if not with_body:
+        service.encryptor.check_customer(request, record.encryption)
+        return None
+    if record.encryption is None and CUSTOMER + b"algorithm" not in request.headers:
+        return None
+    return await service.encryptor.open(request, record.encryption)
 
 
 async def _respond(
-    service: Service, record: ObjectRecord, status: int, fields: Headers, start: int, stop: int, with_body: bool
+    service: Service,
+    record: ObjectRecord,
+    key: bytes | None,
+    status: int,
+    fields: Headers,
+    chosen: Range,
+    with_body: bool,
 ) -> Response:
+    start, stop = chosen
     if not with_body:
         return Response(status, fields, None, stop - start)
     if start == stop:
         return Response(status, fields, b"")
-    view = service.reading.now(record, start, stop)
+    view = service.reading.now(record, start, stop, key)
     if view is not None:
         return Response(status, fields, view)
-    stream = service.reading.stream(record, start, stop)
+    stream = service.reading.stream(record, start, stop, key)
     first = await anext(stream)  # so that an unreadable object is an error and not a broken body
     return Response(status, fields, _with_first(first, stream), stop - start)
 
@@ -90,7 +111,13 @@ async def _with_first(
 
 
 async def _read_part(
-    service: Service, request: S3Request, bucket: Bucket, record: ObjectRecord, wants_checksum: bool, with_body: bool
+    service: Service,
+    request: S3Request,
+    bucket: Bucket,
+    record: ObjectRecord,
+    key: bytes | None,
+    wants_checksum: bool,
+    with_body: bool,
 ) -> Response:
     """GET or HEAD of one part: a range with its own checksum. Part 1 of a plain object is all of it."""
     number = number_parameter(request, b"partNumber", 1, 2**31)
@@ -118,7 +145,7 @@ async def _read_part(
         content = b"bytes %d-%d/%d" % (chosen.start, chosen.stop - 1, record.size_bytes)
         fields.append((b"Content-Range", content))
     status = 206 if record.size_bytes else 200
-    return await _respond(service, record, status, fields, chosen.start, chosen.stop, with_body)
+    return await _respond(service, record, key, status, fields, chosen, with_body)
 
 
 def _no_part(record: ObjectRecord, number: int) -> S3Error:
@@ -132,6 +159,7 @@ async def get_attributes(service: Service, request: S3Request) -> Response:
     if not any(wanted) or any(name not in _ATTRIBUTES for name in wanted):
         raise S3Error("InvalidArgument", "Invalid attribute name specified.")
     record = await service.objects.find(bucket, request.key, version_of(request))
+    await _key_of(service, request, record, with_body=False)
     conditions = read_conditions(request)
     if conditions is not None:
         try:

@@ -15,8 +15,10 @@ from pyrite.objects.errors import IsDeleteMarker, PreconditionFailed
 from pyrite.objects.naming import Removed
 from pyrite.objects.objects import Copied, Given, Put, StreamSource
 from pyrite.objects.records import Attributes, ObjectRecord
+from pyrite.objects.sealing import Sealing
 from pyrite.objects.standing import Found
 from pyrite.s3.documents import document, empty, etag_element
+from pyrite.s3.encryption import OF_SOURCE, REQUEST_HEADERS, encryption_headers
 from pyrite.s3.errors import S3Error, translate
 from pyrite.s3.handlers.buckets import find, owner_of_new
 from pyrite.s3.handlers.reads import checksum_elements
@@ -44,6 +46,7 @@ class CopySource(NamedTuple):
     bucket: Bucket
     key: bytes
     found: Found
+    version: int | None
 
 
 async def put_object(service: Service, request: S3Request) -> Response:
@@ -54,11 +57,16 @@ async def put_object(service: Service, request: S3Request) -> Response:
     source = open_source(request, integrity)
     if conditions.if_match is not None or conditions.if_none_match is not None:
         await _check_early(service, bucket, request.key, conditions)
-    given = Given(attributes, owner_of_new(request), integrity.stored.name, conditions)
+    sealing = await service.encryptor.for_new(request, bucket)
+    given = Given(attributes, owner_of_new(request), integrity.stored.name, conditions, sealing=sealing)
     put = Put(given, integrity.hashers(), integrity.check)
     record = await service.objects.put(bucket, request.key, source, put)
     assert record.checksum is not None
-    told = [*checksum_headers(record.checksum), *version_headers(bucket, record)]
+    told = [
+        *checksum_headers(record.checksum),
+        *version_headers(bucket, record),
+        *encryption_headers(record.encryption),
+    ]
     return empty(200, [(b"ETag", b'"%b"' % record.etag.encode()), *told])
 
 
@@ -86,7 +94,8 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
     bucket = await service.buckets.find(text_of(bucket_name))
     await service.access.require(request, "s3:GetObject" if version is None else "s3:GetObjectVersion", bucket, key)
     try:
-        found = await service.naming.find(bucket, key, parse_version(version))
+        stamp = parse_version(version)
+        found = await service.naming.find(bucket, key, stamp)
     except IsDeleteMarker:
         raise S3Error(
             "InvalidRequest",
@@ -98,7 +107,7 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
             conditions.check(found.record.etag, found.record.modified_ms)
         except NotModified:
             raise PreconditionFailed("x-amz-copy-source-If-None-Match") from None
-    return CopySource(bucket, key, found)
+    return CopySource(bucket, key, found, stamp)
 
 
 async def copy_object(service: Service, request: S3Request) -> Response:
@@ -119,7 +128,10 @@ async def copy_object(service: Service, request: S3Request) -> Response:
         old = record.attributes
         attributes = Attributes(old.content_type, old.headers, old.metadata, storage_class_of(request.headers))
     attributes = msgspec.structs.replace(attributes, tags=await _tags_of_copy(service, request, source))
-    changed = directive == "REPLACE" or attributes.storage_class != record.storage_class
+    key = await service.encryptor.open(request, record.encryption, OF_SOURCE)
+    sealing = await service.encryptor.for_new(request, bucket, key)
+    changed = directive == "REPLACE" or attributes.storage_class != record.storage_class or source.version is not None
+    changed = changed or not REQUEST_HEADERS.isdisjoint(request.headers)
     if source.bucket.id == bucket.id and source.key == request.key and not changed:
         raise S3Error(
             "InvalidRequest",
@@ -131,10 +143,11 @@ async def copy_object(service: Service, request: S3Request) -> Response:
             "InvalidRequest",
             f"The specified copy source is larger than the maximum allowable size for a copy source: {PUT_MAX_BYTES}",
         )
-    copied = await _copy(service, request, bucket, source, attributes)
+    copied = await _copy(service, request, bucket, source, attributes, _Keys(key, sealing))
     assert copied.checksum is not None
     content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
     told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + version_headers(bucket, copied)
+    told += encryption_headers(copied.encryption)
     return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True), headers=told)
 
 
@@ -156,23 +169,37 @@ async def _tags_of_copy(service: Service, request: S3Request, source: CopySource
     return tags
 
 
+class _Keys(NamedTuple):
+    """The key that a copy's source is sealed with, and how the copy is sealed; None where it is not."""
+
+    source: bytes | None
+    copy: Sealing | None
+
+
 async def _copy(
-    service: Service, request: S3Request, bucket: Bucket, source: CopySource, attributes: Attributes
+    service: Service, request: S3Request, bucket: Bucket, source: CopySource, attributes: Attributes, keys: _Keys
 ) -> ObjectRecord:
-    """Share the source's bytes; read and write them anew where another checksum, or a plain ETag, is asked for."""
+    """Share the source's bytes, sealed with the same key; read and write them anew where another checksum is asked for,
+    or one of both is sealed and the other is not.
+    """
     owner = owner_of_new(request)
     conditions = write_conditions(request)
     record = source.found.record
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     same = record.checksum is not None and (algorithm is None or algorithm.name == record.checksum.algorithm)
-    if same:
-        return await service.objects.copy(
-            source.bucket, source.key, source.found, bucket, request.key, Copied(attributes, owner, conditions)
+    if same and (keys.source is None) == (keys.copy is None):
+        copied = Copied(
+            attributes, owner, conditions, encryption=keys.copy.encryption if keys.copy is not None else None
         )
+        return await service.objects.copy(source.bucket, source.key, source.found, bucket, request.key, copied)
     integrity = Integrity(request.headers, request.payload.sha256, algorithm)
-    stream = StreamSource(service.reading, record, 0, record.size_bytes)
+    stream = StreamSource(service.reading, record, 0, record.size_bytes, keys.source)
+    sealing = keys.copy
+    if sealing is not None and keys.source is not None:  # a key seals one blob
+        sealing = await service.encryptor.for_new(request, bucket)
     try:
-        put = Put(Given(attributes, owner, integrity.stored.name, conditions), integrity.hashers(), _accept)
+        given = Given(attributes, owner, integrity.stored.name, conditions, sealing=sealing)
+        put = Put(given, integrity.hashers(), _accept)
         return await service.objects.put(bucket, request.key, stream, put)
     finally:
         await stream.close()

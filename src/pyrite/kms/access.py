@@ -1,0 +1,44 @@
+"""Owns who may do what with a key: its own policy, and those of identities where it lets them."""
+
+from collections.abc import Mapping
+from functools import lru_cache
+
+from pyrite.iam.caller import Caller
+from pyrite.iam.errors import MalformedPolicy
+from pyrite.iam.evaluate import Question, Reason, decide_key
+from pyrite.iam.patterns import Values
+from pyrite.iam.policy import Policy, Use, parse_policy
+from pyrite.kms.errors import KmsAccessRefused
+from pyrite.kms.records import KmsKeyRecord
+
+_DENY_ALL = '{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}'
+
+
+@lru_cache(maxsize=1024)
+def _compiled(text: str) -> Policy:
+    try:
+        return parse_policy(text, Use.RESOURCE, "key policy")
+    except MalformedPolicy:  # it was valid when it was put: fail closed
+        return parse_policy(_DENY_ALL, Use.RESOURCE, "unreadable key policy")
+
+
+def check_use(
+    caller: Caller, action: str, arn: str, record: KmsKeyRecord, context: Mapping[str, Values], via: str = ""
+) -> None:
+    """Raises KmsAccessRefused unless the caller may do `action` (kms:...) with the key, itself or through a service."""
+    keys: dict[str, Values] = {**context, "kms:calleraccount": (caller.account,)}
+    if via:
+        keys["kms:viaservice"] = (via,)
+    for name, value in record.tags.items():
+        keys[f"aws:resourcetag/{name.lower()}"] = (value,)
+    question = Question(action, arn, keys, "", record.account, _compiled(record.policy))
+    decision = decide_key(caller, question)
+    if not decision.allowed:
+        raise KmsAccessRefused(refusal(caller, action, arn, decision.reason))
+
+
+def refusal(caller: Caller, action: str, arn: str, reason: Reason) -> str:
+    """What is told to a caller that is refused."""
+    why = f"with {reason.value}" if reason is Reason.EXPLICIT_DENY else f"because {reason.value} the {action} action"
+    who = caller.arn or "anonymous"
+    return f"User: {who} is not authorized to perform: {action} on resource: {arn} {why}"

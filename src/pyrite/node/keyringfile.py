@@ -1,0 +1,175 @@
+"""Owns the file of the master keys: made, read, rotated, and checked against the store that is encrypted with it."""
+
+import base64
+import hashlib
+import os
+import stat
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from pyrite.core.entropy import Entropy, SystemEntropy
+from pyrite.core.errors import ConfigError
+from pyrite.core.keyring import KEY_BYTES, Keyring, MasterKeys
+from pyrite.metadata.keyspaces import STORE
+from pyrite.metadata.kv import ABSENT, Batch, Engine
+
+_FORMAT = 1
+_USED = STORE + b"keyring"
+
+
+class MasterKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """A key in the file: its id, 32 bytes in base64, and when it was made (ISO 8601)."""
+
+    id: str
+    key: str
+    created: str
+
+
+class KeyringFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The file. The last key is the one that wraps."""
+
+    format: int
+    keys: tuple[MasterKey, ...]
+
+
+class UsedKeys(msgspec.Struct, frozen=True, array_like=True):
+    """Which master keys something in the store may be wrapped under: ids, each with a digest of the key."""
+
+    format: int
+    digests: dict[str, str]
+
+
+def read_file(path: Path) -> KeyringFile:
+    """Raises ConfigError."""
+    try:
+        if stat.S_IMODE(path.stat().st_mode) & 0o077:
+            raise ConfigError(f"the keyring {path} can be read by others; chmod 600 it")
+        file = msgspec.json.decode(path.read_bytes(), type=KeyringFile)
+        keys = [base64.b64decode(key.key, validate=True) for key in file.keys]
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"the keyring {path} cannot be read: {error}") from None
+    if file.format != _FORMAT or not keys or any(len(key) != KEY_BYTES for key in keys):
+        raise ConfigError(f"the keyring {path} has no key, or one that is not {KEY_BYTES} bytes long")
+    return file
+
+
+def master_keys(file: KeyringFile) -> MasterKeys:
+    """The keys of a file."""
+    return MasterKeys({key.id: base64.b64decode(key.key) for key in file.keys}, file.keys[-1].id)
+
+
+def _new_key(entropy: Entropy) -> MasterKey:
+    secret = base64.b64encode(entropy.bytes(KEY_BYTES)).decode()
+    return MasterKey(entropy.bytes(8).hex(), secret, datetime.now(UTC).isoformat(timespec="seconds"))
+
+
+def _write(path: Path, file: KeyringFile) -> None:
+    """Replace the file durably."""
+    text = msgspec.json.format(msgspec.json.encode(file), indent=2) + b"\n"
+    new = path.with_name(path.name + ".new")
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())  # noqa: TID251 - it is no blob
+        new.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)  # noqa: TID251
+        os.close(folder)
+    except OSError as error:
+        raise ConfigError(f"the keyring {path} cannot be written: {error}") from None
+
+
+def create_file(path: Path) -> None:
+    """Make a keyring with one key. Raises ConfigError."""
+    if path.exists():
+        raise ConfigError(f"{path} is there already")
+    _write(path, KeyringFile(_FORMAT, (_new_key(SystemEntropy()),)))
+
+
+def rotate_file(path: Path) -> str:
+    """Add a key, which wraps from now on; its id. Raises ConfigError."""
+    file = read_file(path)
+    made = _new_key(SystemEntropy())
+    _write(path, msgspec.structs.replace(file, keys=(*file.keys, made)))
+    return made.id
+
+
+def retire_keys(path: Path, used: Iterable[str]) -> list[str]:
+    """Remove the older keys that nothing is wrapped under; their ids. Raises ConfigError."""
+    file, used = read_file(path), set(used)
+    kept = tuple(key for key in file.keys[:-1] if key.id in used)
+    gone = [key.id for key in file.keys[:-1] if key.id not in used]
+    if gone:
+        _write(path, msgspec.structs.replace(file, keys=(*kept, file.keys[-1])))
+    return gone
+
+
+def open_keyring(path: Path, drives: Iterable[Path]) -> tuple[Keyring, bool]:
+    """The keyring in a file, and whether the file had to be made. Raises ConfigError."""
+    if any(path.resolve().is_relative_to(drive.resolve()) for drive in drives):
+        raise ConfigError(f"the keyring {path} would stand on a drive that it protects; name a file elsewhere")
+    made = not path.exists()
+    if made:
+        create_file(path)
+    return Keyring(_Reader(path).read, SystemEntropy()), made
+
+
+class _Reader:
+    """Reads a file again only when it has changed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._seen: tuple[int, int, int] | None = None
+        self._keys: MasterKeys | None = None
+
+    def read(self) -> MasterKeys:
+        """Raises ConfigError when it cannot be read and never was; what was read before still counts then."""
+        try:
+            found = self._path.stat()
+            seen = (found.st_mtime_ns, found.st_ino, found.st_size)
+            if self._keys is None or seen != self._seen:
+                self._keys, self._seen = master_keys(read_file(self._path)), seen
+        except (OSError, ConfigError):
+            if self._keys is None:
+                raise
+        return self._keys
+
+
+async def check_keyring(engine: Engine, keyring: Keyring | None, path: Path | None) -> None:
+    """Have the store remember the keys that it is encrypted with. Raises ConfigError when one of them is missing."""
+    entry = await engine.get(_USED)
+    used = msgspec.msgpack.decode(entry.value, type=UsedKeys).digests if entry is not None else {}
+    if keyring is None:
+        if used:
+            raise ConfigError("this store is encrypted; start it with --keyring FILE, the file of its master keys")
+        return
+    assert path is not None
+    digests = {name: _digest(key) for name, key in master_keys(read_file(path)).keys.items()}
+    missing = [name for name, digest in used.items() if digests.get(name) != digest]
+    if missing:
+        raise ConfigError(f"this store is encrypted with the master keys {', '.join(missing)}, which {path} has not")
+    if used != digests:
+        await _remember(engine, digests, entry.version if entry is not None else ABSENT)
+
+
+async def note_keys(engine: Engine, path: Path) -> None:
+    """Have the store remember the keys in the file as they are now. Raises ConfigError."""
+    entry = await engine.get(_USED)
+    digests = {name: _digest(key) for name, key in master_keys(read_file(path)).keys.items()}
+    await _remember(engine, digests, entry.version if entry is not None else ABSENT)
+
+
+async def _remember(engine: Engine, digests: dict[str, str], version: int) -> None:
+    batch = Batch()
+    batch.expect(_USED, version)
+    batch.put(_USED, msgspec.msgpack.encode(UsedKeys(_FORMAT, digests)))
+    await engine.commit(batch)
+
+
+def _digest(key: bytes) -> str:
+    return hashlib.sha256(b"pyrite keyring " + key).hexdigest()[:32]

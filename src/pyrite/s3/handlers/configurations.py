@@ -1,0 +1,76 @@
+"""Owns the documents that configure a bucket: checked when they are put, kept as they were meant, given back."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from pyrite.aws import xml
+from pyrite.aws.xml import DECLARATION, NAMESPACE, Element
+from pyrite.http.response import Response
+from pyrite.objects.buckets import Bucket
+from pyrite.s3 import bucketencryption
+from pyrite.s3.documents import XML_TYPE, document, empty
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.payload import read_document
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+
+Check = Callable[[Service, S3Request, Bucket, Element], None]
+"""Raises S3Error unless a document is a valid configuration."""
+
+
+class Kind(NamedTuple):
+    """A kind of configuration: its root element, what checks it, and the error where there is none ("": empty)."""
+
+    root: str
+    check: Check
+    absent: str
+    put_status: int = 200
+
+
+def _check_encryption(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
+    bucketencryption.parse(root)
+
+
+KINDS = {
+    "encryption": Kind(
+        "ServerSideEncryptionConfiguration", _check_encryption, "ServerSideEncryptionConfigurationNotFoundError"
+    ),
+}
+
+
+def kind_of(request: S3Request) -> tuple[str, Kind]:
+    """The configuration that a request is about."""
+    assert request.operation is not None
+    return request.operation.marker, KINDS[request.operation.marker]
+
+
+async def get_configuration(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    name, kind = kind_of(request)
+    text = bucket.record.configurations.get(name)
+    if text is None:
+        if name == "encryption" and service.encryptor.is_on:
+            return document(kind.root, bucketencryption.written(bucketencryption.DefaultEncryption("AES256")))
+        if kind.absent:
+            raise S3Error(kind.absent, None, (("BucketName", request.bucket_name),))
+        return document(kind.root, "")
+    shown = text.replace(f"<{kind.root}>", f'<{kind.root} xmlns="{NAMESPACE}">', 1)
+    return Response(200, [XML_TYPE], (DECLARATION + shown).encode())
+
+
+async def put_configuration(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    name, kind = kind_of(request)
+    root = xml.parse(await read_document(request))
+    if root.name != kind.root:
+        raise S3Error("MalformedXML")
+    kind.check(service, request, bucket, root)
+    await service.buckets.configure(bucket, name, xml.write(root))
+    return empty(kind.put_status)
+
+
+async def delete_configuration(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    await service.buckets.configure(bucket, kind_of(request)[0], None)
+    return empty()
