@@ -1,7 +1,7 @@
 """Runs Ceph's s3-tests, an independent suite that is kept elsewhere, against a fresh store; prints its score.
 
 `python -m tests.conformance.s3tests RUN SRC PY [LIST]`: RUN is the runner's script, which takes a port and a folder, SRC
-a checkout of the suite, PY a Python that has what the suite needs, LIST a file of test ids.
+a checkout of the suite, PY a Python that has what the suite needs, LIST a file of test ids. S3T_OUT keeps the results.
 """
 
 import os
@@ -23,7 +23,8 @@ def main(run: str, source: str, python: str, listed: str = "") -> int:
         keyring = str(Path(folder) / "keyring")
         server = Server([Path(folder) / "drive"], *OPTIONS, "--identities", str(IDENTITIES), "--keyring", keyring)
         with server:
-            return subprocess.run([run, str(server.port), str(Path(folder) / "out")], env=variables).returncode
+            out = os.environ.get("S3T_OUT") or str(Path(folder) / "out")
+            return subprocess.run([run, str(server.port), out], env=variables).returncode
 
 
 if __name__ == "__main__":

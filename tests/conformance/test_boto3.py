@@ -502,15 +502,11 @@ def test_features_that_are_not_there_say_so(s3, bucket: str) -> None:
     """What is not implemented is refused, never stored and ignored; absent configurations have their codes."""
     s3.put_object(Bucket=bucket, Key="k", Body=b"x", StorageClass="STANDARD_IA", ACL="private")
     assert s3.head_object(Bucket=bucket, Key="k")["StorageClass"] == "STANDARD_IA"
-    lock = {"ObjectLockLegalHoldStatus": "ON"}
-    assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"", **lock) == ("NotImplemented", 501)
     assert (
         code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"", ACL="public-read")[0]
         == "AccessControlListNotSupported"
     )
     assert code_of(s3.put_object, Bucket=bucket, Key="k", Body=b"", StorageClass="NOPE")[0] == "InvalidStorageClass"
-    cors = {"CORSRules": [{"AllowedMethods": ["GET"], "AllowedOrigins": ["*"]}]}
-    assert code_of(s3.put_bucket_cors, Bucket=bucket, CORSConfiguration=cors) == ("NotImplemented", 501)
     assert code_of(s3.get_bucket_policy, Bucket=bucket) == ("NoSuchBucketPolicy", 404)
     assert code_of(s3.get_bucket_cors, Bucket=bucket) == ("NoSuchCORSConfiguration", 404)
     assert "Status" not in s3.get_bucket_versioning(Bucket=bucket)

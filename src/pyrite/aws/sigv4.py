@@ -95,6 +95,11 @@ def _parse_credential(text: str, presigned: bool, expected: str) -> Credential:
     return Credential(access_key, date, region, service)
 
 
+def parse_credential(text: str, service: str = "s3") -> Credential:
+    """The fields of a credential in a form. Raises AuthFault."""
+    return _parse_credential(text, False, service)
+
+
 def _parse_signed(text: str) -> tuple[bytes, ...]:
     names = tuple(name.encode("latin-1") for name in text.split(";"))
     if b"host" not in names or any(name != name.lower() for name in names) or list(names) != sorted(names):

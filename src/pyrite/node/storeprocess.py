@@ -46,6 +46,7 @@ from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.s3.access import Access
+from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import PRESETS
 from pyrite.s3.encryption import Encryptor
 from pyrite.s3.service import Service
@@ -142,8 +143,10 @@ class StoreProcess:
             self.uploads,
             self.reading,
             Access(self.buckets, self.naming, owners, self.clock, config.region, compat, config.trusted_proxies),
+            Authenticator(self.callers, self.clock, config.region, compat),
             Encryptor(self.keyring, self.keys, SystemEntropy(), config.region, compat),
             owners,
+            self.clock,
             compat,
             config.region,
         )

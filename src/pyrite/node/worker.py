@@ -23,7 +23,6 @@ from pyrite.node.monitoring import Monitor
 from pyrite.node.opening import Opened, seal_left_open
 from pyrite.node.storeprocess import StoreProcess
 from pyrite.s3.app import S3App
-from pyrite.s3.authentication import Authenticator
 from pyrite.s3.quick import QuickWay
 from pyrite.telemetry.status import StatusBoard
 
@@ -48,10 +47,9 @@ class Worker:
         self._monitor = Monitor(self._store, board, config.access_log, config.audit_log)
         clock, prefix = self._store.clock, SystemEntropy().bytes(4).hex().upper()
         service = self._store.service(config)
-        authenticator = Authenticator(self._store.callers, clock, config.region, service.compat)
         app = S3App(
             service,
-            authenticator,
+            service.authenticator,
             clock,
             self._monitor,
             prefix,
@@ -67,7 +65,12 @@ class Worker:
         self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
         if not config.domains and not self._monitor.logs_access:
             quick = QuickWay(
-                service, authenticator, app.id_headers, app.no_such_key, clock.monotonic_s, self._monitor.on_quick
+                service,
+                service.authenticator,
+                app.id_headers,
+                app.no_such_key,
+                clock.monotonic_s,
+                self._monitor.on_quick,
             )
             self._server.quick = quick.answer
         self._monitor.connections = lambda: self._server.connection_count

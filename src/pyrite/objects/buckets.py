@@ -90,8 +90,11 @@ class Buckets:
         self._decoded.put(raw, bucket)
         return bucket
 
-    async def create(self, name: str, owner: str, location: str, access: Access = CLOSED) -> Bucket:
-        """Make a bucket. Raises InvalidBucketName or BucketExists."""
+    async def create(self, name: str, owner: str, location: str, access: Access = CLOSED, lock: bool = False) -> Bucket:
+        """Make a bucket; with `lock` one that keeps versions, which can be locked.
+
+        Raises InvalidBucketName or BucketExists.
+        """
         check_name(name)
         key = keys.bucket(name)
         created_ms = stamp_ms(self._clock.next())
@@ -106,6 +109,8 @@ class Buckets:
             access.acl,
             access.ownership,
             access.public_block,
+            versioning="Enabled" if lock else "",
+            lock=lock,
         )
         batch = Batch()
         batch.expect(key, ABSENT)

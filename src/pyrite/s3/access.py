@@ -15,19 +15,22 @@ from pyrite.iam.owners import Owners
 from pyrite.iam.patterns import Context, Values
 from pyrite.iam.policy import Policy
 from pyrite.objects.buckets import Bucket, Buckets
+from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
 from pyrite.objects.naming import Naming
+from pyrite.objects.records import Grant, ObjectRecord
 from pyrite.s3.compat import Compat
 from pyrite.s3.context import RequestContext
 from pyrite.s3.errors import S3Error
 from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS
 from pyrite.s3.request import S3Request, text_of
-from pyrite.s3.rules import BucketRules, Rulebook
+from pyrite.s3.rules import OBJECT_PERMISSIONS, BucketRules, Rulebook
+from pyrite.s3.versions import parse_version
 
 _LOCKOUT_PROOF = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
 _MAKES_BUCKET = "CreateBucket"
 _OF_SERVICE = bucket_arn("*")
 _DECISIONS_KEPT = 65_536
-_OPERATIONS_WITHOUT_ONE_KEY = frozenset(("DeleteObjects",))
+_OPERATIONS_WITHOUT_ONE_KEY = frozenset(("DeleteObjects", "PostObject"))
 
 
 class Access:
@@ -88,12 +91,24 @@ class Access:
         bucket: Bucket | None,
         key: bytes = b"",
         more: dict[str, Values] | None = None,
+        version: bytes | None = None,
     ) -> None:
         """Raises S3Error unless the caller may do `action` to the bucket, or to the object `key` in it."""
-        decision = await self.decide(request, action, bucket, key, more)
+        decision = await self.decide(request, action, bucket, key, more, version)
         if not decision.allowed:
             self._log.debug("denied", request_id=request.id, action=action, reason=decision.reason.value)
+            if await self._is_missing(request, action, bucket, key, decision):
+                return  # who may list the bucket is told that there is no such object
             raise refusal(request.caller, action, _resource(request, bucket, key), decision)
+
+    async def _is_missing(
+        self, request: S3Request, action: str, bucket: Bucket | None, key: bytes, decision: Decision
+    ) -> bool:
+        if bucket is None or action != "s3:GetObject" or decision.reason is Reason.EXPLICIT_DENY:
+            return False
+        if await self._naming.current(bucket, key) is not None:
+            return False
+        return await self.allows(request, "s3:ListBucket", bucket)
 
     async def decide(
         self,
@@ -102,25 +117,57 @@ class Access:
         bucket: Bucket | None,
         key: bytes = b"",
         more: dict[str, Values] | None = None,
+        version: bytes | None = None,
     ) -> Decision:
-        """The decision about `action`."""
+        """The decision about `action`; `version` is the id of the version of `key`, if it is not the request's own."""
         caller = request.caller
         rules = self._rulebook.of(bucket) if bucket is not None else None
         account = await self._owners.account_of(rules.owner) if rules is not None else caller.account
-        known = {**_tags_of_bucket(bucket), **await self._tags_of_object(caller, rules, bucket, key), **(more or {})}
+        stored = None
+        if bucket is not None and rules is not None and key and _asks_for_object(caller, rules, action):
+            stored = await self._stored(request, bucket, key, version)
+        known = {**_tags_of_bucket(bucket), **_tags_of_object(stored), **(more or {})}
         context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, known)
-        return _decide(caller, rules, account, action, _resource(request, bucket, key), context)
+        resource = _resource(request, bucket, key)
+        decision = _decide(caller, rules, account, action, resource, context)
+        if stored is None or rules is None or not rules.has_acls or action not in OBJECT_PERMISSIONS:
+            return decision
+        return await self._by_object(caller, rules, stored, decision, Question(action, resource, context, "", account))
 
-    async def _tags_of_object(
-        self, caller: Caller, rules: BucketRules | None, bucket: Bucket | None, key: bytes
-    ) -> dict[str, Values]:
-        """The tags that the object has, if a policy asks for them."""
-        policies = caller.all_policies + ((rules.policy,) if rules is not None and rules.policy is not None else ())
-        if bucket is None or not key or not any(policy.mentions("s3:existingobjecttag/") for policy in policies):
-            return {}
-        found = await self._naming.current(bucket, key)
-        tags = found.record.attributes.tags if found is not None else {}
-        return {f"s3:existingobjecttag/{name.lower()}": (value,) for name, value in tags.items()}
+    async def _stored(
+        self, request: S3Request, bucket: Bucket, key: bytes, version: bytes | None
+    ) -> ObjectRecord | None:
+        """The version that is asked for, or None."""
+        if version is None and bucket is request.bucket and key == request.key:
+            version = request.query.get(b"versionId")
+        try:
+            return (await self._naming.find(bucket, key, parse_version(version))).record
+        except (NoSuchKey, NoSuchVersion, IsDeleteMarker, S3Error):
+            return None
+
+    async def _by_object(
+        self, caller: Caller, rules: BucketRules, stored: ObjectRecord, decision: Decision, question: Question
+    ) -> Decision:
+        """A decision with the object's own access control list. The bucket's policy grants only what its owner owns.
+
+        Source: AWS, "How Amazon S3 authorizes a request for an object operation".
+        """
+        if decision.reason is Reason.EXPLICIT_DENY:
+            return decision
+        own = stored.owner == rules.owner
+        if own and decision.allowed:
+            return decision
+        grants = stored.acl if stored.acl is not None else (Grant(stored.owner, "FULL_CONTROL"),)
+        account = question.account if own else await self._owners.account_of(stored.owner)
+        return decide(
+            caller,
+            question._replace(
+                owner=stored.owner,
+                account=account,
+                policy=rules.policy if own else None,
+                granted=rules.object_grants_to(grants, caller, question.action),
+            ),
+        )
 
     async def allows(self, request: S3Request, action: str, bucket: Bucket, key: bytes = b"") -> bool:
         """Whether the caller may do `action`."""
@@ -148,6 +195,8 @@ class Access:
 
     def _is_certain(self, caller: Caller, bucket: Bucket, action: str) -> bool:
         rules = self._rulebook.of(bucket)
+        if rules.has_acls:
+            return False  # each object may have an owner and an access control list of its own
         policies = list(caller.all_policies)
         if rules.policy is not None:
             policies.append(rules.policy)
@@ -187,6 +236,19 @@ def _speaks_of_all(policy: Policy, action: str, bucket: str) -> bool:
         if any(pattern.text not in whole for pattern in statement.resources.patterns):
             return False
     return True
+
+
+def _asks_for_object(caller: Caller, rules: BucketRules, action: str) -> bool:
+    """Whether the decision depends on what stands under the key: its tags, its owner, its access control list."""
+    if rules.has_acls and action in OBJECT_PERMISSIONS:
+        return True
+    policies = caller.all_policies + ((rules.policy,) if rules.policy is not None else ())
+    return any(policy.mentions("s3:existingobjecttag/") for policy in policies)
+
+
+def _tags_of_object(stored: ObjectRecord | None) -> dict[str, Values]:
+    tags = stored.attributes.tags if stored is not None else {}
+    return {f"s3:existingobjecttag/{name.lower()}": (value,) for name, value in tags.items()}
 
 
 def _tags_of_bucket(bucket: Bucket | None) -> dict[str, Values]:

@@ -3,17 +3,17 @@
 Source: AWS, "Access control list (ACL) overview" in the Amazon S3 User Guide.
 """
 
-from typing import get_args
+from typing import NamedTuple, get_args
 
 from pyrite.aws import xml
 from pyrite.aws.xml import Element, element
 from pyrite.http.response import Response
-from pyrite.objects.buckets import CLOSED, Access
+from pyrite.objects.buckets import CLOSED, Access, Bucket
 from pyrite.objects.records import Grant
 from pyrite.s3.documents import document
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request
-from pyrite.s3.rules import ALL_USERS, AUTHENTICATED_USERS, ENFORCED, GROUPS, LOG_DELIVERY
+from pyrite.s3.rules import ALL_USERS, AUTHENTICATED_USERS, BLOCK_ACLS, ENFORCED, GROUPS, LOG_DELIVERY
 from pyrite.s3.service import Service
 
 GRANTS_MAX = 100
@@ -36,7 +36,9 @@ _CANNED = {
     "log-delivery-write": ((LOG_DELIVERY, "WRITE"), (LOG_DELIVERY, "READ_ACP")),
     "bucket-owner-read": (),
     "bucket-owner-full-control": (),
+    "aws-exec-read": (),
 }
+_TO_BUCKET_OWNER = {"bucket-owner-read": "READ", "bucket-owner-full-control": "FULL_CONTROL"}
 
 Grants = tuple[Grant, ...]
 
@@ -68,7 +70,38 @@ async def access_of_new(service: Service, request: S3Request) -> Access:
     return Access(grants, ownership, block)
 
 
-async def grants_of_headers(service: Service, request: S3Request, owner: str) -> Grants | None:
+class Ownership(NamedTuple):
+    """Whom a new object belongs to, and its grants; None for the owner's alone."""
+
+    owner: str
+    grants: Grants | None
+
+
+async def ownership_of_new(service: Service, request: S3Request, bucket: Bucket) -> Ownership:
+    """What a request says of who may use the object that it makes. Raises S3Error."""
+    record = bucket.record
+    canned = request.header(b"x-amz-acl")
+    full = canned == "bucket-owner-full-control"
+    if record.ownership == ENFORCED:
+        grants = await grants_of_headers(service, request, record.owner)
+        if grants is not None and grants != private(record.owner):
+            raise S3Error("AccessControlListNotSupported")
+        return Ownership(record.owner, None)
+    owner = request.caller.owner or record.owner
+    if record.ownership == "BucketOwnerPreferred" and full:
+        owner = record.owner
+    grants = await grants_of_headers(service, request, owner, record.owner)
+    check_block(bucket, grants)
+    return Ownership(owner, grants)
+
+
+def check_block(bucket: Bucket, grants: Grants | None) -> None:
+    """Raises S3Error when the public access block forbids such grants."""
+    if grants is not None and max(bucket.record.public_block, 0) & BLOCK_ACLS and is_public(grants):
+        raise S3Error("AccessDenied")
+
+
+async def grants_of_headers(service: Service, request: S3Request, owner: str, bucket_owner: str = "") -> Grants | None:
     """The grants that x-amz-acl or x-amz-grant-* headers ask for; None when there are none. Raises S3Error."""
     canned = request.header(b"x-amz-acl")
     explicit = [(name, request.header(name)) for name in _GRANT_HEADERS if name in request.headers]
@@ -77,7 +110,10 @@ async def grants_of_headers(service: Service, request: S3Request, owner: str) ->
             raise S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
         if canned not in _CANNED:
             raise S3Error("InvalidArgument", None, (("ArgumentName", "x-amz-acl"), ("ArgumentValue", canned)))
-        return (*private(owner), *(Grant(grantee, permission) for grantee, permission in _CANNED[canned]))  # type: ignore[arg-type]
+        further = [Grant(grantee, permission) for grantee, permission in _CANNED[canned]]  # type: ignore[arg-type]
+        if canned in _TO_BUCKET_OWNER and bucket_owner not in ("", owner):
+            further.append(Grant(bucket_owner, _TO_BUCKET_OWNER[canned]))  # type: ignore[arg-type]
+        return (*private(owner), *further)
     if not explicit:
         return None
     grants: list[Grant] = []

@@ -9,8 +9,9 @@ from pyrite.http.errors import ClientGone, HttpError
 from pyrite.http.hosting import Request
 from pyrite.http.response import Headers, Response
 from pyrite.s3.authentication import Authenticator
+from pyrite.s3.cors import headers_for, preflight
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers import access, buckets, configurations, lists, multipart, reads, tagging, writes
+from pyrite.s3.handlers import access, buckets, configurations, lists, locks, multipart, posting, reads, tagging, writes
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import Place, S3Request
 from pyrite.s3.service import Service
@@ -42,13 +43,15 @@ HANDLERS: dict[str, HandlerOf] = {
     "ListObjectsV2": lists.list_objects_v2,
     "ListMultipartUploads": multipart.list_uploads,
     "DeleteObjects": writes.delete_objects,
+    "PostObject": posting.post_object,
     "PutObject": writes.put_object,
     "CopyObject": writes.copy_object,
     "GetObject": reads.get_object,
     "HeadObject": reads.head_object,
     "DeleteObject": writes.delete_object,
     "GetObjectAttributes": reads.get_attributes,
-    "GetObjectAcl": reads.get_acl,
+    "GetObjectAcl": access.get_object_acl,
+    "PutObjectAcl": access.put_object_acl,
     "GetObjectTagging": tagging.get_object_tagging,
     "PutObjectTagging": tagging.put_object_tagging,
     "DeleteObjectTagging": tagging.delete_object_tagging,
@@ -61,6 +64,15 @@ HANDLERS: dict[str, HandlerOf] = {
     "CompleteMultipartUpload": multipart.complete_upload,
     "AbortMultipartUpload": multipart.abort_upload,
     "ListParts": multipart.list_parts,
+    "GetObjectLockConfiguration": locks.get_configuration,
+    "PutObjectLockConfiguration": locks.put_configuration,
+    "GetObjectRetention": locks.get_retention,
+    "PutObjectRetention": locks.put_retention,
+    "GetObjectLegalHold": locks.get_hold,
+    "PutObjectLegalHold": locks.put_hold,
+    "GetBucketCors": configurations.get_configuration,
+    "PutBucketCors": configurations.put_configuration,
+    "DeleteBucketCors": configurations.delete_configuration,
     "GetBucketEncryption": configurations.get_configuration,
     "PutBucketEncryption": configurations.put_configuration,
     "DeleteBucketEncryption": configurations.delete_configuration,
@@ -148,20 +160,27 @@ class S3App:
         code = ""
         try:
             request = S3Request(http, request_id, self._domains)
-            await self._authenticator.authenticate(request)
-            operation, handler = route(request)
-            request.operation = operation
-            await self._service.access.authorize(request)
-            response = await handler(self._service, request)
+            response = await self._answer(request)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported
             failure = await self._hide(request, self._explain(request_id, error))
             code = failure.code
             response = self.error_response(failure, request_id, request.place if request is not None else None)
+        if request is not None and request.bucket is not None and b"origin" in request.headers:
+            response.headers += headers_for(request, request.bucket)
         response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
         self._observer.on_request(request, http, response, code, started_s)
         return response
+
+    async def _answer(self, request: S3Request) -> Response:
+        if request.method == "OPTIONS" and request.bucket_name:  # before any signature: browsers send none with it
+            return preflight(request, await self._service.buckets.find(request.bucket_name))
+        await self._authenticator.authenticate(request)
+        operation, handler = route(request)
+        request.operation = operation
+        await self._service.access.authorize(request)
+        return await handler(self._service, request)
 
     async def _hide(self, request: S3Request | None, failure: S3Error) -> S3Error:
         """Who may not list a bucket does not learn which of its keys exist: 403 instead of 404, as AWS answers."""

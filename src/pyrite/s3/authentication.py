@@ -4,6 +4,7 @@ It runs before any handler, once, for every form: header and query, version 4 an
 """
 
 import hmac
+from collections.abc import Mapping
 from typing import Protocol
 
 from pyrite.aws import sigv2, sigv4
@@ -227,6 +228,39 @@ class Authenticator:
         if declared in (SIGNED, SIGNED_TRAILER):
             raise AuthFault(Fault.BAD_CONTENT_SHA256, "x-amz-content-sha256 needs Signature Version 4")
         request.payload = _payload_rule(declared, None, b"", "")
+
+    # ---- forms
+
+    async def authenticate_form(self, request: S3Request, fields: Mapping[str, bytes]) -> None:
+        """Set the caller of a form that carries a policy. Raises AuthFault, InvalidToken or ExpiredToken."""
+        policy, token = fields["policy"], fields.get("x-amz-security-token")
+        if "x-amz-algorithm" in fields or "x-amz-credential" in fields:
+            if fields.get("x-amz-algorithm") != sigv4.ALGORITHM.encode():
+                raise AuthFault(Fault.UNSUPPORTED, "x-amz-algorithm must be AWS4-HMAC-SHA256")
+            missing = [name for name in ("x-amz-credential", "x-amz-date", "x-amz-signature") if name not in fields]
+            if missing:
+                raise AuthFault(Fault.INVALID_AUTHORIZATION, f"Bucket POST must contain a field named '{missing[0]}'.")
+            credential = sigv4.parse_credential(text_of(fields["x-amz-credential"]))
+            if credential.region not in self._regions:
+                raise AuthFault(Fault.MALFORMED_AUTHORIZATION, f"the region '{credential.region}' is wrong")
+            found = await self._lookup(credential.access_key, token)
+            key = sigv4.signing_key(found.secret, credential.date, credential.region, "s3")
+            expected, given, how = sigv4.sign(key, policy), fields["x-amz-signature"], "AWS4-HMAC-SHA256"
+            if not text_of(fields["x-amz-date"]).startswith(credential.date):
+                raise AuthFault(Fault.MALFORMED_AUTHORIZATION, "x-amz-date is of another day than the credential")
+        else:
+            missing = [name for name in ("awsaccesskeyid", "signature") if name not in fields]
+            if missing:
+                raise AuthFault(Fault.INVALID_AUTHORIZATION, f"Bucket POST must contain a field named '{missing[0]}'.")
+            found = await self._lookup(text_of(fields["awsaccesskeyid"]), token)
+            expected, given, how = sigv2.sign(found.secret, policy), fields["signature"], "AWS"
+        if not hmac.compare_digest(expected.encode(), given):
+            raise AuthFault(
+                Fault.MISMATCH,
+                "The request signature we calculated does not match the signature you provided. "
+                "Check your key and signing method.",
+            )
+        self._accept(request, found.caller, Signature(how, "POST"), self._region)
 
     # ---- all versions
 

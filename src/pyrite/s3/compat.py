@@ -12,6 +12,7 @@ class Compat(NamedTuple):
     name a Principal, which is not looked at, and a user that is deleted leaves its groups by itself.
     `no_region`: requests signed for an empty region are accepted.
     `free_headers`: headers that need no permission of their own.
+    `retention_code`: a default retention of no days has an error code of its own.
     `plain_key_ids`: objects tell the id of their KMS key instead of its ARN.
     `no_default_key`: encryption under a KMS key has to name one.
     """
@@ -21,6 +22,7 @@ class Compat(NamedTuple):
     rgw_identities: bool = False
     no_region: bool = False
     free_headers: frozenset[bytes] = frozenset()
+    retention_code: bool = False
     plain_key_ids: bool = False
     no_default_key: bool = False
 
@@ -33,6 +35,7 @@ PRESETS = {
         rgw_identities=True,
         no_region=True,
         free_headers=frozenset((b"x-amz-object-ownership",)),
+        retention_code=True,
         plain_key_ids=True,
         no_default_key=True,
     ),

@@ -11,6 +11,7 @@ from pyrite.objects.conditions import ReadConditions, WriteConditions
 from pyrite.objects.records import Attributes, Checksum, ObjectRecord
 from pyrite.s3.encryption import encryption_headers
 from pyrite.s3.errors import S3Error
+from pyrite.s3.objectlock import lock_headers
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.tags import tags_of_header
 
@@ -36,20 +37,7 @@ _OVERRIDES = {
 }
 _META = b"x-amz-meta-"
 # Headers that would change what is stored in ways this version cannot: refused, never ignored.
-_NOT_IMPLEMENTED = frozenset(
-    (
-        b"x-amz-object-lock-mode",
-        b"x-amz-object-lock-retain-until-date",
-        b"x-amz-object-lock-legal-hold",
-        b"x-amz-grant-read",
-        b"x-amz-grant-write",
-        b"x-amz-grant-read-acp",
-        b"x-amz-grant-write-acp",
-        b"x-amz-grant-full-control",
-        b"x-amz-write-offset-bytes",
-    )
-)
-_ACLS_WITHOUT_EFFECT = (b"private", b"bucket-owner-full-control")
+_NOT_IMPLEMENTED = frozenset((b"x-amz-write-offset-bytes",))
 # Headers that say nothing of the object, beside its type.
 _TELL_NOTHING = frozenset(
     (
@@ -86,9 +74,6 @@ def refuse_unimplemented(fields: Mapping[bytes, bytes]) -> None:
             "A header you provided implies functionality that is not implemented",
             (("Header", text_of(name)),),
         )
-    acl = fields.get(b"x-amz-acl")
-    if acl and acl not in _ACLS_WITHOUT_EFFECT:
-        raise S3Error("AccessControlListNotSupported")
 
 
 def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
@@ -194,6 +179,8 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
         fields.append((b"x-amz-tagging-count", b"%d" % len(attributes.tags)))
     if record.storage_class != "STANDARD":
         fields.append((b"x-amz-storage-class", record.storage_class.encode()))
+    if record.lock is not None:
+        fields += lock_headers(record.lock)
     if record.encryption is not None:
         fields += encryption_headers(record.encryption)
     if with_checksum and record.checksum is not None:

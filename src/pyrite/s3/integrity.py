@@ -32,6 +32,11 @@ class Integrity:
         self.stored = extra or self.algorithm or CRC64NVME
         self._trailers: Callable[[], Mapping[bytes, bytes]] = dict
 
+    @property
+    def is_asked(self) -> bool:
+        """Whether the client sends an MD5 or a checksum of its own accord."""
+        return self._md5 is not None or self.algorithm is not None
+
     def hashers(self) -> dict[str, Hasher]:
         """The running sums to keep, by algorithm; MD5 always, for the ETag."""
         names = {"MD5", self.stored.name}

@@ -30,6 +30,7 @@ OPERATIONS = (
     Operation("ListObjectsV2", "GET", "bucket", "list-type", "s3:ListBucket"),
     Operation("ListMultipartUploads", "GET", "bucket", "uploads", "s3:ListBucketMultipartUploads"),
     Operation("DeleteObjects", "POST", "bucket", "delete", "s3:DeleteObject"),
+    Operation("PostObject", "POST", "bucket", "", "s3:PutObject"),
     Operation("PutObject", "PUT", "object", "", "s3:PutObject"),
     Operation("CopyObject", "PUT", "object", "", "s3:PutObject", "x-amz-copy-source"),
     Operation("GetObject", "GET", "object", "", "s3:GetObject"),
@@ -68,17 +69,25 @@ OPERATIONS = (
     Operation("GetBucketEncryption", "GET", "bucket", "encryption", "s3:GetEncryptionConfiguration"),
     Operation("PutBucketEncryption", "PUT", "bucket", "encryption", "s3:PutEncryptionConfiguration"),
     Operation("DeleteBucketEncryption", "DELETE", "bucket", "encryption", "s3:PutEncryptionConfiguration"),
-    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
+    Operation("GetObjectLockConfiguration", "GET", "bucket", "object-lock", "s3:GetBucketObjectLockConfiguration"),
+    Operation("PutObjectLockConfiguration", "PUT", "bucket", "object-lock", "s3:PutBucketObjectLockConfiguration"),
+    Operation("GetObjectRetention", "GET", "object", "retention", "s3:GetObjectRetention"),
+    Operation("PutObjectRetention", "PUT", "object", "retention", "s3:PutObjectRetention"),
+    Operation("GetObjectLegalHold", "GET", "object", "legal-hold", "s3:GetObjectLegalHold"),
+    Operation("PutObjectLegalHold", "PUT", "object", "legal-hold", "s3:PutObjectLegalHold"),
+    Operation("GetObjectAcl", "GET", "object", "acl", "s3:GetObjectAcl"),
+    Operation("PutObjectAcl", "PUT", "object", "acl", "s3:PutObjectAcl"),
     Operation("GetBucketCors", "GET", "bucket", "cors", "s3:GetBucketCORS"),
+    Operation("PutBucketCors", "PUT", "bucket", "cors", "s3:PutBucketCORS"),
+    Operation("DeleteBucketCors", "DELETE", "bucket", "cors", "s3:PutBucketCORS"),
+    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketLifecycleConfiguration", "GET", "bucket", "lifecycle", "s3:GetLifecycleConfiguration"),
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
-    Operation("GetObjectLockConfiguration", "GET", "bucket", "object-lock", "s3:GetBucketObjectLockConfiguration"),
     Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
     Operation("GetBucketLogging", "GET", "bucket", "logging", "s3:GetBucketLogging"),
     Operation("GetBucketNotificationConfiguration", "GET", "bucket", "notification", "s3:GetBucketNotification"),
     Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
     Operation("GetBucketAccelerateConfiguration", "GET", "bucket", "accelerate", "s3:GetAccelerateConfiguration"),
-    Operation("GetObjectAcl", "GET", "object", "acl", "s3:GetObjectAcl"),
 )
 
 VERSION_ACTIONS = {

@@ -42,7 +42,7 @@ _CONDITIONS = frozenset(
     )
 )
 _ELSEWHERE = _CONDITIONS | frozenset(
-    (b"range", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
+    (b"range", b"origin", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
 )
 _ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"]) | REQUEST_HEADERS
 _ACTIONS = {b"GET": "s3:GetObject", b"HEAD": "s3:GetObject", b"PUT": "s3:PutObject", b"DELETE": "s3:DeleteObject"}
@@ -171,6 +171,8 @@ class QuickWay:
             owner = bucket.record.owner if bucket.record.ownership == ENFORCED else caller.owner
             if not service.encryptor.may_seal_quickly(bucket):
                 return None
+            if bucket.record.lock:
+                return None  # its objects may have a retention from the start
             sealing = service.encryptor.quick()
             given = Given(attributes_of(fields), owner, integrity.stored.name, sealing=sealing)
             record = await service.objects.put_small(bucket, key, Received(body, digests), given)

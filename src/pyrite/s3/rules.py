@@ -33,23 +33,54 @@ _PERMISSIONS = {
 }
 
 
+# The same for objects. What it does not name can be granted by policies alone.
+OBJECT_PERMISSIONS = {
+    "s3:GetObject": "READ",
+    "s3:GetObjectVersion": "READ",
+    "s3:GetObjectAcl": "READ_ACP",
+    "s3:GetObjectVersionAcl": "READ_ACP",
+    "s3:PutObjectAcl": "WRITE_ACP",
+    "s3:PutObjectVersionAcl": "WRITE_ACP",
+    "s3:GetObjectAttributes": "",
+    "s3:GetObjectVersionAttributes": "",
+    "s3:GetObjectTagging": "",
+    "s3:GetObjectVersionTagging": "",
+    "s3:PutObjectTagging": "",
+    "s3:PutObjectVersionTagging": "",
+    "s3:DeleteObjectTagging": "",
+    "s3:DeleteObjectVersionTagging": "",
+    "s3:GetObjectRetention": "",
+    "s3:PutObjectRetention": "",
+    "s3:GetObjectLegalHold": "",
+    "s3:PutObjectLegalHold": "",
+}
+
+
 class BucketRules(NamedTuple):
-    """The rules of a bucket. `restricted`: its policy is public, and so counts for its own account alone."""
+    """The rules of a bucket. `restricted`: its policy is public, and so counts for its own account alone; `has_acls`:
+    access control lists count.
+    """
 
     owner: str
     policy: Policy | None
     grants: tuple[Grant, ...]
     ignores_public: bool
     restricted: bool
+    has_acls: bool
 
     def grants_to(self, caller: Caller, action: str) -> bool:
         """Whether the access control list lets the caller's account, or everybody, do this."""
         wanted = _PERMISSIONS.get(action)
-        if wanted is None or not self.grants:
-            return False
+        return wanted is not None and self._grant(self.grants, caller, wanted)
+
+    def object_grants_to(self, grants: tuple[Grant, ...], caller: Caller, action: str) -> bool:
+        """Whether an object's access control list lets the caller's account, or everybody, do this."""
+        wanted = OBJECT_PERMISSIONS.get(action)
+        return bool(wanted) and self._grant(grants, caller, wanted or "")
+
+    def _grant(self, grants: tuple[Grant, ...], caller: Caller, wanted: str) -> bool:
         return any(
-            grant.permission in (wanted, "FULL_CONTROL") and self._is_meant(grant.grantee, caller)
-            for grant in self.grants
+            grant.permission in (wanted, "FULL_CONTROL") and self._is_meant(grant.grantee, caller) for grant in grants
         )
 
     def _is_meant(self, grantee: str, caller: Caller) -> bool:
@@ -87,4 +118,5 @@ def _compile(bucket: Bucket) -> BucketRules:
     block = max(record.public_block, 0)
     grants = () if record.ownership == ENFORCED else record.acl or ()
     restricted = bool(block & RESTRICT) and policy is not None and is_public(policy)
-    return BucketRules(record.owner, policy, grants, bool(block & IGNORE_ACLS), restricted)
+    has_acls = record.ownership != ENFORCED
+    return BucketRules(record.owner, policy, grants, bool(block & IGNORE_ACLS), restricted, has_acls)

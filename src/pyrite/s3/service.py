@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from pyrite.core.clock import Clock
 from pyrite.iam.owners import Owners
 from pyrite.metadata.kv import Engine
 from pyrite.objects.buckets import Buckets
@@ -10,6 +11,7 @@ from pyrite.objects.objects import Objects
 from pyrite.objects.reading import Reading
 from pyrite.objects.uploads import Uploads
 from pyrite.s3.access import Access
+from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import Compat
 from pyrite.s3.encryption import Encryptor
 
@@ -24,7 +26,9 @@ class Service(NamedTuple):
     uploads: Uploads
     reading: Reading
     access: Access
+    authenticator: Authenticator
     encryptor: Encryptor
     owners: Owners
+    clock: Clock
     compat: Compat
     region: str

@@ -1,5 +1,7 @@
 """Owns what decides who may use a bucket: policy, access control list, ownership controls, public access block."""
 
+from msgspec.structs import replace
+
 from pyrite.aws import xml
 from pyrite.aws.arns import bucket_arn
 from pyrite.aws.xml import element
@@ -15,8 +17,9 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
-from pyrite.s3.rules import BLOCK_ACLS, BLOCK_POLICY, ENFORCED
+from pyrite.s3.rules import BLOCK_POLICY, ENFORCED
 from pyrite.s3.service import Service
+from pyrite.s3.versions import version_headers, version_of
 
 POLICY_MAX_BYTES = 20 * 1024
 
@@ -105,22 +108,54 @@ async def get_acl(service: Service, request: S3Request) -> Response:
 async def put_acl(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     record = bucket.record
-    grants = await acl.grants_of_headers(service, request, record.owner)
+    grants = await _wanted_grants(service, request, record.owner, "")
+    if record.ownership == ENFORCED:
+        if grants != acl.private(record.owner):
+            raise S3Error("AccessControlListNotSupported")
+        return empty(200)
+    acl.check_block(bucket, grants)
+    await service.buckets.change(bucket, acl=grants)
+    return empty(200)
+
+
+async def _wanted_grants(service: Service, request: S3Request, owner: str, bucket_owner: str) -> acl.Grants:
+    """The grants that headers or the document ask for. Raises S3Error."""
+    grants = await acl.grants_of_headers(service, request, owner, bucket_owner)
     body = await read_document(request)
     if grants is not None and body.strip():
         raise S3Error("UnexpectedContent")
     if grants is None:
         if not body.strip():
             raise S3Error("MissingSecurityHeader", None, (("MissingHeaderName", "x-amz-acl"),))
-        grants = await acl.grants_of_document(service, body, record.owner)
-    if record.ownership == ENFORCED:
-        if grants != acl.private(record.owner):
+        grants = await acl.grants_of_document(service, body, owner)
+    return grants
+
+
+async def get_object_acl(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    record = await service.objects.find(bucket, request.key, version_of(request))
+    if bucket.record.ownership == ENFORCED:
+        owner, grants = bucket.record.owner, acl.private(bucket.record.owner)
+    else:
+        owner, grants = record.owner, record.acl if record.acl is not None else acl.private(record.owner)
+    response = await acl.access_control_policy(service, owner, grants)
+    response.headers += version_headers(bucket, record)
+    return response
+
+
+async def put_object_acl(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    version = version_of(request)
+    record = await service.objects.find(bucket, request.key, version)
+    if bucket.record.ownership == ENFORCED:
+        owner = bucket.record.owner
+        if await _wanted_grants(service, request, owner, owner) != acl.private(owner):
             raise S3Error("AccessControlListNotSupported")
-        return empty(200)
-    if max(record.public_block, 0) & BLOCK_ACLS and acl.is_public(grants):
-        raise S3Error("AccessDenied")
-    await service.buckets.change(bucket, acl=grants)
-    return empty(200)
+        return empty(200, version_headers(bucket, record))
+    grants = await _wanted_grants(service, request, record.owner, bucket.record.owner)
+    acl.check_block(bucket, grants)
+    changed = await service.naming.amend(bucket, request.key, version, lambda found: replace(found, acl=grants))
+    return empty(200, version_headers(bucket, changed))
 
 
 # ---- ownership controls

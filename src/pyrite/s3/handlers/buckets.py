@@ -13,17 +13,14 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.headers import refuse_unimplemented
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
-from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 
 _BUCKETS_MAX = 10_000
 _EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS refuses the last
 
 ABSENT_CONFIGURATIONS = {
-    "GetBucketCors": "NoSuchCORSConfiguration",
     "GetBucketLifecycleConfiguration": "NoSuchLifecycleConfiguration",
     "GetBucketWebsite": "NoSuchWebsiteConfiguration",
-    "GetObjectLockConfiguration": "ObjectLockConfigurationNotFoundError",
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
 }
 EMPTY_CONFIGURATIONS = {
@@ -51,13 +48,6 @@ async def person(service: Service, tag: str, canonical_id: str) -> str:
     return f"<{tag}>{element('ID', canonical_id)}{shown}</{tag}>"
 
 
-def owner_of_new(request: S3Request) -> str:
-    """Whom a new object belongs to: the bucket's owner where ownership is enforced, else who writes it."""
-    assert request.bucket is not None
-    record = request.bucket.record
-    return record.owner if record.ownership == ENFORCED or request.caller.is_anonymous else request.caller.owner
-
-
 async def list_buckets(service: Service, request: S3Request) -> Response:
     limit = number_parameter(request, b"max-buckets", _BUCKETS_MAX, _BUCKETS_MAX)
     if limit == 0:
@@ -82,13 +72,12 @@ async def list_buckets(service: Service, request: S3Request) -> Response:
 
 async def create_bucket(service: Service, request: S3Request) -> Response:
     refuse_unimplemented(request.headers)
-    if request.header(b"x-amz-bucket-object-lock-enabled") not in (None, "false", "False"):
-        raise S3Error("NotImplemented", None, (("Header", "x-amz-bucket-object-lock-enabled"),))
+    lock = (request.header(b"x-amz-bucket-object-lock-enabled") or "").lower() == "true"
     access = await access_of_new(service, request)
     location = _location_constraint(service, await read_document(request))
     headers: Headers = [(b"Location", b"/" + request.bucket_name.encode())]
     try:
-        await service.buckets.create(request.bucket_name, request.caller.owner, location, access)
+        await service.buckets.create(request.bucket_name, request.caller.owner, location, access, lock)
     except BucketExists as error:
         if not error.own or service.region != "us-east-1":
             raise

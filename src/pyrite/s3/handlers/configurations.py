@@ -7,7 +7,7 @@ from pyrite.aws import xml
 from pyrite.aws.xml import DECLARATION, NAMESPACE, Element
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
-from pyrite.s3 import bucketencryption
+from pyrite.s3 import bucketencryption, cors
 from pyrite.s3.documents import XML_TYPE, document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
@@ -32,7 +32,12 @@ def _check_encryption(service: Service, request: S3Request, bucket: Bucket, root
     bucketencryption.parse(root)
 
 
+def _check_cors(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
+    cors.parse(root)
+
+
 KINDS = {
+    "cors": Kind("CORSConfiguration", _check_cors, "NoSuchCORSConfiguration"),
     "encryption": Kind(
         "ServerSideEncryptionConfiguration", _check_encryption, "ServerSideEncryptionConfigurationNotFoundError"
     ),

@@ -16,14 +16,16 @@ from pyrite.objects.listing import list_uploads as page_of
 from pyrite.objects.objects import StreamSource
 from pyrite.objects.records import Checksum, ChecksumType, PartRecord
 from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
+from pyrite.s3.acl import ownership_of_new
 from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
 from pyrite.s3.encryption import OF_SOURCE, encryption_headers
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find, owner_of_new, person
+from pyrite.s3.handlers.buckets import find, person
 from pyrite.s3.handlers.reads import checksum_elements
 from pyrite.s3.handlers.writes import find_source
 from pyrite.s3.headers import attributes_of, checksum_headers, refuse_unimplemented, write_conditions
 from pyrite.s3.integrity import Integrity, algorithm_named
+from pyrite.s3.objectlock import lock_of_new
 from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_plain
 from pyrite.s3.ranges import Range, parse_copy_range
 from pyrite.s3.request import S3Request
@@ -63,15 +65,18 @@ async def create_upload(service: Service, request: S3Request) -> Response:
     attributes = attributes_of(request.headers)
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     kind = _checksum_type(request.header(b"x-amz-checksum-type"), algorithm)
+    owner, acl = await ownership_of_new(service, request, bucket)
     sealing = await service.encryptor.for_new(request, bucket)
     encryption = sealing.encryption if sealing is not None else None
     upload_id = await service.uploads.create(
         bucket,
         request.key,
         attributes,
-        owner_of_new(request),
+        owner,
         algorithm.name if algorithm else "",
         kind,
+        lock=lock_of_new(request, bucket, service.clock.now_ms()),
+        acl=acl,
         encryption=encryption,
     )
     headers: Headers = encryption_headers(encryption)

@@ -8,7 +8,6 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified
 from pyrite.objects.errors import NoSuchPart, PreconditionFailed
 from pyrite.objects.records import Checksum, ObjectRecord, PartRecord
-from pyrite.s3.acl import access_control_policy, private
 from pyrite.s3.documents import document, number_parameter
 from pyrite.s3.encryption import CUSTOMER, SSE
 from pyrite.s3.errors import S3Error
@@ -16,7 +15,6 @@ from pyrite.s3.handlers.buckets import find
 from pyrite.s3.headers import checksum_headers, object_headers, override, read_conditions
 from pyrite.s3.ranges import Range, parse_range
 from pyrite.s3.request import S3Request
-from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 from pyrite.s3.versions import version_headers, version_of
 
@@ -217,10 +215,3 @@ def checksum_elements(checksum: Checksum, typed: bool = False) -> str:
     kind = f"<ChecksumType>{checksum.type}</ChecksumType>" if typed else ""
     name = f"Checksum{checksum.algorithm}"
     return f"<{name}>{checksum.value}</{name}>{kind}"
-
-
-async def get_acl(service: Service, request: S3Request) -> Response:
-    bucket = await find(service, request)
-    record = await service.objects.find(bucket, request.key, version_of(request))
-    owner = bucket.record.owner if bucket.record.ownership == ENFORCED else record.owner
-    return await access_control_policy(service, owner, private(owner))

@@ -17,10 +17,12 @@ from pyrite.objects.objects import Copied, Given, Put, StreamSource
 from pyrite.objects.records import Attributes, ObjectRecord
 from pyrite.objects.sealing import Sealing
 from pyrite.objects.standing import Found
+from pyrite.s3.acl import ownership_of_new
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.encryption import OF_SOURCE, REQUEST_HEADERS, encryption_headers
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers.buckets import find, owner_of_new
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.locks import may_bypass
 from pyrite.s3.handlers.reads import checksum_elements
 from pyrite.s3.headers import (
     attributes_of,
@@ -31,6 +33,7 @@ from pyrite.s3.headers import (
     write_conditions,
 )
 from pyrite.s3.integrity import Integrity, algorithm_named
+from pyrite.s3.objectlock import LOCK_HEADERS, lock_of_new
 from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_document
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
@@ -58,7 +61,15 @@ async def put_object(service: Service, request: S3Request) -> Response:
     if conditions.if_match is not None or conditions.if_none_match is not None:
         await _check_early(service, bucket, request.key, conditions)
     sealing = await service.encryptor.for_new(request, bucket)
-    given = Given(attributes, owner_of_new(request), integrity.stored.name, conditions, sealing=sealing)
+    lock = lock_of_new(request, bucket, service.clock.now_ms())
+    if lock is not None and LOCK_HEADERS.intersection(request.headers) and not integrity.is_asked:
+        raise S3Error(
+            "InvalidRequest",
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests "
+            "with Object Lock parameters",
+        )
+    owner, acl = await ownership_of_new(service, request, bucket)
+    given = Given(attributes, owner, integrity.stored.name, conditions, lock, acl, sealing)
     put = Put(given, integrity.hashers(), integrity.check)
     record = await service.objects.put(bucket, request.key, source, put)
     assert record.checksum is not None
@@ -92,7 +103,8 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
         )
     version = dict(uri.parse_query(query)).get(b"versionId")
     bucket = await service.buckets.find(text_of(bucket_name))
-    await service.access.require(request, "s3:GetObject" if version is None else "s3:GetObjectVersion", bucket, key)
+    action = "s3:GetObject" if version is None else "s3:GetObjectVersion"
+    await service.access.require(request, action, bucket, key, version=version)
     try:
         stamp = parse_version(version)
         found = await service.naming.find(bucket, key, stamp)
@@ -182,14 +194,15 @@ async def _copy(
     """Share the source's bytes, sealed with the same key; read and write them anew where another checksum is asked for,
     or one of both is sealed and the other is not.
     """
-    owner = owner_of_new(request)
+    owner, acl = await ownership_of_new(service, request, bucket)
+    lock = lock_of_new(request, bucket, service.clock.now_ms())
     conditions = write_conditions(request)
     record = source.found.record
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     same = record.checksum is not None and (algorithm is None or algorithm.name == record.checksum.algorithm)
     if same and (keys.source is None) == (keys.copy is None):
         copied = Copied(
-            attributes, owner, conditions, encryption=keys.copy.encryption if keys.copy is not None else None
+            attributes, owner, conditions, lock, acl, keys.copy.encryption if keys.copy is not None else None
         )
         return await service.objects.copy(source.bucket, source.key, source.found, bucket, request.key, copied)
     integrity = Integrity(request.headers, request.payload.sha256, algorithm)
@@ -198,7 +211,7 @@ async def _copy(
     if sealing is not None and keys.source is not None:  # a key seals one blob
         sealing = await service.encryptor.for_new(request, bucket)
     try:
-        given = Given(attributes, owner, integrity.stored.name, conditions, sealing=sealing)
+        given = Given(attributes, owner, integrity.stored.name, conditions, lock, acl, sealing)
         put = Put(given, integrity.hashers(), _accept)
         return await service.objects.put(bucket, request.key, stream, put)
     finally:
@@ -244,9 +257,7 @@ async def _delete(
     """Delete a version, or the current one. Raises S3Error when governance is to be bypassed by who may not."""
     if version is None:
         return await service.objects.delete(bucket, key, conditions, request.caller.owner or bucket.record.owner)
-    bypass = (request.header(b"x-amz-bypass-governance-retention") or "").lower() == "true"
-    if bypass:
-        await service.access.require(request, "s3:BypassGovernanceRetention", bucket, key)
+    bypass = await may_bypass(service, request, bucket, key)
     return await service.naming.delete_version(bucket, key, version, conditions, bypass)
 
 
