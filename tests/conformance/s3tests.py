@@ -21,7 +21,15 @@ def main(run: str, source: str, python: str, listed: str = "") -> int:
     variables = {**os.environ, "S3T_SRC": source, "S3T_PY": python, **({"S3T_LIST": listed} if listed else {})}
     with tempfile.TemporaryDirectory(prefix="s3tests-") as folder:
         keyring = str(Path(folder) / "keyring")
-        server = Server([Path(folder) / "drive"], *OPTIONS, "--identities", str(IDENTITIES), "--keyring", keyring)
+        server = Server(
+            [Path(folder) / "drive"],
+            *OPTIONS,
+            "--identities",
+            str(IDENTITIES),
+            "--keyring",
+            keyring,
+            environment={"PYRITE_LIFECYCLE_DAY_S": os.environ.get("S3T_LC", "10")},
+        )
         with server:
             out = os.environ.get("S3T_OUT") or str(Path(folder) / "out")
             return subprocess.run([run, str(server.port), out], env=variables).returncode

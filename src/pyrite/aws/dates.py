@@ -52,6 +52,11 @@ def _format_iso_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S.000Z", time.gmtime(seconds))
 
 
+def format_iso_ms(milliseconds: int) -> str:
+    """As `format_iso`, to the millisecond."""
+    return _format_iso_second(milliseconds // 1000)[:-4] + f"{milliseconds % 1000:03d}Z"
+
+
 def format_iso(milliseconds: int) -> str:
     """`2009-10-12T17:50:30.000Z`: whole seconds, so that it agrees with Last-Modified headers."""
     return _format_iso_second(milliseconds // 1000)

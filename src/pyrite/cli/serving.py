@@ -120,6 +120,7 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),
         watchdog_s=_decimal("WATCHDOG_S", environment, None, 60),
+        lifecycle_day_s=_decimal("LIFECYCLE_DAY_S", environment, None, 86_400),
         rebuild_after_s=_decimal("REBUILD_AFTER", environment, given["rebuild_after"], 10) * 60,
     )
 

@@ -21,6 +21,7 @@ from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.claims import Claims
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
+from pyrite.services.lifecycle import Lifecycle
 from pyrite.services.orphans import Orphans
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
@@ -56,6 +57,9 @@ class Background:
         self.dumper = Dumper(store, config.scrub_period_s)
         self.mirrors = MirrorKeeper(store, board, config.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
+        self.lifecycle = Lifecycle(
+            store.engine, store.buckets, store.naming, store.uploads, store.clock.now_ms, config.lifecycle_day_s
+        )
         self.rewrapper = Rewrapper(store.engine, store.keyring, store.keys) if store.keyring is not None else None
         self.conditions = Conditions(store, board, self.upkeep)
 
@@ -93,6 +97,7 @@ class Background:
             self._compact,
             self._keep_names,
             self._keep_keys,
+            self._live,
         )
         async with asyncio.TaskGroup() as group:
             for step in steps:
@@ -168,6 +173,12 @@ class Background:
             self._names_good = set()
             await note_names_verified(self._store.engine, self._store.clock.now_ms())
         return await self.dumper.step() or made
+
+    async def _live(self) -> bool:
+        """Do what lifecycle rules say."""
+        if await self.lifecycle.step():
+            self._log.info("lifecycle", **self.lifecycle.done)
+        return self.lifecycle.is_busy
 
     async def _keep_keys(self) -> bool:
         """Rotate and delete KMS keys that are due, and move everything to the newest master key."""

@@ -57,6 +57,7 @@ class Config(msgspec.Struct, frozen=True):
     rebuild_after_s: float = 600.0
     compact_interval_s: float = 60.0
     watchdog_s: float = 60.0
+    lifecycle_day_s: float = 86_400.0
 
 
 class Environment:

@@ -31,6 +31,11 @@ class Page(NamedTuple):
     record: PartPage
 
 
+def last_of_each(wanted: Sequence[CompletePart]) -> list[CompletePart]:
+    """The parts listed, where one that stands there several times in a row counts as it stands there last."""
+    return [part for n, part in enumerate(wanted) if n + 1 == len(wanted) or wanted[n + 1].number != part.number]
+
+
 def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart]) -> list[PartRecord]:
     """The parts listed. Raises InvalidPart, InvalidPartOrder, PartTooSmall."""
     if any(later.number <= earlier.number for earlier, later in itertools.pairwise(wanted)):

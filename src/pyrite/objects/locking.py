@@ -24,7 +24,7 @@ def check_retention(old: Lock | None, new: Lock, now_ms: int, bypass: bool) -> N
         return
     if new.mode == old.mode and new.until_ms >= old.until_ms:
         return
-    if old.mode == "GOVERNANCE" and (bypass or (new.mode == "COMPLIANCE" and new.until_ms >= old.until_ms)):
+    if old.mode == "GOVERNANCE" and bypass:
         return
     raise Locked(f"the version is retained in {old.mode} mode")
 

@@ -149,10 +149,17 @@ class Naming:
             bucket = await self._again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
-    async def delete(self, bucket: Bucket, key: bytes, conditions: WriteConditions, owner: str = "") -> Removed:
-        """Delete the current version of `key`, or put a delete marker of `owner` in front of it. Raises as `put`."""
+    async def delete(
+        self, bucket: Bucket, key: bytes, conditions: WriteConditions, owner: str = "", only: int | None = None
+    ) -> Removed:
+        """Delete the current version of `key`, or put a delete marker of `owner` in front of it. Raises as `put`.
+
+        With `only`, nothing is done unless that is the stamp of the current version.
+        """
         for _ in range(_ATTEMPTS):
             standing = await self._standing(bucket, key)
+            if only is not None and (standing.current is None or standing.current.record.version != only):
+                return Removed(False)
             _check(conditions, standing.current)
             if standing.current is None and not bucket.record.versioning:
                 return Removed(False)
@@ -169,14 +176,23 @@ class Naming:
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
     async def delete_version(
-        self, bucket: Bucket, key: bytes, version: int, conditions: WriteConditions, bypass: bool = False
+        self,
+        bucket: Bucket,
+        key: bytes,
+        version: int,
+        conditions: WriteConditions,
+        bypass: bool = False,
+        only: int | None = None,
     ) -> Removed:
-        """Remove the version of that stamp, if it is there. `bypass` lifts governance retention. Raises as `put`."""
+        """Remove the version of that stamp, if it is there. `bypass` lifts governance retention. Raises as `put`.
+
+        With `only`, nothing is done unless that is its stamp, which tells null versions apart.
+        """
         for _ in range(_ATTEMPTS):
             standing = await self._standing(bucket, key)
             found = await self._of(bucket, key, version, standing)
             _check(conditions, found)
-            if found is None:
+            if found is None or (only is not None and found.record.version != only):
                 return Removed(False)
             check_removal(found.record, self._now_ms(), bypass)
             batch, change = self._begin(bucket, key, standing)

@@ -105,6 +105,8 @@ class ObjectRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A version of an object. `versioned`: it has an id of its own, else it is the null version; `marker`: it says that
     the object was deleted.
 
+    Where its class is an archive, it can be read until `restored_until_ms`.
+
     Its bytes are `extents`; a multipart object's stand in part pages under `upload` instead, where `pages`
     holds the first part number and the first byte of each page.
     """
@@ -127,6 +129,7 @@ class ObjectRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     encryption: Encryption | None = None
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
+    restored_until_ms: int = 0
 
 
 class HeadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -28,6 +28,9 @@ from pyrite.s3.versions import parse_version
 
 _LOCKOUT_PROOF = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
 _MAKES_BUCKET = "CreateBucket"
+LOCKOUT = "-lockout"
+"""A bucket with this configuration: its policy counts for the root of its account too."""
+
 _OF_SERVICE = bucket_arn("*")
 _DECISIONS_KEPT = 65_536
 _OPERATIONS_WITHOUT_ONE_KEY = frozenset(("DeleteObjects", "PostObject"))
@@ -65,9 +68,25 @@ class Access:
             request.bucket = await self._buckets.find(request.bucket_name)
         if operation.name in _OPERATIONS_WITHOUT_ONE_KEY:
             return  # each key is asked for by itself
+        key = request.key if operation.scope == "object" else b""
         for action in self._actions(request):
-            key = request.key if operation.scope == "object" else b""
             await self.require(request, action, request.bucket, key)
+        await self.require_headers(request, operation.name, key)
+
+    async def require_headers(self, request: S3Request, operation: str, key: bytes) -> None:
+        """Raises S3Error unless the caller may do what headers of the request ask for beside its operation.
+
+        Whom the bucket's access control list lets write may say what becomes of its own object.
+        """
+        headers = HEADER_ACTIONS.get(operation, {}).items()
+        asked = {
+            action for name, action in headers if name in request.headers and name not in self._compat.free_headers
+        }
+        bucket = request.bucket
+        if asked and bucket is not None and self._rulebook.of(bucket).grants_to(request.caller, "s3:PutObject"):
+            asked -= {"s3:PutObjectAcl", "s3:PutObjectTagging"}
+        for action in sorted(asked):
+            await self.require(request, action, bucket, key)
 
     def _actions(self, request: S3Request) -> list[str]:
         operation = request.operation
@@ -77,11 +96,6 @@ class Access:
             actions.append(ALSO[operation.name])
         if request.query and b"versionId" in request.query:
             actions = [VERSION_ACTIONS.get(action, action) for action in actions]
-        for header, action in HEADER_ACTIONS.get(operation.name, {}).items():
-            if header in self._compat.free_headers:
-                continue
-            if header in request.headers and action not in actions:
-                actions.append(action)
         return actions
 
     async def require(
@@ -108,7 +122,7 @@ class Access:
             return False
         if await self._naming.current(bucket, key) is not None:
             return False
-        return await self.allows(request, "s3:ListBucket", bucket)
+        return await self.may_know(request, bucket, key)
 
     async def decide(
         self,
@@ -129,7 +143,7 @@ class Access:
         known = {**_tags_of_bucket(bucket), **_tags_of_object(stored), **(more or {})}
         context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, known)
         resource = _resource(request, bucket, key)
-        decision = _decide(caller, rules, account, action, resource, context)
+        decision = _decide(caller, rules, account, action, resource, context, not _is_locked_out(bucket))
         if stored is None or rules is None or not rules.has_acls or action not in OBJECT_PERMISSIONS:
             return decision
         return await self._by_object(caller, rules, stored, decision, Question(action, resource, context, "", account))
@@ -169,6 +183,10 @@ class Access:
             ),
         )
 
+    async def may_know(self, request: S3Request, bucket: Bucket, key: bytes) -> bool:
+        """Whether the caller may learn that an object is not there: it could list the bucket for its key."""
+        return (await self.decide(request, "s3:ListBucket", bucket, b"", {"s3:prefix": (text_of(key),)})).allowed
+
     async def allows(self, request: S3Request, action: str, bucket: Bucket, key: bytes = b"") -> bool:
         """Whether the caller may do `action`."""
         return (await self.decide(request, action, bucket, key)).allowed
@@ -206,8 +224,18 @@ class Access:
         return _decide(caller, rules, account, action, bucket_arn(bucket.record.name, "any"), {}).allowed
 
 
+def _is_locked_out(bucket: Bucket | None) -> bool:
+    return bucket is not None and LOCKOUT in bucket.record.configurations
+
+
 def _decide(
-    caller: Caller, rules: BucketRules | None, account: str, action: str, resource: str, context: Context
+    caller: Caller,
+    rules: BucketRules | None,
+    account: str,
+    action: str,
+    resource: str,
+    context: Context,
+    master: bool = True,
 ) -> Decision:
     if rules is None:
         return decide(caller, Question(action, resource, context, caller.owner, caller.account))
@@ -217,7 +245,7 @@ def _decide(
         caller,
         Question(action, resource, context, rules.owner, account, rules.policy, rules.grants_to(caller, action)),
     )
-    if not decision.allowed and action in _LOCKOUT_PROOF and _is_master(caller, rules):
+    if master and not decision.allowed and action in _LOCKOUT_PROOF and _is_master(caller, rules):
         return Decision(True, Reason.OWNER)
     return decision
 

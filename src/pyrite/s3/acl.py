@@ -27,6 +27,9 @@ _GRANT_HEADERS = {
     b"x-amz-grant-write": "WRITE",
     b"x-amz-grant-write-acp": "WRITE_ACP",
 }
+_GRANT_HEADERS_IN_ORDER = tuple(
+    b"x-amz-grant-" + name for name in (b"read", b"write", b"read-acp", b"write-acp", b"full-control")
+)
 _PERMISSIONS = get_args(Grant.__annotations__["permission"])
 _CANNED = {
     "private": (),
@@ -84,8 +87,8 @@ async def ownership_of_new(service: Service, request: S3Request, bucket: Bucket)
     full = canned == "bucket-owner-full-control"
     if record.ownership == ENFORCED:
         grants = await grants_of_headers(service, request, record.owner)
-        if grants is not None and grants != private(record.owner):
-            raise S3Error("AccessControlListNotSupported")
+        if grants is not None:
+            check_enforced(service, request, grants, record.owner)
         return Ownership(record.owner, None)
     owner = request.caller.owner or record.owner
     if record.ownership == "BucketOwnerPreferred" and full:
@@ -93,6 +96,13 @@ async def ownership_of_new(service: Service, request: S3Request, bucket: Bucket)
     grants = await grants_of_headers(service, request, owner, record.owner)
     check_block(bucket, grants)
     return Ownership(owner, grants)
+
+
+def check_enforced(service: Service, request: S3Request, grants: Grants, owner: str) -> None:
+    """Raises S3Error unless `grants` say what holds anyway where access control lists are disabled."""
+    strict = service.compat.strict_private and request.header(b"x-amz-acl") == "private"
+    if grants != private(owner) or strict:
+        raise S3Error("AccessControlListNotSupported")
 
 
 def check_block(bucket: Bucket, grants: Grants | None) -> None:
@@ -104,7 +114,8 @@ def check_block(bucket: Bucket, grants: Grants | None) -> None:
 async def grants_of_headers(service: Service, request: S3Request, owner: str, bucket_owner: str = "") -> Grants | None:
     """The grants that x-amz-acl or x-amz-grant-* headers ask for; None when there are none. Raises S3Error."""
     canned = request.header(b"x-amz-acl")
-    explicit = [(name, request.header(name)) for name in _GRANT_HEADERS if name in request.headers]
+    order = _GRANT_HEADERS if not service.compat.groups_first else _GRANT_HEADERS_IN_ORDER
+    explicit = [(name, request.header(name)) for name in order if name in request.headers]
     if canned is not None:
         if explicit:
             raise S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
@@ -182,6 +193,8 @@ async def _grant_of(service: Service, item: Element) -> Grant:
 
 async def access_control_policy(service: Service, owner: str, grants: Grants) -> Response:
     """The document of an access control list."""
+    if service.compat.groups_first:
+        grants = tuple(sorted(grants, key=lambda grant: grant.grantee not in GROUPS))
     shown = "".join([await _shown(service, grant) for grant in grants])
     content = f"<Owner>{await _named(service, owner)}</Owner><AccessControlList>{shown}</AccessControlList>"
     return document("AccessControlPolicy", content)

@@ -11,7 +11,19 @@ from pyrite.http.response import Headers, Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.cors import headers_for, preflight
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers import access, buckets, configurations, lists, locks, multipart, posting, reads, tagging, writes
+from pyrite.s3.handlers import (
+    access,
+    archive,
+    buckets,
+    configurations,
+    lists,
+    locks,
+    multipart,
+    posting,
+    reads,
+    tagging,
+    writes,
+)
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import Place, S3Request
 from pyrite.s3.service import Service
@@ -47,6 +59,7 @@ HANDLERS: dict[str, HandlerOf] = {
     "PutObject": writes.put_object,
     "CopyObject": writes.copy_object,
     "GetObject": reads.get_object,
+    "GetObjectTorrent": reads.get_torrent,
     "HeadObject": reads.head_object,
     "DeleteObject": writes.delete_object,
     "GetObjectAttributes": reads.get_attributes,
@@ -70,6 +83,10 @@ HANDLERS: dict[str, HandlerOf] = {
     "PutObjectRetention": locks.put_retention,
     "GetObjectLegalHold": locks.get_hold,
     "PutObjectLegalHold": locks.put_hold,
+    "GetBucketLifecycleConfiguration": configurations.get_configuration,
+    "PutBucketLifecycleConfiguration": configurations.put_configuration,
+    "DeleteBucketLifecycle": configurations.delete_configuration,
+    "RestoreObject": archive.restore_object,
     "GetBucketCors": configurations.get_configuration,
     "PutBucketCors": configurations.put_configuration,
     "DeleteBucketCors": configurations.delete_configuration,
@@ -164,7 +181,7 @@ class S3App:
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported
-            failure = await self._hide(request, self._explain(request_id, error))
+            failure = (await self._hide(request, self._explain(request_id, error))).shown(self._service.compat.codes)
             code = failure.code
             response = self.error_response(failure, request_id, request.place if request is not None else None)
         if request is not None and request.bucket is not None and b"origin" in request.headers:
@@ -186,7 +203,9 @@ class S3App:
         """Who may not list a bucket does not learn which of its keys exist: 403 instead of 404, as AWS answers."""
         if failure.code not in _TELLS_KEYS or request is None or request.bucket is None:
             return failure
-        if await self._service.access.allows(request, "s3:ListBucket", request.bucket):
+        if await self._service.access.may_know(request, request.bucket, request.key):
+            if self._service.compat.always_tells_marker and not failure.headers:
+                failure.headers = [(b"x-amz-delete-marker", b"false")]
             return failure
         return S3Error("AccessDenied")
 

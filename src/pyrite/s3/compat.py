@@ -1,5 +1,6 @@
 """Owns the switches for what clients, suites and AWS disagree about, and the presets that set them together."""
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -12,9 +13,22 @@ class Compat(NamedTuple):
     name a Principal, which is not looked at, and a user that is deleted leaves its groups by itself.
     `no_region`: requests signed for an empty region are accepted.
     `free_headers`: headers that need no permission of their own.
-    `retention_code`: a default retention of no days has an error code of its own.
+    `codes`: error codes that stand for others.
     `plain_key_ids`: objects tell the id of their KMS key instead of its ARN.
     `no_default_key`: encryption under a KMS key has to name one.
+    `lenient_filters`: a lifecycle filter may have several conditions without an And.
+    `etag_none_match`: If-None-Match of a write may be an ETag.
+    `any_location`: a bucket may be made for any location, which it then tells.
+    `groups_first`: access control lists tell groups before their owner, and headers' grants in the headers' order.
+    `strict_private`: the canned list "private" is refused like others where access control lists are disabled.
+    `bare_encryption`: a bucket whose encryption is not configured says so, though objects are encrypted.
+    `status_of_acl`: a bucket without a policy has a policy status, and what its access control list grants counts.
+    `lists_all_parts`: the attributes of an object list its parts also where they have no checksums of their own.
+    `always_tells_marker`: answers to reads of missing objects tell that it is no delete marker.
+    `confirmed_lockout`: who confirms it may lock the account's root out of a bucket's policy.
+    `repeated_parts`: of several entries for one part the last counts when an upload is completed.
+    `needs_customer_key`: completing an upload that is sealed with a client's key takes that key.
+    `no_torrents`: objects have no torrents, where AWS implements them no more.
     """
 
     open_buckets: bool = False
@@ -22,9 +36,22 @@ class Compat(NamedTuple):
     rgw_identities: bool = False
     no_region: bool = False
     free_headers: frozenset[bytes] = frozenset()
-    retention_code: bool = False
+    codes: Mapping[str, str] = {}
     plain_key_ids: bool = False
     no_default_key: bool = False
+    lenient_filters: bool = False
+    etag_none_match: bool = False
+    any_location: bool = False
+    groups_first: bool = False
+    strict_private: bool = False
+    bare_encryption: bool = False
+    status_of_acl: bool = False
+    lists_all_parts: bool = False
+    always_tells_marker: bool = False
+    confirmed_lockout: bool = False
+    repeated_parts: bool = False
+    needs_customer_key: bool = False
+    no_torrents: bool = False
 
 
 PRESETS = {
@@ -34,9 +61,39 @@ PRESETS = {
         display_names=True,
         rgw_identities=True,
         no_region=True,
-        free_headers=frozenset((b"x-amz-object-ownership",)),
-        retention_code=True,
+        free_headers=frozenset(
+            (
+                b"x-amz-acl",
+                b"x-amz-grant-full-control",
+                b"x-amz-grant-read",
+                b"x-amz-grant-read-acp",
+                b"x-amz-grant-write",
+                b"x-amz-grant-write-acp",
+                b"x-amz-object-ownership",
+                b"x-amz-tagging",
+            )
+        ),
+        codes={
+            "InvalidChecksumValue": "BadDigest",
+            "InvalidPartNumber": "InvalidPart",
+            "NoRetention": "InvalidRetentionPeriod",
+            "TooManyTags": "InvalidTag",
+            "WrongCustomerKey": "InvalidRequest",
+        },
         plain_key_ids=True,
         no_default_key=True,
+        lenient_filters=True,
+        etag_none_match=True,
+        any_location=True,
+        groups_first=True,
+        strict_private=True,
+        bare_encryption=True,
+        status_of_acl=True,
+        lists_all_parts=True,
+        always_tells_marker=True,
+        confirmed_lockout=True,
+        repeated_parts=True,
+        needs_customer_key=True,
+        no_torrents=True,
     ),
 }

@@ -77,6 +77,10 @@ class Encryptor:
         """Whether the store has a keyring, so that everything is encrypted."""
         return self._keyring is not None
 
+    def new_name(self) -> str:
+        """A name that nobody has used."""
+        return self._entropy.bytes(24).hex()
+
     # ---- new objects
 
     async def for_new(self, request: S3Request, bucket: Bucket, key: bytes | None = None) -> Sealing | None:
@@ -195,7 +199,7 @@ class Encryptor:
         try:
             return unwrap(AESGCMSIV(customer.key), encryption.wrapped, PURPOSE)
         except NotUnwrapped:
-            raise S3Error("AccessDenied", "The customer key that was given is not the one of the object") from None
+            raise S3Error("WrongCustomerKey") from None
 
     async def open_upload(self, request: S3Request, encryption: Encryption | None) -> bytes | None:
         """As `open`, for a part of an upload, which has to be sent with what the upload was begun with."""
@@ -240,7 +244,7 @@ class Encryptor:
                 "parameters must be provided to retrieve the object.",
             )
         if customer.md5 != encryption.key_id:
-            raise S3Error("AccessDenied", "The customer key that was given is not the one of the object")
+            raise S3Error("WrongCustomerKey")
 
 
 def _policy_of_default(account: str) -> str:

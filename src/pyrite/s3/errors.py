@@ -3,7 +3,7 @@
 Source: AWS, "Error responses" in the Amazon S3 API Reference.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.xml import MalformedXml
@@ -69,8 +69,10 @@ CODES: dict[str, tuple[int, str]] = {
         400,
         "The encryption request you specified is not valid. The valid value is AES256.",
     ),
+    "InvalidChecksumValue": (400, "Value for a checksum header is invalid."),
     "InvalidDigest": (400, "The Content-MD5 you specified was invalid."),
     "InvalidLocationConstraint": (400, "The specified location-constraint is not valid"),
+    "InvalidObjectState": (403, "The operation is not valid for the object's storage class"),
     "InvalidPart": (
         400,
         "One or more of the specified parts could not be found.  The part may not have been uploaded, or the "
@@ -121,6 +123,7 @@ CODES: dict[str, tuple[int, str]] = {
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "MissingRequestBodyError": (400, "Request Body is empty"),
     "MissingSecurityHeader": (400, "Your request was missing a required header."),
+    "NoRetention": (400, "The retention period must be a positive integer value."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist"),
     "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
@@ -142,6 +145,7 @@ CODES: dict[str, tuple[int, str]] = {
     "PolicyTooLarge": (400, "The policy exceeds the maximum allowed document size."),
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
     "ReplicationConfigurationNotFoundError": (404, "The replication configuration was not found"),
+    "RestoreAlreadyInProgress": (409, "Object restore is already in progress"),
     "RequestTimeTooSkewed": (403, "The difference between the request time and the current time is too large."),
     "ServerSideEncryptionConfigurationNotFoundError": (
         404,
@@ -155,12 +159,23 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "SlowDown": (503, "Please reduce your request rate."),
     "StorageFull": (507, "The store has no space left for this write."),
+    "TooManyTags": (400, "There are more tags than there may be."),
     "UnexpectedContent": (400, "This request does not support content"),
     "UnresolvableGrantByEmailAddress": (400, "The e-mail address you provided does not match any account on record"),
+    "WrongCustomerKey": (403, "The customer key that was given is not the one of the object"),
     "XAmzContentSHA256Mismatch": (
         400,
         "The provided 'x-amz-content-sha256' header does not match what was computed.",
     ),
+}
+
+
+# Errors that clients know by other codes; which ones is for compatibility to say.
+_SHOWN = {
+    "InvalidChecksumValue": "InvalidRequest",
+    "NoRetention": "InvalidArgument",
+    "TooManyTags": "BadRequest",
+    "WrongCustomerKey": "AccessDenied",
 }
 
 
@@ -178,6 +193,11 @@ class S3Error(PyriteError):
         self.message = message or default
         self.details = details
         super().__init__(f"{code}: {self.message}")
+
+    def shown(self, codes: Mapping[str, str]) -> "S3Error":
+        """The error as clients know it; `codes` stand for others."""
+        code = codes.get(self.code) or _SHOWN.get(self.code)
+        return S3Error(code, self.message, self.details, self.headers) if code is not None else self
 
 
 _FAULTS: dict[Fault, str] = {

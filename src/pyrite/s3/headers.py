@@ -3,21 +3,27 @@
 from collections.abc import Mapping
 from email.header import Header
 from functools import lru_cache
+from urllib.parse import quote
 
 from pyrite.aws.checksums import ALGORITHMS
 from pyrite.aws.dates import parse_http
 from pyrite.http.response import Headers, http_date
+from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ReadConditions, WriteConditions
 from pyrite.objects.records import Attributes, Checksum, ObjectRecord
+from pyrite.s3.compat import Compat
 from pyrite.s3.encryption import encryption_headers
 from pyrite.s3.errors import S3Error
 from pyrite.s3.objectlock import lock_headers
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.tags import tags_of_header
+from pyrite.services.lifecyclerules import CLASSES, expiry_of, rules_in
 
 USER_METADATA_MAX_BYTES = 2048
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
-STORAGE_CLASSES = frozenset("STANDARD REDUCED_REDUNDANCY STANDARD_IA ONEZONE_IA INTELLIGENT_TIERING GLACIER_IR".split())
+STORAGE_CLASSES = frozenset(("STANDARD", "REDUCED_REDUNDANCY", *CLASSES))
+ARCHIVES = frozenset(("GLACIER", "DEEP_ARCHIVE"))
+"""The classes whose objects have to be restored before they are read."""
 
 _KEPT = {
     b"cache-control": "Cache-Control",
@@ -123,7 +129,7 @@ def _strip_aws_chunked(headers: dict[str, str]) -> None:
     codings = [coding.strip() for coding in headers["Content-Encoding"].split(",")]
     kept = [coding for coding in codings if coding and coding != "aws-chunked"]
     if kept:
-        headers["Content-Encoding"] = ",".join(kept)
+        headers["Content-Encoding"] = ", ".join(kept) if len(kept) < len(codings) else headers["Content-Encoding"]
     else:
         del headers["Content-Encoding"]
 
@@ -143,10 +149,10 @@ def read_conditions(request: S3Request, prefix: bytes = b"") -> ReadConditions |
     )
 
 
-def write_conditions(request: S3Request) -> WriteConditions:
+def write_conditions(request: S3Request, compat: Compat) -> WriteConditions:
     """The conditions of a write. Raises S3Error for the forms that AWS does not implement."""
     match, none_match = request.header(b"if-match"), request.header(b"if-none-match")
-    if none_match is not None and none_match.strip() != "*":
+    if none_match is not None and none_match.strip() != "*" and not compat.etag_none_match:
         raise _unaccepted("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
     if match is not None and none_match is not None:
         raise _unaccepted("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
@@ -179,6 +185,9 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
         fields.append((b"x-amz-tagging-count", b"%d" % len(attributes.tags)))
     if record.storage_class != "STANDARD":
         fields.append((b"x-amz-storage-class", record.storage_class.encode()))
+    if record.restored_until_ms:
+        until = http_date(record.restored_until_ms // 1000).decode()
+        fields.append((b"x-amz-restore", f'ongoing-request="false", expiry-date="{until}"'.encode()))
     if record.lock is not None:
         fields += lock_headers(record.lock)
     if record.encryption is not None:
@@ -186,6 +195,19 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
     if with_checksum and record.checksum is not None:
         fields += checksum_headers(record.checksum)
     return fields
+
+
+def expiration_headers(bucket: Bucket, key: bytes, record: ObjectRecord) -> Headers:
+    """The header that tells when lifecycle rules of the bucket will delete the object; none where no rule does."""
+    text = bucket.record.configurations.get("lifecycle")
+    if text is None:
+        return []
+    name = key.decode("utf-8", "replace")
+    found = expiry_of(rules_in(text), name, record.size_bytes, record.attributes.tags, record.modified_ms)
+    if found is None:
+        return []
+    date = http_date(found[0] // 1000).decode()
+    return [(b"x-amz-expiration", f'expiry-date="{date}", rule-id="{quote(found[1])}"'.encode())]
 
 
 def checksum_headers(checksum: Checksum) -> Headers:

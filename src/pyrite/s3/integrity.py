@@ -140,7 +140,7 @@ def _given_checksum(fields: Mapping[bytes, bytes]) -> tuple[Algorithm | None, by
 def _decode(text: str, algorithm: Algorithm) -> bytes:
     digest = checksums.decode(text, algorithm)
     if digest is None:
-        raise S3Error("InvalidRequest", f"Value for {algorithm.header} header is invalid.")
+        raise S3Error("InvalidChecksumValue", f"Value for {algorithm.header} header is invalid.")
     return digest
 
 

@@ -7,12 +7,11 @@ from functools import lru_cache
 from typing import NamedTuple
 
 from pyrite.aws import xml
-from pyrite.aws.dates import format_iso, parse_iso
+from pyrite.aws.dates import format_iso_ms, parse_iso
 from pyrite.aws.xml import Element, element
 from pyrite.http.response import Headers
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import Lock, LockMode
-from pyrite.s3.compat import Compat
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request
 
@@ -36,7 +35,7 @@ class DefaultRetention(NamedTuple):
     days: int
 
 
-def parse_configuration(root: Element, compat: Compat) -> DefaultRetention | None:
+def parse_configuration(root: Element) -> DefaultRetention | None:
     """What an ObjectLockConfiguration says. Raises S3Error."""
     if root.name != "ObjectLockConfiguration" or root.find("ObjectLockEnabled") != "Enabled":
         raise S3Error("MalformedXML")
@@ -48,10 +47,10 @@ def parse_configuration(root: Element, compat: Compat) -> DefaultRetention | Non
     defaults = [child for child in rules[0].children if child.name == "DefaultRetention"]
     if len(defaults) != 1:
         raise S3Error("MalformedXML")
-    return _parse_default(defaults[0], compat)
+    return _parse_default(defaults[0])
 
 
-def _parse_default(default: Element, compat: Compat) -> DefaultRetention:
+def _parse_default(default: Element) -> DefaultRetention:
     mode, days, years = (default.find(name) for name in ("Mode", "Days", "Years"))
     if mode not in MODES or (days is None) == (years is None):
         raise S3Error("MalformedXML")
@@ -61,8 +60,7 @@ def _parse_default(default: Element, compat: Compat) -> DefaultRetention:
     if number is None:
         raise S3Error("MalformedXML")
     if not 1 <= number <= most:
-        code = "InvalidRetentionPeriod" if compat.retention_code else "InvalidArgument"
-        raise S3Error(code, f"Default retention period must be a positive integer value of at most {most}")
+        raise S3Error("NoRetention", f"Default retention period must be a positive integer value of at most {most}")
     return DefaultRetention(mode, number if days is not None else number * 365)
 
 
@@ -74,7 +72,7 @@ def default_of(bucket: Bucket) -> DefaultRetention | None:
 
 @lru_cache(maxsize=1024)
 def _stored(text: str) -> DefaultRetention | None:
-    return parse_configuration(xml.parse(text.encode()), Compat())
+    return parse_configuration(xml.parse(text.encode()))
 
 
 def lock_of_new(request: S3Request, bucket: Bucket, now_ms: int) -> Lock | None:
@@ -138,14 +136,14 @@ def parse_hold(body: bytes) -> str:
 
 def retention_content(lock: Lock) -> str:
     """The content of a Retention document."""
-    return element("Mode", lock.mode) + element("RetainUntilDate", format_iso(lock.until_ms))
+    return element("Mode", lock.mode) + element("RetainUntilDate", format_iso_ms(lock.until_ms))
 
 
 def lock_headers(lock: Lock | None) -> Headers:
     """The headers that tell how a version is locked."""
     told: Headers = []
     if lock is not None and lock.mode:
-        told += [(_MODE, lock.mode.encode()), (_UNTIL, format_iso(lock.until_ms).encode())]
+        told += [(_MODE, lock.mode.encode()), (_UNTIL, format_iso_ms(lock.until_ms).encode())]
     if lock is not None and lock.hold:
         told.append((_HOLD, lock.hold.encode()))
     return told

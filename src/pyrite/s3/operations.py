@@ -80,8 +80,12 @@ OPERATIONS = (
     Operation("GetBucketCors", "GET", "bucket", "cors", "s3:GetBucketCORS"),
     Operation("PutBucketCors", "PUT", "bucket", "cors", "s3:PutBucketCORS"),
     Operation("DeleteBucketCors", "DELETE", "bucket", "cors", "s3:PutBucketCORS"),
-    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketLifecycleConfiguration", "GET", "bucket", "lifecycle", "s3:GetLifecycleConfiguration"),
+    Operation("PutBucketLifecycleConfiguration", "PUT", "bucket", "lifecycle", "s3:PutLifecycleConfiguration"),
+    Operation("DeleteBucketLifecycle", "DELETE", "bucket", "lifecycle", "s3:PutLifecycleConfiguration"),
+    Operation("RestoreObject", "POST", "object", "restore", "s3:RestoreObject"),
+    Operation("GetObjectTorrent", "GET", "object", "torrent", "s3:GetObjectTorrent"),
+    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
     Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
     Operation("GetBucketLogging", "GET", "bucket", "logging", "s3:GetBucketLogging"),

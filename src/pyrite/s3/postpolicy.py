@@ -12,7 +12,8 @@ from pyrite.aws.dates import parse_iso
 from pyrite.s3.errors import S3Error
 
 # Fields of which the policy need not speak.
-_FREE = frozenset(("policy", "signature", "x-amz-signature", "awsaccesskeyid", "file", "success_action_dummy"))
+_FREE = frozenset(("policy", "signature", "x-amz-signature", "awsaccesskeyid", "file"))
+_FREE_PREFIXES = ("x-ignore-", "x-amz-checksum-")
 _OPERATORS = ("eq", "starts-with")
 
 
@@ -74,7 +75,7 @@ def _conditions(item: Any) -> list[Condition]:
         return [Condition("eq", name.lower(), value) for name, value in item.items()]
     if not isinstance(item, list) or len(item) != 3 or not all(isinstance(part, str) for part in item):
         raise _invalid("Invalid Condition: it needs an operator, a field and a value.")
-    operator, field, value = item
+    operator, field, value = item[0].lower(), item[1], item[2]
     if operator not in _OPERATORS or not field.startswith("$"):
         raise _invalid(f"Invalid Condition: {operator!r} with {field!r}")
     return [Condition(operator, field[1:].lower(), value)]
@@ -98,10 +99,12 @@ def check(policy: PostPolicy, fields: Mapping[str, str], now_ms: int) -> None:
     covered = set()
     for condition in policy.conditions:
         covered.add(condition.field)
-        if not condition.holds(fields.get(condition.field, "")) or condition.field not in fields:
+        if not condition.holds(fields.get(condition.field, "")):
             shown = json.dumps([condition.operator, f"${condition.field}", condition.value])
             raise S3Error("AccessDenied", f"Invalid according to Policy: Policy Condition failed: {shown}")
-    extra = [name for name in fields if name not in covered and name not in _FREE and not name.startswith("x-ignore-")]
+    extra = [
+        name for name in fields if name not in covered and name not in _FREE and not name.startswith(_FREE_PREFIXES)
+    ]
     if extra:
         raise S3Error("AccessDenied", f"Invalid according to Policy: Extra input fields: {extra[0]}")
 

@@ -23,13 +23,13 @@ from pyrite.objects.naming import KEY_MAX_BYTES
 from pyrite.objects.objects import Given
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
-from pyrite.s3.headers import attributes_of, checksum_headers, object_headers
+from pyrite.s3.headers import ARCHIVES, attributes_of, checksum_headers, expiration_headers, object_headers
 from pyrite.s3.integrity import Integrity
 from pyrite.s3.operations import HEADER_ACTIONS
 from pyrite.s3.request import Place
 from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
-from pyrite.s3.versions import version_headers
+from pyrite.s3.versions import made_headers, version_headers
 
 _CONDITIONS = frozenset(
     (
@@ -129,8 +129,10 @@ class QuickWay:
             return self._missing(bucket, key, with_body, started_s)
         record = found.record
         headers = object_headers(record, fields.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED")
-        headers += version_headers(bucket, record) + self._id_headers()
+        headers += version_headers(bucket, record) + expiration_headers(bucket, key, record) + self._id_headers()
         if record.encryption is not None and record.encryption.algorithm == "SSE-C":
+            return None
+        if record.storage_class in ARCHIVES:
             return None
         if not with_body:
             response = Response(200, headers, None, record.size_bytes)
@@ -180,7 +182,8 @@ class QuickWay:
             return None
         assert record.checksum is not None
         headers = [(b"ETag", b'"%b"' % record.etag.encode()), *checksum_headers(record.checksum)]
-        headers += version_headers(bucket, record) + encryption_headers(record.encryption)
+        headers += made_headers(bucket, record) + encryption_headers(record.encryption)
+        headers += expiration_headers(bucket, key, record)
         response = Response(200, headers + self._id_headers(), b"")
         self._on_quick("PutObject", response, started_s, len(body))
         return response

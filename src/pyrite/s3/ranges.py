@@ -61,7 +61,7 @@ def parse_copy_range(text: str, size: int) -> Range:
     start, stop = int(match.group(1)), int(match.group(2)) + 1
     if stop > size:
         raise S3Error(
-            "InvalidArgument",
+            "InvalidRange",
             f"Range specified is not valid for source object of size: {size}",
             (("ArgumentName", "x-amz-copy-source-range"), ("ArgumentValue", text)),
         )

@@ -48,7 +48,7 @@ def tags_of_document(body: bytes, most: int) -> Tags:
 def _checked(pairs: list[tuple[str, str]], most: int) -> Tags:
     if len(pairs) > most:
         what = "Object" if most == OBJECT_TAGS_MAX else "Bucket"
-        raise S3Error("BadRequest", f"{what} tags cannot be greater than {most}")
+        raise S3Error("TooManyTags", f"{what} tags cannot be greater than {most}")
     tags: Tags = {}
     for key, value in pairs:
         if not 1 <= len(key) <= KEY_MAX_CHARS or not _ALLOWED.match(key):
@@ -67,5 +67,7 @@ def _checked(pairs: list[tuple[str, str]], most: int) -> Tags:
 
 def tagging(tags: Mapping[str, str]) -> str:
     """The content of a Tagging document."""
-    listed = "".join(f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in tags.items())
+    listed = "".join(
+        f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in sorted(tags.items())
+    )
     return f"<TagSet>{listed}</TagSet>"

@@ -29,6 +29,11 @@ def parse_version(raw: bytes | None) -> int | None:
         ) from None
 
 
+def made_headers(bucket: Bucket, record: ObjectRecord) -> Headers:
+    """The header that tells the id of a version that was just made; none for a null version, which has none."""
+    return version_headers(bucket, record) if record.versioned else []
+
+
 def version_headers(bucket: Bucket, record: ObjectRecord, name: bytes = b"x-amz-version-id") -> Headers:
     """The header that tells a version's id; none in a bucket that never kept versions."""
     return [(name, id_of(record).encode())] if bucket.record.versioning else []

@@ -12,6 +12,7 @@ from pyrite.iam.policy import Policy, Use, parse_policy
 from pyrite.iam.publicity import is_public
 from pyrite.objects.buckets import Bucket
 from pyrite.s3 import acl
+from pyrite.s3.access import LOCKOUT
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
@@ -49,7 +50,7 @@ async def put_policy(service: Service, request: S3Request) -> Response:
     try:
         text = body.decode("utf-8")
         policy = parse_policy(text, Use.RESOURCE)
-        _check_statements(policy, request.bucket_name)
+        check_statements(policy, request.bucket_name)
     except UnicodeDecodeError:
         raise S3Error("MalformedPolicy", "The policy is not UTF-8") from None
     except MalformedPolicy as error:
@@ -61,13 +62,19 @@ async def put_policy(service: Service, request: S3Request) -> Response:
             f'"{bucket_arn(request.bucket_name)}" because public policies are blocked by the BlockPublicPolicy block '
             "public access setting. Call DeletePublicAccessBlock first if everybody shall have access.",
         )
-    await service.buckets.change(bucket, policy=text)
+    confirmed = (request.header(b"x-amz-confirm-remove-self-bucket-access") or "").lower() == "true"
+    kept = {name: value for name, value in bucket.record.configurations.items() if name != LOCKOUT}
+    if confirmed and service.compat.confirmed_lockout:
+        kept[LOCKOUT] = "1"
+    await service.buckets.change(bucket, policy=text, configurations=kept)
     return empty()
 
 
-def _check_statements(policy: Policy, bucket: str) -> None:
+def check_statements(policy: Policy, bucket: str) -> None:
     """Raises MalformedPolicy unless each statement speaks of S3 actions on this bucket."""
     for statement in policy.statements:
+        if statement.allows and statement.principals is not None and statement.principals.negated:
+            raise MalformedPolicy("Allow with NotPrincipal is not allowed")
         for action in statement.actions.patterns:
             if action.text != "*" and not action.text.lower().startswith("s3:"):
                 raise MalformedPolicy("Policy has invalid action")
@@ -87,11 +94,14 @@ async def delete_policy(service: Service, request: S3Request) -> Response:
 
 async def get_policy_status(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    text = _policy_of(bucket, request)
+    by_acl = service.compat.status_of_acl
+    text = bucket.record.policy if by_acl else _policy_of(bucket, request)
     try:
-        public = is_public(parse_policy(text, Use.RESOURCE))
+        public = bool(text) and is_public(parse_policy(text, Use.RESOURCE))
     except MalformedPolicy:
         public = False  # it denies everything
+    if by_acl and bucket.record.ownership != ENFORCED:
+        public = public or acl.is_public(bucket.record.acl or ())
     return document("PolicyStatus", f"<IsPublic>{str(public).lower()}</IsPublic>")
 
 
@@ -110,8 +120,7 @@ async def put_acl(service: Service, request: S3Request) -> Response:
     record = bucket.record
     grants = await _wanted_grants(service, request, record.owner, "")
     if record.ownership == ENFORCED:
-        if grants != acl.private(record.owner):
-            raise S3Error("AccessControlListNotSupported")
+        acl.check_enforced(service, request, grants, record.owner)
         return empty(200)
     acl.check_block(bucket, grants)
     await service.buckets.change(bucket, acl=grants)
@@ -149,8 +158,7 @@ async def put_object_acl(service: Service, request: S3Request) -> Response:
     record = await service.objects.find(bucket, request.key, version)
     if bucket.record.ownership == ENFORCED:
         owner = bucket.record.owner
-        if await _wanted_grants(service, request, owner, owner) != acl.private(owner):
-            raise S3Error("AccessControlListNotSupported")
+        acl.check_enforced(service, request, await _wanted_grants(service, request, owner, owner), owner)
         return empty(200, version_headers(bucket, record))
     grants = await _wanted_grants(service, request, record.owner, bucket.record.owner)
     acl.check_block(bucket, grants)

@@ -19,7 +19,6 @@ _BUCKETS_MAX = 10_000
 _EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS refuses the last
 
 ABSENT_CONFIGURATIONS = {
-    "GetBucketLifecycleConfiguration": "NoSuchLifecycleConfiguration",
     "GetBucketWebsite": "NoSuchWebsiteConfiguration",
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
 }
@@ -91,7 +90,7 @@ def _location_constraint(service: Service, body: bytes) -> str:
     if root.name != "CreateBucketConfiguration":
         raise S3Error("MalformedXML")
     location = root.find("LocationConstraint") or ""
-    if location not in (*_EVERYWHERE, service.region):
+    if location not in (*_EVERYWHERE, service.region) and not service.compat.any_location:
         raise S3Error(
             "InvalidLocationConstraint", None, (("LocationConstraint", location), ("Expected", service.region))
         )

@@ -14,6 +14,7 @@ from pyrite.s3.handlers.buckets import find
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
+from pyrite.services import lifecyclerules
 
 Check = Callable[[Service, S3Request, Bucket, Element], None]
 """Raises S3Error unless a document is a valid configuration."""
@@ -36,7 +37,21 @@ def _check_cors(service: Service, request: S3Request, bucket: Bucket, root: Elem
     cors.parse(root)
 
 
+def _check_lifecycle(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
+    try:
+        lifecyclerules.parse(root, service.compat.lenient_filters)
+    except lifecyclerules.BadRule as error:
+        raise S3Error("InvalidArgument" if error.argument else "MalformedXML", str(error) or None) from None
+    for rule in root.children:
+        if not (rule.find("ID") or "").strip():
+            rule.children = [child for child in rule.children if child.name != "ID"]
+            named = Element("ID")
+            named.text = service.encryptor.new_name()
+            rule.children.insert(0, named)
+
+
 KINDS = {
+    "lifecycle": Kind("LifecycleConfiguration", _check_lifecycle, "NoSuchLifecycleConfiguration"),
     "cors": Kind("CORSConfiguration", _check_cors, "NoSuchCORSConfiguration"),
     "encryption": Kind(
         "ServerSideEncryptionConfiguration", _check_encryption, "ServerSideEncryptionConfigurationNotFoundError"
@@ -55,7 +70,7 @@ async def get_configuration(service: Service, request: S3Request) -> Response:
     name, kind = kind_of(request)
     text = bucket.record.configurations.get(name)
     if text is None:
-        if name == "encryption" and service.encryptor.is_on:
+        if name == "encryption" and service.encryptor.is_on and not service.compat.bare_encryption:
             return document(kind.root, bucketencryption.written(bucketencryption.DefaultEncryption("AES256")))
         if kind.absent:
             raise S3Error(kind.absent, None, (("BucketName", request.bucket_name),))

@@ -30,7 +30,7 @@ async def _find_lockable(service: Service, request: S3Request) -> Bucket:
 async def put_configuration(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     root = xml.parse(await read_document(request))
-    parse_configuration(root, service.compat)
+    parse_configuration(root)
     if bucket.record.versioning != "Enabled":
         raise S3Error(
             "InvalidBucketState", "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"

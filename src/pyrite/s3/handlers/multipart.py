@@ -8,7 +8,8 @@ from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import Element, element
 from pyrite.core.units import MIB
 from pyrite.http.response import Headers, Response
-from pyrite.objects.assembling import CompletePart
+from pyrite.objects.assembling import CompletePart, last_of_each
+from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import strip_etag
 from pyrite.objects.errors import NoSuchUpload
 from pyrite.objects.keys import UPLOAD_ID_BYTES
@@ -30,7 +31,7 @@ from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_plain
 from pyrite.s3.ranges import Range, parse_copy_range
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
-from pyrite.s3.versions import version_headers
+from pyrite.s3.versions import made_headers, version_headers
 
 _LIST_MAX = 1000
 _COMPLETE_MAX_BYTES = 4 * MIB
@@ -173,7 +174,11 @@ def _accept(*_: object) -> None:
 async def complete_upload(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     parts = _parse_complete(await read_plain(request, _COMPLETE_MAX_BYTES))
+    if service.compat.repeated_parts:
+        parts = last_of_each(parts)
     upload_id = upload_id_of(request)
+    if service.compat.needs_customer_key:
+        await _check_customer_key(service, request, bucket, upload_id)
     given = _object_checksum(request)
     kind = request.header(b"x-amz-checksum-type")
     size = request.headers.get(b"x-amz-mp-object-size")
@@ -181,7 +186,7 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         raise S3Error("InvalidRequest", "Value for x-amz-mp-object-size header is invalid.")
     completion = Completion(
         parts,
-        write_conditions(request),
+        write_conditions(request, service.compat),
         given,
         kind if kind in ("COMPOSITE", "FULL_OBJECT") else None,  # type: ignore[arg-type]
         int(size) if size is not None else None,
@@ -194,8 +199,17 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         + etag_element(record.etag)
     )
     checksum = checksum_elements(record.checksum, typed=True) if record.checksum is not None else ""
-    told = version_headers(bucket, record) + encryption_headers(record.encryption)
+    told = made_headers(bucket, record) + encryption_headers(record.encryption)
     return document("CompleteMultipartUploadResult", content + checksum, headers=told)
+
+
+async def _check_customer_key(service: Service, request: S3Request, bucket: Bucket, upload_id: bytes) -> None:
+    try:
+        upload = await service.uploads.find(bucket, request.key, upload_id)
+    except NoSuchUpload:
+        return  # it may be completed already
+    if upload.record.encryption is not None and upload.record.encryption.algorithm == "SSE-C":
+        await service.encryptor.open_upload(request, upload.record.encryption)
 
 
 def _object_checksum(request: S3Request) -> Checksum | None:

@@ -12,7 +12,7 @@ from pyrite.s3.documents import document, number_parameter
 from pyrite.s3.encryption import CUSTOMER, SSE
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.headers import checksum_headers, object_headers, override, read_conditions
+from pyrite.s3.headers import ARCHIVES, checksum_headers, expiration_headers, object_headers, override, read_conditions
 from pyrite.s3.ranges import Range, parse_range
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
@@ -33,9 +33,18 @@ async def head_object(service: Service, request: S3Request) -> Response:
     return await _read(service, request, bucket, with_body=False)
 
 
+async def get_torrent(service: Service, request: S3Request) -> Response:
+    """There are no torrents, and there never were."""
+    bucket = await find(service, request)
+    await service.objects.find(bucket, request.key)
+    raise S3Error("NoSuchKey" if service.compat.no_torrents else "NotImplemented", "Objects have no torrents")
+
+
 async def _read(service: Service, request: S3Request, bucket: Bucket, with_body: bool) -> Response:
     record = await service.objects.find(bucket, request.key, version_of(request))
     headers = request.headers
+    if with_body and record.storage_class in ARCHIVES:
+        check_restored(record, service.clock.now_ms())
     key = await _key_of(service, request, record, with_body)
     conditions = read_conditions(request)
     if conditions is not None:
@@ -53,6 +62,8 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
         return await _read_part(service, request, bucket, record, key, wants_checksum, with_body)
     chosen = parse_range(text.decode("latin-1"), record.size_bytes) if text is not None else None
     fields = object_headers(record, wants_checksum and chosen is None) + version_headers(bucket, record)
+    if b"versionId" not in request.query:
+        fields += expiration_headers(bucket, request.key, record)
     if request.query:
         fields = override(fields, request)
     if chosen is None:
@@ -61,6 +72,12 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
         start, stop, status = chosen.start, chosen.stop, 206
         fields.append((b"Content-Range", b"bytes %d-%d/%d" % (start, stop - 1, record.size_bytes)))
     return await _respond(service, record, key, status, fields, Range(start, stop), with_body)
+
+
+def check_restored(record: ObjectRecord, now_ms: int) -> None:
+    """Raises S3Error while an archived object has not been restored."""
+    if record.storage_class in ARCHIVES and record.restored_until_ms <= now_ms:
+        raise S3Error("InvalidObjectState", None, (("StorageClass", record.storage_class),))
 
 
 async def _key_of(service: Service, request: S3Request, record: ObjectRecord, with_body: bool) -> bytes | None:
@@ -183,12 +200,13 @@ async def _parts_element(service: Service, request: S3Request, record: ObjectRec
     limit = _header_number(request, b"x-amz-max-parts", _PARTS_PAGE)
     after = _header_number(request, b"x-amz-part-number-marker", 0)
     count = f"<PartsCount>{record.part_count}</PartsCount>"
-    if record.checksum is None or record.checksum.type != "COMPOSITE":
+    own = record.checksum is not None and record.checksum.type == "COMPOSITE"
+    if not own and not service.compat.lists_all_parts:
         return f"<ObjectParts>{count}</ObjectParts>"  # as AWS: parts are listed with their own checksums only
     parts = await service.reading.parts(record, after, limit + 1)
     shown, more = parts[:limit], len(parts) > limit
     last = shown[-1].number if shown else 0
-    listed = "".join(_part_element(part) for part in shown)
+    listed = "".join(_part_element(part, own) for part in shown)
     return (
         f"<ObjectParts>{count}<PartNumberMarker>{after}</PartNumberMarker>"
         f"<NextPartNumberMarker>{last}</NextPartNumberMarker><MaxParts>{limit}</MaxParts>"
@@ -196,8 +214,8 @@ async def _parts_element(service: Service, request: S3Request, record: ObjectRec
     )
 
 
-def _part_element(part: PartRecord) -> str:
-    checksum = checksum_elements(part.checksum) if part.checksum is not None else ""
+def _part_element(part: PartRecord, with_checksum: bool) -> str:
+    checksum = checksum_elements(part.checksum) if with_checksum and part.checksum is not None else ""
     return f"<Part><PartNumber>{part.number}</PartNumber><Size>{part.size_bytes}</Size>{checksum}</Part>"
 
 

@@ -23,10 +23,11 @@ from pyrite.s3.encryption import OF_SOURCE, REQUEST_HEADERS, encryption_headers
 from pyrite.s3.errors import S3Error, translate
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.handlers.locks import may_bypass
-from pyrite.s3.handlers.reads import checksum_elements
+from pyrite.s3.handlers.reads import check_restored, checksum_elements
 from pyrite.s3.headers import (
     attributes_of,
     checksum_headers,
+    expiration_headers,
     read_conditions,
     refuse_unimplemented,
     storage_class_of,
@@ -38,7 +39,7 @@ from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_document
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
 from pyrite.s3.tags import Tags, tags_of_header
-from pyrite.s3.versions import parse_version, version_headers, version_of
+from pyrite.s3.versions import made_headers, parse_version, version_headers, version_of
 
 _DELETE_MAX_KEYS = 1000
 
@@ -55,7 +56,7 @@ class CopySource(NamedTuple):
 async def put_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     attributes = attributes_of(request.headers)
-    conditions = write_conditions(request)
+    conditions = write_conditions(request, service.compat)
     integrity = Integrity(request.headers, request.payload.sha256)
     source = open_source(request, integrity)
     if conditions.if_match is not None or conditions.if_none_match is not None:
@@ -75,9 +76,10 @@ async def put_object(service: Service, request: S3Request) -> Response:
     assert record.checksum is not None
     told = [
         *checksum_headers(record.checksum),
-        *version_headers(bucket, record),
+        *made_headers(bucket, record),
         *encryption_headers(record.encryption),
     ]
+    told += expiration_headers(bucket, request.key, record)
     return empty(200, [(b"ETag", b'"%b"' % record.etag.encode()), *told])
 
 
@@ -113,6 +115,7 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
             "InvalidRequest",
             "The source of a copy request may not specifically refer to a delete marker by version id.",
         ) from None
+    check_restored(found.record, service.clock.now_ms())
     conditions = read_conditions(request, b"x-amz-copy-source-")
     if conditions is not None:
         try:
@@ -158,7 +161,7 @@ async def copy_object(service: Service, request: S3Request) -> Response:
     copied = await _copy(service, request, bucket, source, attributes, _Keys(key, sealing))
     assert copied.checksum is not None
     content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
-    told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + version_headers(bucket, copied)
+    told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + made_headers(bucket, copied)
     told += encryption_headers(copied.encryption)
     return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True), headers=told)
 
@@ -196,7 +199,7 @@ async def _copy(
     """
     owner, acl = await ownership_of_new(service, request, bucket)
     lock = lock_of_new(request, bucket, service.clock.now_ms())
-    conditions = write_conditions(request)
+    conditions = write_conditions(request, service.compat)
     record = source.found.record
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     same = record.checksum is not None and (algorithm is None or algorithm.name == record.checksum.algorithm)
