@@ -16,6 +16,9 @@ IDENTITIES = Path(__file__).with_name("s3tests.toml")
 OPTIONS = ("--compat", "s3tests", "--outbound", "127.0.0.0/8", "--outbound", "::1/128")
 
 
+TIMES = {"PYRITE_LIFECYCLE_DAY_S": os.environ.get("S3T_LC", "10"), "PYRITE_LOG_ROLL_S": "3"}
+
+
 def main(run: str, source: str, python: str, listed: str = "") -> int:
     """Start a store with the suite's identities and run the suite; the runner's exit code."""
     variables = {**os.environ, "S3T_SRC": source, "S3T_PY": python, **({"S3T_LIST": listed} if listed else {})}
@@ -28,7 +31,7 @@ def main(run: str, source: str, python: str, listed: str = "") -> int:
             str(IDENTITIES),
             "--keyring",
             keyring,
-            environment={"PYRITE_LIFECYCLE_DAY_S": os.environ.get("S3T_LC", "10")},
+            environment=TIMES,
         )
         with server:
             out = os.environ.get("S3T_OUT") or str(Path(folder) / "out")

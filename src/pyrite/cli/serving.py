@@ -18,6 +18,7 @@ from pyrite.node.config import (
     parse_networks,
 )
 from pyrite.node.ldapdirectory import LdapDirectory, read_config
+from pyrite.node.targets import read_targets
 
 
 def serve(
@@ -63,6 +64,9 @@ def serve(
         Path | None,
         typer.Option(help="File of the master keys, outside of the drives; made if need be. Everything is encrypted."),
     ] = None,
+    targets: Annotated[
+        Path | None, typer.Option(help="TOML file of the webhooks and brokers that event notifications may go to.")
+    ] = None,
     ldap: Annotated[Path | None, typer.Option(help="TOML file of an LDAP directory that people sign in with.")] = None,
     log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
 ) -> None:
@@ -92,6 +96,9 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
     if (certificate is None) != (key is None):
         raise ConfigError("TLS needs both --tls-certificate and --tls-key")
     parity, ldap = environment.get("PARITY"), path("ldap", "LDAP")
+    targets = path("targets", "TARGETS")
+    if targets is not None:
+        read_targets(targets)
     if ldap is not None:
         LdapDirectory(read_config(ldap))  # so that what is wrong is said here, and not by each worker
     return Config(
@@ -116,10 +123,12 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         identities=path("identities", "IDENTITIES"),
         ldap=ldap,
         keyring=path("keyring", "KEYRING"),
+        targets=targets,
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, given["scrub_period"], 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),
         watchdog_s=_decimal("WATCHDOG_S", environment, None, 60),
+        log_roll_s=_decimal("LOG_ROLL_S", environment, None, 300),
         lifecycle_day_s=_decimal("LIFECYCLE_DAY_S", environment, None, 86_400),
         rebuild_after_s=_decimal("REBUILD_AFTER", environment, given["rebuild_after"], 10) * 60,
     )

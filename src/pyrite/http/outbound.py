@@ -8,7 +8,7 @@ import asyncio
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import httpcore
@@ -22,7 +22,7 @@ RESPONSE_MAX_BYTES = 512 * 1024
 
 
 class OutboundError(PyriteError):
-    """A request that the store made was refused by its guard, failed, or was not answered with 200."""
+    """A request that the store made was refused by its guard, failed, or was not answered with success."""
 
 
 def is_permitted(address: str, allowed: Iterable[Network]) -> bool:
@@ -82,9 +82,14 @@ class Outbound:
 
     async def get(self, url: str) -> bytes:
         """The body of a successful answer to GET. Raises OutboundError."""
-        return await asyncio.create_task(self._get(url))  # a handler need not run in a task, time limits have to
+        ask = self._ask("GET", url, {"Accept": "application/json"}, b"")
+        return await asyncio.create_task(ask)  # a handler need not run in a task, time limits have to
 
-    async def _get(self, url: str) -> bytes:
+    async def post(self, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        """The body of a successful answer to POST. Raises OutboundError."""
+        return await asyncio.create_task(self._ask("POST", url, headers, body))
+
+    async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
         parsed = httpcore.URL(url)
         if parsed.scheme not in (b"https", b"http") or (parsed.scheme == b"http" and not self._allowed):
             raise OutboundError("only https is spoken to places that no network allowed by the operator holds")
@@ -100,7 +105,7 @@ class Outbound:
             ):
                 timeouts = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
                 async with pool.stream(
-                    "GET", url, headers={"Accept": "application/json"}, extensions={"timeout": timeouts}
+                    method, url, headers=list(headers.items()), content=body, extensions={"timeout": timeouts}
                 ) as response:
                     return await _read(response)
         except (
@@ -110,7 +115,7 @@ class Outbound:
             TimeoutError,
             OSError,
         ) as error:
-            raise OutboundError(f"{url} could not be fetched: {type(error).__name__} {error}") from error
+            raise OutboundError(f"{url} could not be reached: {type(error).__name__} {error}") from error
 
 
 class _PlainBackend(_GuardedBackend):
@@ -124,7 +129,7 @@ class _PlainBackend(_GuardedBackend):
 
 
 async def _read(response: httpcore.Response) -> bytes:
-    if response.status != 200:
+    if not 200 <= response.status < 300:
         raise OutboundError(f"the answer was {response.status}")
     blocks, size = [], 0
     async for block in response.aiter_stream():

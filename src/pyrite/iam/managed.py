@@ -35,6 +35,8 @@ _DOCUMENTS = {
     ),
     "ReadOnlyAccess": _document(_allow(*_READ_S3, *_READ_IAM, "kms:Describe*", "kms:Get*", "kms:List*")),
     "AmazonS3FullAccess": _document(_allow("s3:*", "s3-object-lambda:*")),
+    "AmazonSNSFullAccess": _document(_allow("sns:*")),
+    "AmazonSNSReadOnlyAccess": _document(_allow("sns:GetTopicAttributes", "sns:List*")),
     "AmazonS3ReadOnlyAccess": _document(_allow(*_READ_S3)),
     "IAMFullAccess": _document(_allow("iam:*")),
     "IAMReadOnlyAccess": _document(_allow(*_READ_IAM)),

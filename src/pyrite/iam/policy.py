@@ -5,6 +5,7 @@ Source: AWS, "IAM JSON policy reference" and "Grammar of the IAM JSON policy lan
 
 import json
 import re
+from collections.abc import Iterable
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -98,10 +99,16 @@ def parse_policy(text: str, use: Use, name: str = "", lenient: bool = False) -> 
         raise MalformedPolicy("Syntax errors in policy: there is no statement")
     variables = version == "2012-10-17"
     statements = tuple(_statement(item, use, variables, lenient) for item in items)
+    if use is not Use.RESOURCE:
+        check_sids(statements)
+    return Policy(name, statements, text)
+
+
+def check_sids(statements: Iterable[Statement]) -> None:
+    """Raises MalformedPolicy when two statements have one id."""
     sids = [statement.sid for statement in statements if statement.sid]
     if len(set(sids)) != len(sids):
         raise MalformedPolicy("Statement IDs (SID) in a single policy must be unique")
-    return Policy(name, statements, text)
 
 
 def load_document(text: str) -> dict[str, Any]:

@@ -172,8 +172,19 @@ class TokenKeyRecord(msgspec.Struct, frozen=True, array_like=True):
     keys: tuple[tuple[int, bytes, int], ...]
 
 
+class TopicRecord(msgspec.Struct, frozen=True, array_like=True):
+    """A topic: a name for where events go."""
+
+    format: int
+    account: str
+    name: str
+    created_ms: int
+    attributes: dict[str, str] = {}
+
+
 Record = TypeVar(
     "Record",
+    TopicRecord,
     AccountRecord,
     EntityRecord,
     PolicyRecord,
@@ -189,6 +200,7 @@ encode = _encoder.encode
 _decoders: dict[type, msgspec.msgpack.Decoder[Any]] = {
     kind: msgspec.msgpack.Decoder(kind)
     for kind in (
+        TopicRecord,
         AccountRecord,
         EntityRecord,
         PolicyRecord,
@@ -244,6 +256,15 @@ def canonical_key(canonical_id: str) -> bytes:
 
 def email_key(email: str) -> bytes:
     return IDENTITIES + b"e" + email.lower().encode()
+
+
+def topic_key(account: str, name: str) -> bytes:
+    return topics_of(account) + name.encode()
+
+
+def topics_of(account: str) -> bytes:
+    """The prefix of all topics of an account."""
+    return IDENTITIES + b"n" + escape(account.encode())
 
 
 TOKEN_KEYS = IDENTITIES + b"s"

@@ -8,7 +8,17 @@ from pyrite.http.proxies import Networks
 from pyrite.http.response import Response
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.iam.calls import CallObserver, ToldCall, authenticate, request_keys
-from pyrite.iamapi.actions import account, certificate, entities, ldapidentity, policies, simulate, sts, webidentity
+from pyrite.iamapi.actions import (
+    account,
+    certificate,
+    entities,
+    ldapidentity,
+    policies,
+    simulate,
+    sts,
+    topics,
+    webidentity,
+)
 from pyrite.iamapi.authorization import UNSIGNED, authorize
 from pyrite.iamapi.call import Call, Handler, Identities
 from pyrite.iamapi.errors import QueryError, translate
@@ -18,6 +28,7 @@ BODY_MAX_BYTES = 512 * 1024
 
 HANDLERS: dict[str, dict[str, Handler]] = {
     "iam": {**entities.HANDLERS, **policies.HANDLERS, **account.HANDLERS, **simulate.HANDLERS},
+    "sns": topics.HANDLERS,
     "sts": {**sts.HANDLERS, **webidentity.HANDLERS, **ldapidentity.HANDLERS, **certificate.HANDLERS},
 }
 SERVICE_OF = {action: service for service, handlers in HANDLERS.items() for action in handlers}

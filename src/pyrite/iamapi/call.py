@@ -37,6 +37,7 @@ class Identities(NamedTuple):
     own_account: str
     directory: "Directory | None" = None
     like_rgw: bool = False
+    region: str = "us-east-1"
 
     @property
     def view(self) -> View:

@@ -10,6 +10,7 @@ from pyrite.iam import errors as meaning
 
 STATUSES = {
     "AccessDenied": 403,
+    "AuthorizationError": 403,
     "DeleteConflict": 409,
     "EntityAlreadyExists": 409,
     "ExpiredTokenException": 400,
@@ -28,6 +29,7 @@ STATUSES = {
     "MissingAuthenticationToken": 403,
     "MissingParameter": 400,
     "NoSuchEntity": 404,
+    "NotFound": 404,
     "RequestExpired": 400,
     "ServiceUnavailable": 503,
     "SignatureDoesNotMatch": 403,

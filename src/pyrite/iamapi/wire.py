@@ -15,6 +15,7 @@ from pyrite.iamapi.errors import QueryError
 
 NAMESPACES = {
     "iam": "https://iam.amazonaws.com/doc/2010-05-08/",
+    "sns": "http://sns.amazonaws.com/doc/2010-03-31/",
     "sts": "https://sts.amazonaws.com/doc/2011-06-15/",
 }
 PARAMETERS_MAX = 1000
@@ -78,6 +79,13 @@ class Params:
             if not one:
                 return found
             found.append(one)
+
+    def entries(self, name: str) -> list[tuple[str, str]]:
+        """The pairs of a map, in order."""
+        found: list[tuple[str, str]] = []
+        while (key := self._values.get(f"{name}.entry.{len(found) + 1}.key")) is not None:
+            found.append((key, self._values.get(f"{name}.entry.{len(found) + 1}.value", "")))
+        return found
 
     def tags(self) -> dict[str, str]:
         """The parameter Tags. Raises QueryError when a key stands there twice."""

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from pyrite.iam.evaluate import Question, decide
-from pyrite.iam.policy import Use, parse_policy
+from pyrite.iam.policy import Use, check_sids, parse_policy
 from pyrite.kms.access import refusal
 from pyrite.kms.errors import InvalidKmsInput, KeyPending, KmsAccessRefused
 from pyrite.kms.keys import check_not_pending, default_policy
@@ -73,6 +73,7 @@ def _check_policy(call: Call, policy: str) -> None:
     if len(policy) > _POLICY_MAX_CHARS:
         raise InvalidKmsInput(f"A key policy has at most {_POLICY_MAX_CHARS} characters")
     parsed = parse_policy(policy, Use.RESOURCE, "key policy")
+    check_sids(parsed.statements)
     if call.params.get("BypassPolicyLockoutSafetyCheck"):
         return
     keys = {**call.keys_of_request, **call.caller.keys}

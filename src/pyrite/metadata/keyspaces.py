@@ -21,6 +21,8 @@ REPAIRS = b"R"  # volume id                                -> RepairRecord
 SCRUBBED = b"C"  # volume id                               -> counter: when it was last verified, in ms
 IDENTITIES = b"I"  # kind, fields                         -> records of iam/records.py
 KMS = b"K"  # kind, escaped account, name                -> records of kms/records.py
+LOGS = b"L"  # bucket id, stamp, nonce                    -> LogRecord: access log lines that wait for delivery
+EVENTS = b"e"  # escaped target, stamp, nonce             -> EventRecord: waits for delivery
 DRIVES = b"D"  # drive id                                 -> DriveRecord
 STORE = b"S"  # name                                      -> StoreRecord
 

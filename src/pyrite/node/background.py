@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import structlog
 
@@ -18,10 +19,13 @@ from pyrite.node.monitoring import Monitor
 from pyrite.node.registry import drop_drive
 from pyrite.node.storeprocess import StoreProcess
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.s3.handlers.logs import destination_of
 from pyrite.services.claims import Claims
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
 from pyrite.services.lifecycle import Lifecycle
+from pyrite.services.logdelivery import LogDelivery
+from pyrite.services.notify import Notifier
 from pyrite.services.orphans import Orphans
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
@@ -53,10 +57,21 @@ class Background:
         self.scrubber = Scrubber(around, config.scrub_period_s)
         self.compactor, self.orphans = Compactor(around, self.exposure), Orphans(around)
         self._names_good: set[str] = set()
+        self._told_reasons: dict[str, str] = {}
         self._compact_s = config.compact_interval_s
         self.dumper = Dumper(store, config.scrub_period_s)
         self.mirrors = MirrorKeeper(store, board, config.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
+        service = store.service(config)
+        self.notifier = Notifier(store.engine, store.targets(config).deliver, config.region, store.clock.now_ms)
+        self.logs = LogDelivery(
+            store.engine,
+            store.buckets,
+            store.objects,
+            partial(destination_of, service),
+            store.clock.now_ms,
+            config.log_roll_s,
+        )
         self.lifecycle = Lifecycle(
             store.engine, store.buckets, store.naming, store.uploads, store.clock.now_ms, config.lifecycle_day_s
         )
@@ -98,6 +113,8 @@ class Background:
             self._keep_names,
             self._keep_keys,
             self._live,
+            self._deliver_logs,
+            self._notify,
         )
         async with asyncio.TaskGroup() as group:
             for step in steps:
@@ -179,6 +196,19 @@ class Background:
         if await self.lifecycle.step():
             self._log.info("lifecycle", **self.lifecycle.done)
         return self.lifecycle.is_busy
+
+    async def _notify(self) -> bool:
+        """Deliver events."""
+        more = await self.notifier.step()
+        if self.notifier.reasons != self._told_reasons:
+            self._told_reasons = dict(self.notifier.reasons)
+            for target, reason in self._told_reasons.items():
+                self._log.warning("event_not_delivered", target=target, reason=reason)
+        return more
+
+    async def _deliver_logs(self) -> bool:
+        """Roll access logs of buckets into objects."""
+        return await self.logs.step() > 0
 
     async def _keep_keys(self) -> bool:
         """Rotate and delete KMS keys that are due, and move everything to the newest master key."""

@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True):
     identities: Path | None = None
     ldap: Path | None = None
     keyring: Path | None = None
+    targets: Path | None = None
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
     volume_shard_bytes: int = 2048 * MIB
@@ -58,6 +59,7 @@ class Config(msgspec.Struct, frozen=True):
     compact_interval_s: float = 60.0
     watchdog_s: float = 60.0
     lifecycle_day_s: float = 86_400.0
+    log_roll_s: float = 300.0
 
 
 class Environment:

@@ -19,6 +19,7 @@ from pyrite.kmsapi.app import KmsApp
 from pyrite.kmsapi.app import is_call as is_kms_call
 from pyrite.node.auditing import keep_head, load_heads
 from pyrite.s3.app import Observer, S3App
+from pyrite.s3.bucketlogging import Happened, line_of, logging_of
 from pyrite.s3.request import S3Request
 from pyrite.services.scrub import oldest_unverified_ms
 from pyrite.telemetry.access import AccessLog, AccessRecord
@@ -132,6 +133,10 @@ class Monitor(Observer, CallObserver):
         seconds = self._store.clock.monotonic_s() - started_s
         received, sent = http.head.length or 0, response.length or 0
         self._counter.observe(name, response.status, seconds, received, sent)
+        if request is not None and request.bucket is not None and logging_of(request.bucket) is not None:
+            happened = Happened(error, self._store.clock.now_ms() - int(seconds * 1000), int(seconds * 1000))
+            line = line_of(request, request.bucket, response, happened, self.app.host_id)
+            self._store.logbook.write(request.bucket, line)
         if self._audit is not None:
             self._audit.write(
                 AuditRecord(

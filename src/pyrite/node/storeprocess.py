@@ -38,6 +38,7 @@ from pyrite.node.drives import METADATA
 from pyrite.node.ldapdirectory import LdapDirectory, read_config
 from pyrite.node.membership import Membership
 from pyrite.node.opening import Opened, make_drives, newest_set, open_engine
+from pyrite.node.targets import Targets, read_targets
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Objects
@@ -50,6 +51,7 @@ from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import PRESETS
 from pyrite.s3.encryption import Encryptor
 from pyrite.s3.service import Service
+from pyrite.services.logdelivery import LogBook
 from pyrite.services.repairs import RepairQueue
 
 _OFFLOAD_THREADS = 4
@@ -112,6 +114,7 @@ class StoreProcess:
         self.naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
         self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
         self.uploads = Uploads(self.engine, self.naming, self.blobs, self.hybrid, entropy, self.under_way)
+        self.logbook = LogBook(self.engine, self.hybrid, entropy)
         self.keyring = opened.keyring
         self.keys = KmsKeys(self.engine, self.keyring, self.clock, entropy, config.region)
         root = opened.credentials
@@ -145,11 +148,17 @@ class StoreProcess:
             Access(self.buckets, self.naming, owners, self.clock, config.region, compat, config.trusted_proxies),
             Authenticator(self.callers, self.clock, config.region, compat),
             Encryptor(self.keyring, self.keys, SystemEntropy(), config.region, compat),
+            self.targets(config),
             owners,
             self.clock,
             compat,
             config.region,
         )
+
+    def targets(self, config: Config) -> Targets:
+        """Where events can go."""
+        declared = read_targets(config.targets) if config.targets is not None else {}
+        return Targets(self.changes.view, Outbound(config.outbound_networks), declared)
 
     def identities(self, config: Config) -> Identities:
         """The store's identities as the IAM API sees them."""
@@ -158,7 +167,16 @@ class StoreProcess:
         directory = LdapDirectory(read_config(config.ldap)) if config.ldap is not None else None
         own_account, limiter = self.opened.store.account_id, Limiter(self.clock)
         return Identities(
-            self.changes, self.callers, self.clock, SystemEntropy(), issuers, limiter, own_account, directory, like_rgw
+            self.changes,
+            self.callers,
+            self.clock,
+            SystemEntropy(),
+            issuers,
+            limiter,
+            own_account,
+            directory,
+            like_rgw,
+            config.region,
         )
 
     def _on_damage(self, damage: Damage) -> None:
@@ -204,6 +222,7 @@ class StoreProcess:
             if self.keyring is not None:
                 self.keyring.refresh()
             await self.callers.tell_uses()
+            await self.logbook.flush()
         except PyriteError as error:
             self._log.warning("tick_failed", reason=str(error))
 

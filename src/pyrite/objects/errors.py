@@ -61,6 +61,10 @@ class Locked(ObjectsError):
     """Object lock protects the version."""
 
 
+class BadNotification(ObjectsError):
+    """The document says not whom to tell of what; the message says why, or is empty where it is malformed."""
+
+
 class KeyTooLong(ObjectsError):
     """The key has more than KEY_MAX_BYTES bytes."""
 

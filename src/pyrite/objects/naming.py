@@ -19,6 +19,7 @@ from pyrite.objects.errors import (
     NoSuchKey,
     NoSuchVersion,
 )
+from pyrite.objects.events import CONFIGURATION, SILENT, Cause, encode_event, event_key, events_of
 from pyrite.objects.locking import check_removal
 from pyrite.objects.records import FORMAT, Attributes, GarbageRecord, ObjectRecord, decode_head, decode_object, encode
 from pyrite.objects.standing import Change, Found, Standing, above
@@ -61,6 +62,10 @@ class Naming:
         self._buckets = buckets
         self._clock = clock
         self._entropy = entropy
+
+    def stamp(self) -> int:
+        """A stamp greater than all before."""
+        return self._clock.next()
 
     # ---- finding
 
@@ -125,6 +130,7 @@ class Naming:
         conditions: WriteConditions,
         extra: Extra | None = None,
         prior: Prior | None = None,
+        cause: Cause = SILENT,
     ) -> ObjectRecord:
         """Make `record` the current version of `key`, as which it is returned; what it replaces becomes garbage, or
         stands behind it where the bucket keeps versions.
@@ -143,6 +149,7 @@ class Naming:
             record = above(record, standing, bucket.record.versioning == "Enabled")
             await self._displace(bucket, key, standing, change)
             change.set_current(record)
+            self._tell(batch, bucket, key, record, cause, standing)
             if await self._commit(batch, change, bucket, key):
                 return record
             prior = None  # it is done: conflicts are found after it
@@ -150,7 +157,13 @@ class Naming:
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
     async def delete(
-        self, bucket: Bucket, key: bytes, conditions: WriteConditions, owner: str = "", only: int | None = None
+        self,
+        bucket: Bucket,
+        key: bytes,
+        conditions: WriteConditions,
+        owner: str = "",
+        only: int | None = None,
+        cause: Cause = SILENT,
     ) -> Removed:
         """Delete the current version of `key`, or put a delete marker of `owner` in front of it. Raises as `put`.
 
@@ -170,6 +183,9 @@ class Naming:
                 marker = above(self._marker(owner), standing, bucket.record.versioning == "Enabled")
                 change.add_marker(marker)
                 removed = Removed(standing.current is not None, id_of(marker), True)
+                self._tell(batch, bucket, key, marker, _of_removal(cause, "DeleteMarkerCreated"), standing)
+            elif standing.current is not None:
+                self._tell(batch, bucket, key, standing.current.record, _of_removal(cause, "Delete"), standing)
             if await self._commit(batch, change, bucket, key):
                 return removed
             bucket = await self._again(bucket)
@@ -183,6 +199,7 @@ class Naming:
         conditions: WriteConditions,
         bypass: bool = False,
         only: int | None = None,
+        cause: Cause = SILENT,
     ) -> Removed:
         """Remove the version of that stamp, if it is there. `bypass` lifts governance retention. Raises as `put`.
 
@@ -205,13 +222,16 @@ class Naming:
                 change.watch_versions()
                 has_current = standing.current is not None and not is_current
                 change.settle(await self._newest(bucket, key, found), has_current)
+            self._tell(batch, bucket, key, found.record, _of_removal(cause, "Delete"), standing)
             if await self._commit(batch, change, bucket, key):
                 versioned = id_of(found.record) if bucket.record.versioning else ""
                 return Removed(True, versioned, found.record.marker)
             bucket = await self._again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
-    async def amend(self, bucket: Bucket, key: bytes, version: int | None, amend: Amend) -> ObjectRecord:
+    async def amend(
+        self, bucket: Bucket, key: bytes, version: int | None, amend: Amend, cause: Cause = SILENT
+    ) -> ObjectRecord:
         """Change what a version's record says, but for its bytes. Raises as `find`, and what `amend` raises."""
         for _ in range(_ATTEMPTS):
             found = await self.find(bucket, key, version)
@@ -220,6 +240,7 @@ class Naming:
             batch.expect(found.name, found.version)
             batch.expect(keys.bucket(bucket.record.name), bucket.version)  # who deletes it takes its objects with it
             batch.put(found.name, encode(changed))
+            self._tell(batch, bucket, key, changed, cause, Standing(found))
             try:
                 await self._engine.commit(batch)
                 return changed
@@ -276,6 +297,17 @@ class Naming:
             return False
         return True
 
+    def _tell(
+        self, batch: Batch, bucket: Bucket, key: bytes, record: ObjectRecord, cause: Cause, standing: Standing
+    ) -> None:
+        """Have the event that a change makes commit with it, where the bucket tells anybody."""
+        if not cause.event or CONFIGURATION not in bucket.record.configurations:
+            return
+        self._clock.observe(max(standing.floor, record.version))  # events of a key have the order of its changes
+        stamp = self._clock.next()
+        for target, event in events_of(bucket, key, record, cause, stamp, stamp_ms(stamp)):
+            batch.put(event_key(target, stamp, self._entropy.bytes(4)), encode_event(event))
+
     async def _again(self, bucket: Bucket) -> Bucket:
         """The bucket's record of now. Raises NoSuchBucket when it was deleted, even if made again since."""
         found = await self._buckets.find(bucket.record.name)
@@ -290,6 +322,11 @@ class Naming:
         """Have `garbage` freed after the transaction."""
         if garbage is not None:
             batch.put(keys.garbage(self._clock.next(), self._entropy.bytes(4)), encode(garbage))
+
+
+def _of_removal(cause: Cause, kind: str) -> Cause:
+    """The cause of a removal, whose event depends on what it does."""
+    return cause._replace(event=f"{cause.event}:{kind}") if cause.event else cause
 
 
 def _check(conditions: WriteConditions, found: Found | None) -> None:

@@ -17,8 +17,9 @@ from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion, ObjectsError
+from pyrite.objects.events import SILENT, Cause
 from pyrite.objects.ingest import Check, Hasher, Received, Source, receive
-from pyrite.objects.naming import Naming, Removed, check_key
+from pyrite.objects.naming import Extra, Naming, Removed, check_key
 from pyrite.objects.reading import Reading
 from pyrite.objects.records import FORMAT, Attributes, Checksum, Encryption, Grant, Lock, ObjectRecord
 from pyrite.objects.sealing import Cipher, Sealing, etag_of
@@ -37,6 +38,7 @@ class Given(NamedTuple):
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
     sealing: Sealing | None = None
+    cause: Cause = SILENT
 
 
 class Put(NamedTuple):
@@ -59,6 +61,7 @@ class Copied(NamedTuple):
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
     encryption: Encryption | None = None
+    cause: Cause = SILENT
 
 
 class SourceChanged(NoSuchKey):
@@ -142,23 +145,27 @@ class Objects:
                 return await self._put_small(bucket, key, taken, put.given)
             record = self._record(taken.extents, taken.size_bytes, taken.digests, put.given)
             async with freed_unless_named(self._blobs, taken.extents):
-                return await self._naming.put(bucket, key, record, put.given.conditions)
+                return await self._naming.put(bucket, key, record, put.given.conditions, cause=put.given.cause)
         finally:
             self._under_way.leave(token)
 
-    async def put_small(self, bucket: Bucket, key: bytes, body: Received, given: Given) -> ObjectRecord:
-        """Store a small body and name it, in one commit. Raises what the conditions raise."""
+    async def put_small(
+        self, bucket: Bucket, key: bytes, body: Received, given: Given, extra: Extra | None = None
+    ) -> ObjectRecord:
+        """Store a small body and name it, in one commit, which `extra` adds to. Raises what the conditions raise."""
         check_key(key)
         token = self._under_way.enter()
         try:
-            return await self._put_small(bucket, key, body, given)
+            return await self._put_small(bucket, key, body, given, extra)
         finally:
             self._under_way.leave(token)
 
-    async def _put_small(self, bucket: Bucket, key: bytes, body: Received, given: Given) -> ObjectRecord:
+    async def _put_small(
+        self, bucket: Bucket, key: bytes, body: Received, given: Given, extra: Extra | None = None
+    ) -> ObjectRecord:
         if not body.data:
             record = self._record((), 0, body.digests, given)
-            return await self._naming.put(bucket, key, record, given.conditions)
+            return await self._naming.put(bucket, key, record, given.conditions, extra, cause=given.cause)
         data = body.data if given.sealing is None else Cipher(given.sealing.key).seal(body.data)
         for attempt in range(1, SMALL_ATTEMPTS + 1):
             placed = await self._blobs.place_small(data)
@@ -166,7 +173,7 @@ class Objects:
             record = self._record(extents, len(body.data), body.digests, given)
             prior = Prior(placed.volume.flush, placed.append)
             try:
-                record = await self._naming.put(bucket, key, record, given.conditions, None, prior)
+                record = await self._naming.put(bucket, key, record, given.conditions, extra, prior, given.cause)
             except DriveError:
                 if attempt == SMALL_ATTEMPTS:
                     raise
@@ -203,10 +210,15 @@ class Objects:
         )
 
     async def delete(
-        self, bucket: Bucket, key: bytes, conditions: WriteConditions = ALWAYS, owner: str = ""
+        self,
+        bucket: Bucket,
+        key: bytes,
+        conditions: WriteConditions = ALWAYS,
+        owner: str = "",
+        cause: Cause = SILENT,
     ) -> Removed:
         """Delete the object of `key`. Raises PreconditionFailed, NoSuchKey."""
-        return await self._naming.delete(bucket, key, conditions, owner)
+        return await self._naming.delete(bucket, key, conditions, owner, cause=cause)
 
     async def copy(
         self, source_bucket: Bucket, source_key: bytes, source: Found, bucket: Bucket, key: bytes, copied: Copied
@@ -253,4 +265,4 @@ class Objects:
             if held is not None:
                 batch.add(keys.references(blob_id(held)), 1)
 
-        return await self._naming.put(bucket, key, record, copied.conditions, share)
+        return await self._naming.put(bucket, key, record, copied.conditions, share, cause=copied.cause)

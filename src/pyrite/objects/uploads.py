@@ -18,6 +18,7 @@ from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import ConditionalConflict, NoSuchUpload
+from pyrite.objects.events import SILENT, Cause
 from pyrite.objects.ingest import Check, Hasher, Source, Stored, ingest
 from pyrite.objects.naming import Naming, check_key
 from pyrite.objects.objects import freed_unless_named
@@ -62,6 +63,7 @@ class Completion(NamedTuple):
     checksum: Checksum | None = None
     checksum_type: ChecksumType | None = None
     size_bytes: int | None = None
+    cause: Cause = SILENT
 
 
 class Uploads:
@@ -244,7 +246,9 @@ class Uploads:
                     self._naming.discard(batch, GarbageRecord(FORMAT, extents=part.extents))
 
         try:
-            record = await self._naming.put(bucket, key, record, completion.conditions, move_parts)
+            record = await self._naming.put(
+                bucket, key, record, completion.conditions, move_parts, cause=completion.cause
+            )
         except Conflict as conflict:  # completed or aborted by somebody else at the same time
             found = await self._naming.current(bucket, key)
             if found is not None and found.record.upload == upload_id:

@@ -23,10 +23,11 @@ from pyrite.s3.context import RequestContext
 from pyrite.s3.errors import S3Error
 from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS
 from pyrite.s3.request import S3Request, text_of
-from pyrite.s3.rules import OBJECT_PERMISSIONS, BucketRules, Rulebook
+from pyrite.s3.rules import LOG_DELIVERY, OBJECT_PERMISSIONS, BucketRules, Rulebook
 from pyrite.s3.versions import parse_version
 
 _LOCKOUT_PROOF = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
+LOGGING_SERVICE = "logging.s3.amazonaws.com"
 _MAKES_BUCKET = "CreateBucket"
 LOCKOUT = "-lockout"
 """A bucket with this configuration: its policy counts for the root of its account too."""
@@ -114,6 +115,9 @@ class Access:
             if await self._is_missing(request, action, bucket, key, decision):
                 return  # who may list the bucket is told that there is no such object
             raise refusal(request.caller, action, _resource(request, bucket, key), decision)
+        if bucket is not None and "logging" in bucket.record.configurations and self._rulebook.of(bucket).has_acls:
+            without = await self.decide(request, action, bucket, key, more, version, acls=False)
+            request.needed_acl = request.needed_acl or not without.allowed
 
     async def _is_missing(
         self, request: S3Request, action: str, bucket: Bucket | None, key: bytes, decision: Decision
@@ -132,10 +136,16 @@ class Access:
         key: bytes = b"",
         more: dict[str, Values] | None = None,
         version: bytes | None = None,
+        acls: bool = True,
     ) -> Decision:
-        """The decision about `action`; `version` is the id of the version of `key`, if it is not the request's own."""
+        """The decision about `action`; `version` is the id of the version of `key`, if it is not the request's own.
+
+        Without `acls`, as if there were no access control lists.
+        """
         caller = request.caller
         rules = self._rulebook.of(bucket) if bucket is not None else None
+        if rules is not None and not acls:
+            rules = rules._replace(grants=(), has_acls=False)
         account = await self._owners.account_of(rules.owner) if rules is not None else caller.account
         stored = None
         if bucket is not None and rules is not None and key and _asks_for_object(caller, rules, action):
@@ -182,6 +192,25 @@ class Access:
                 granted=rules.object_grants_to(grants, caller, question.action),
             ),
         )
+
+    async def may_deliver(self, source: Bucket, target: Bucket, key: bytes) -> bool:
+        """Whether the logs of `source` may be written to the object `key` of `target`, as that bucket says."""
+        rules = self._rulebook.of(target)
+        account = await self._owners.account_of(rules.owner)
+        source_account = await self._owners.account_of(source.record.owner) or source.record.owner
+        keys: dict[str, Values] = {
+            "aws:sourcearn": (bucket_arn(source.record.name),),
+            "aws:sourceaccount": (source_account,),
+            "aws:principalisawsservice": ("true",),
+            "aws:principalservicename": (LOGGING_SERVICE,),
+        }
+        service = Caller(kind="AssumedRole", account="-", provider=LOGGING_SERVICE, is_root=True, keys=keys)
+        granted = any(
+            grant.grantee == LOG_DELIVERY and grant.permission in ("WRITE", "FULL_CONTROL") for grant in rules.grants
+        )
+        resource = f"{bucket_arn(target.record.name)}/{text_of(key)}"
+        question = Question("s3:PutObject", resource, keys, rules.owner, account, rules.policy, granted)
+        return decide(service, question).allowed
 
     async def may_know(self, request: S3Request, bucket: Bucket, key: bytes) -> bool:
         """Whether the caller may learn that an object is not there: it could list the bucket for its key."""

@@ -16,9 +16,12 @@ from pyrite.s3.handlers import (
     archive,
     buckets,
     configurations,
+    deletes,
     lists,
     locks,
+    logs,
     multipart,
+    notifications,
     posting,
     reads,
     tagging,
@@ -54,14 +57,14 @@ HANDLERS: dict[str, HandlerOf] = {
     "ListObjects": lists.list_objects,
     "ListObjectsV2": lists.list_objects_v2,
     "ListMultipartUploads": multipart.list_uploads,
-    "DeleteObjects": writes.delete_objects,
+    "DeleteObjects": deletes.delete_objects,
     "PostObject": posting.post_object,
     "PutObject": writes.put_object,
     "CopyObject": writes.copy_object,
     "GetObject": reads.get_object,
     "GetObjectTorrent": reads.get_torrent,
     "HeadObject": reads.head_object,
-    "DeleteObject": writes.delete_object,
+    "DeleteObject": deletes.delete_object,
     "GetObjectAttributes": reads.get_attributes,
     "GetObjectAcl": access.get_object_acl,
     "PutObjectAcl": access.put_object_acl,
@@ -87,6 +90,10 @@ HANDLERS: dict[str, HandlerOf] = {
     "PutBucketLifecycleConfiguration": configurations.put_configuration,
     "DeleteBucketLifecycle": configurations.delete_configuration,
     "RestoreObject": archive.restore_object,
+    "GetBucketLogging": logs.get_logging,
+    "PutBucketLogging": logs.put_logging,
+    "GetBucketNotificationConfiguration": notifications.get_notifications,
+    "PutBucketNotificationConfiguration": notifications.put_notifications,
     "GetBucketCors": configurations.get_configuration,
     "PutBucketCors": configurations.put_configuration,
     "DeleteBucketCors": configurations.delete_configuration,
@@ -159,6 +166,11 @@ class S3App:
         self._host_id = (b"x-amz-id-2", (id_prefix * 4).encode())
         self._count = 0
         self._domains = domains
+
+    @property
+    def host_id(self) -> str:
+        """What x-amz-id-2 says."""
+        return self._host_id[1].decode()
 
     def next_id(self) -> str:
         """A request id that no other request of the store has."""

@@ -28,6 +28,9 @@ class Compat(NamedTuple):
     `confirmed_lockout`: who confirms it may lock the account's root out of a bucket's policy.
     `repeated_parts`: of several entries for one part the last counts when an upload is completed.
     `needs_customer_key`: completing an upload that is sealed with a client's key takes that key.
+    `log_policies_name_prefixes`: who may deliver logs is asked for the prefix of their keys; the target bucket may be
+    another account's.
+    `repeated_sids`: statements of a bucket's policy may have the same id.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
     """
 
@@ -51,6 +54,8 @@ class Compat(NamedTuple):
     confirmed_lockout: bool = False
     repeated_parts: bool = False
     needs_customer_key: bool = False
+    log_policies_name_prefixes: bool = False
+    repeated_sids: bool = False
     no_torrents: bool = False
 
 
@@ -94,6 +99,8 @@ PRESETS = {
         confirmed_lockout=True,
         repeated_parts=True,
         needs_customer_key=True,
+        log_policies_name_prefixes=True,
+        repeated_sids=True,
         no_torrents=True,
     ),
 }

@@ -85,11 +85,13 @@ OPERATIONS = (
     Operation("DeleteBucketLifecycle", "DELETE", "bucket", "lifecycle", "s3:PutLifecycleConfiguration"),
     Operation("RestoreObject", "POST", "object", "restore", "s3:RestoreObject"),
     Operation("GetObjectTorrent", "GET", "object", "torrent", "s3:GetObjectTorrent"),
+    Operation("GetBucketLogging", "GET", "bucket", "logging", "s3:GetBucketLogging"),
+    Operation("PutBucketLogging", "PUT", "bucket", "logging", "s3:PutBucketLogging"),
+    Operation("GetBucketNotificationConfiguration", "GET", "bucket", "notification", "s3:GetBucketNotification"),
+    Operation("PutBucketNotificationConfiguration", "PUT", "bucket", "notification", "s3:PutBucketNotification"),
     # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
     Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
-    Operation("GetBucketLogging", "GET", "bucket", "logging", "s3:GetBucketLogging"),
-    Operation("GetBucketNotificationConfiguration", "GET", "bucket", "notification", "s3:GetBucketNotification"),
     Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
     Operation("GetBucketAccelerateConfiguration", "GET", "bucket", "accelerate", "s3:GetAccelerateConfiguration"),
 )

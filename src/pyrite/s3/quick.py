@@ -51,6 +51,8 @@ _NAMES = {b"x-id=" + name: ((b"x-id", name),) for name in (b"GetObject", b"HeadO
 _NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
 
 _BUCKETS_KEPT = 1024
+_WATCHED = frozenset(("logging", "notification"))
+"""Configurations of buckets whose requests go the long way, which tells of them."""
 
 OnQuick = Callable[[str, Response, float, int], None]
 """Hears of each answer: the operation, the response, when the request was complete, and the bytes of its body."""
@@ -92,6 +94,8 @@ class QuickWay:
             if caller is None:
                 return None
             bucket = self._bucket(name)
+            if not _WATCHED.isdisjoint(bucket.record.configurations):
+                return None
             if not self._service.access.allows_quickly(caller, bucket, _ACTIONS[method]):
                 return None
             if method == b"PUT" and b"content-length" in fields:

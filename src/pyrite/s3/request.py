@@ -46,7 +46,8 @@ class Place(NamedTuple):
 
 class S3Request:
     """One request on its way through the layer; `caller`, `signature` and `payload` are set by
-    authentication, `operation` by routing, `bucket` (where there is one) by authorization.
+    authentication, `operation` by routing, `bucket` (where there is one) and
+    `needed_acl` (only an access control list let it through) by authorization.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class S3Request:
         "id",
         "key",
         "method",
+        "needed_acl",
         "operation",
         "payload",
         "query",
@@ -82,6 +84,7 @@ class S3Request:
         self.caller: Caller = ANONYMOUS
         self.signature = Signature()
         self.bucket: Bucket | None = None
+        self.needed_acl = False
         self.payload = PayloadRule(b"UNSIGNED-PAYLOAD")
         self._address(domains)
 

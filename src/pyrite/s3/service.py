@@ -1,11 +1,11 @@
 """Owns what handlers work with: the store's parts, who may use them, and its region."""
 
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from pyrite.core.clock import Clock
 from pyrite.iam.owners import Owners
 from pyrite.metadata.kv import Engine
-from pyrite.objects.buckets import Buckets
+from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Objects
 from pyrite.objects.reading import Reading
@@ -14,6 +14,15 @@ from pyrite.s3.access import Access
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import Compat
 from pyrite.s3.encryption import Encryptor
+from pyrite.s3.request import S3Request
+
+
+class Targets(Protocol):
+    """Where events can go."""
+
+    async def may_notify(self, request: S3Request, bucket: Bucket, target: str) -> bool | None:
+        """Whether the bucket's events may go to a target; None where there is no such target."""
+        ...
 
 
 class Service(NamedTuple):
@@ -28,6 +37,7 @@ class Service(NamedTuple):
     access: Access
     authenticator: Authenticator
     encryptor: Encryptor
+    targets: Targets
     owners: Owners
     clock: Clock
     compat: Compat

@@ -16,6 +16,7 @@ from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.conditions import ALWAYS
 from pyrite.objects.errors import Locked, NoSuchUpload, ObjectsError
+from pyrite.objects.events import Cause
 from pyrite.objects.listing import AllVersions
 from pyrite.objects.naming import Naming
 from pyrite.objects.records import ObjectRecord, decode_object, decode_upload
@@ -25,6 +26,7 @@ from pyrite.services.lifecyclerules import DAY_S, Rule, Transition, class_at, ru
 
 PAGE_ROWS = 500
 CONFIGURATION = "lifecycle"
+EXPIRED, TRANSITIONED = Cause("s3:LifecycleExpiration", "lifecycle"), Cause("s3:LifecycleTransition", "lifecycle")
 
 
 class Seen(NamedTuple):
@@ -138,7 +140,9 @@ class Lifecycle:
         if record.marker:
             return await self._expire_marker(bucket, speaking, key, record) if alone else 0
         if any(self._is_due(rule, record.modified_ms) for rule in speaking):
-            removed = await self._naming.delete(bucket, key, ALWAYS, bucket.record.owner, only=record.version)
+            removed = await self._naming.delete(
+                bucket, key, ALWAYS, bucket.record.owner, only=record.version, cause=EXPIRED
+            )
             self.done["expired"] += removed.existed
             return int(removed.existed)
         transitions = [one for rule in speaking for one in rule.transitions]
@@ -168,7 +172,7 @@ class Lifecycle:
 
     async def _remove(self, bucket: Bucket, key: bytes, record: ObjectRecord, what: str) -> int:
         stamp = record.version if record.versioned else NULL
-        removed = await self._naming.delete_version(bucket, key, stamp, ALWAYS, only=record.version)
+        removed = await self._naming.delete_version(bucket, key, stamp, ALWAYS, only=record.version, cause=EXPIRED)
         self.done[what] += removed.existed
         return int(removed.existed)
 
@@ -197,7 +201,7 @@ class Lifecycle:
         stamp = None
         if bucket.record.versioning:
             stamp = record.version if record.versioned else NULL
-        await self._naming.amend(bucket, key, stamp, change)
+        await self._naming.amend(bucket, key, stamp, change, TRANSITIONED)
         self.done["transitioned"] += 1
         return 1
 

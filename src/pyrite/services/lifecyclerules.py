@@ -231,12 +231,14 @@ def _parse_filter(item: Element, lenient: bool) -> Filter:
         conditions = conditions[0].children
         if len(conditions) < 2 and not lenient:
             raise BadRule
-    elif len(conditions) > 1 and not lenient:
+    elif lenient:
+        conditions = [one for part in conditions for one in (part.children if part.name == "And" else [part])]
+    elif len(conditions) > 1:
         raise BadRule
-    return _conditions(conditions)
+    return _conditions(conditions, lenient)
 
 
-def _conditions(conditions: list[Element]) -> Filter:
+def _conditions(conditions: list[Element], lenient: bool) -> Filter:
     tags: dict[str, str] = {}
     made = Filter(tags=tags)
     for one in conditions:
@@ -244,7 +246,7 @@ def _conditions(conditions: list[Element]) -> Filter:
             made = made._replace(prefix=one.text)
         elif one.name == "Tag":
             key, value = one.find("Key"), one.find("Value")
-            if not key or value is None or key in tags:
+            if not key or value is None or (key in tags and not lenient):
                 raise BadRule
             tags[key] = value
         elif one.name == "ObjectSizeGreaterThan":

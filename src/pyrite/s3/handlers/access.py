@@ -8,11 +8,12 @@ from pyrite.aws.xml import element
 from pyrite.http.response import Response
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.patterns import Pattern
-from pyrite.iam.policy import Policy, Use, parse_policy
+from pyrite.iam.policy import Policy, Use, check_sids, parse_policy
 from pyrite.iam.publicity import is_public
 from pyrite.objects.buckets import Bucket
 from pyrite.s3 import acl
 from pyrite.s3.access import LOCKOUT
+from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
@@ -51,6 +52,8 @@ async def put_policy(service: Service, request: S3Request) -> Response:
         text = body.decode("utf-8")
         policy = parse_policy(text, Use.RESOURCE)
         check_statements(policy, request.bucket_name)
+        if not service.compat.repeated_sids:
+            check_sids(policy.statements)
     except UnicodeDecodeError:
         raise S3Error("MalformedPolicy", "The policy is not UTF-8") from None
     except MalformedPolicy as error:
@@ -162,7 +165,9 @@ async def put_object_acl(service: Service, request: S3Request) -> Response:
         return empty(200, version_headers(bucket, record))
     grants = await _wanted_grants(service, request, record.owner, bucket.record.owner)
     acl.check_block(bucket, grants)
-    changed = await service.naming.amend(bucket, request.key, version, lambda found: replace(found, acl=grants))
+    changed = await service.naming.amend(
+        bucket, request.key, version, lambda found: replace(found, acl=grants), cause_of(request, "s3:ObjectAcl:Put")
+    )
     return empty(200, version_headers(bucket, changed))
 
 

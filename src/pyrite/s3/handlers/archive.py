@@ -5,6 +5,7 @@ from msgspec.structs import replace
 from pyrite.aws import xml
 from pyrite.http.response import Response
 from pyrite.objects.records import ObjectRecord
+from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
@@ -33,7 +34,9 @@ async def restore_object(service: Service, request: S3Request) -> Response:
         until_ms = -(-(now_ms + days * _DAY_MS) // _DAY_MS) * _DAY_MS
         return replace(record, restored_until_ms=until_ms)
 
-    await service.naming.amend(bucket, request.key, version_of(request), change)
+    await service.naming.amend(
+        bucket, request.key, version_of(request), change, cause_of(request, "s3:ObjectRestore:Completed")
+    )
     return empty(200 if again else 202)
 
 

@@ -23,8 +23,6 @@ ABSENT_CONFIGURATIONS = {
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
 }
 EMPTY_CONFIGURATIONS = {
-    "GetBucketLogging": ("BucketLoggingStatus", ""),
-    "GetBucketNotificationConfiguration": ("NotificationConfiguration", ""),
     "GetBucketRequestPayment": ("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
     "GetBucketAccelerateConfiguration": ("AccelerateConfiguration", ""),
 }

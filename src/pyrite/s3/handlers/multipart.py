@@ -18,6 +18,7 @@ from pyrite.objects.objects import StreamSource
 from pyrite.objects.records import Checksum, ChecksumType, PartRecord
 from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
 from pyrite.s3.acl import ownership_of_new
+from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
 from pyrite.s3.encryption import OF_SOURCE, encryption_headers
 from pyrite.s3.errors import S3Error
@@ -190,6 +191,7 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         given,
         kind if kind in ("COMPOSITE", "FULL_OBJECT") else None,  # type: ignore[arg-type]
         int(size) if size is not None else None,
+        cause_of(request, "s3:ObjectCreated:CompleteMultipartUpload"),
     )
     record = await service.uploads.complete(bucket, request.key, upload_id, completion)
     content = (

@@ -13,6 +13,7 @@ from pyrite.objects.objects import Given, Put
 from pyrite.objects.records import ObjectRecord
 from pyrite.s3 import postpolicy
 from pyrite.s3.acl import ownership_of_new
+from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import XML_TYPE, empty, location_of
 from pyrite.s3.encryption import encryption_headers
 from pyrite.s3.errors import S3Error
@@ -54,7 +55,15 @@ async def post_object(service: Service, request: S3Request) -> Response:
     owner, acl = await ownership_of_new(service, request, bucket)
     sealing = await service.encryptor.for_new(request, bucket)
     lock = lock_of_new(request, bucket, service.clock.now_ms())
-    given = Given(attributes, owner, integrity.stored.name, lock=lock, acl=acl, sealing=sealing)
+    given = Given(
+        attributes,
+        owner,
+        integrity.stored.name,
+        lock=lock,
+        acl=acl,
+        sealing=sealing,
+        cause=cause_of(request, "s3:ObjectCreated:Post"),
+    )
     record = await service.objects.put(bucket, request.key, form, Put(given, integrity.hashers(), check))
     return _answer(request, bucket, form, record)
 

@@ -4,6 +4,7 @@ from msgspec.structs import replace
 
 from pyrite.http.response import Response
 from pyrite.objects.records import ObjectRecord
+from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
@@ -52,8 +53,10 @@ async def delete_object_tagging(service: Service, request: S3Request) -> Respons
 async def _retag(service: Service, request: S3Request, tags: Tags, status: int) -> Response:
     bucket = await find(service, request)
 
+    cause = cause_of(request, "s3:ObjectTagging:Put" if tags else "s3:ObjectTagging:Delete")
+
     def change(record: ObjectRecord) -> ObjectRecord:
         return replace(record, attributes=replace(record.attributes, tags=tags))
 
-    record = await service.naming.amend(bucket, request.key, version_of(request), change)
+    record = await service.naming.amend(bucket, request.key, version_of(request), change, cause)
     return empty(status, version_headers(bucket, record))

@@ -4,25 +4,22 @@ from typing import NamedTuple
 
 import msgspec
 
-from pyrite.aws import uri, xml
-from pyrite.aws.dates import format_iso, parse_http, parse_iso
-from pyrite.aws.xml import element
-from pyrite.core.errors import PyriteError
-from pyrite.http.response import Headers, Response
+from pyrite.aws import uri
+from pyrite.aws.dates import format_iso
+from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified, WriteConditions
 from pyrite.objects.errors import IsDeleteMarker, PreconditionFailed
-from pyrite.objects.naming import Removed
 from pyrite.objects.objects import Copied, Given, Put, StreamSource
 from pyrite.objects.records import Attributes, ObjectRecord
 from pyrite.objects.sealing import Sealing
 from pyrite.objects.standing import Found
 from pyrite.s3.acl import ownership_of_new
+from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.encryption import OF_SOURCE, REQUEST_HEADERS, encryption_headers
-from pyrite.s3.errors import S3Error, translate
+from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.handlers.locks import may_bypass
 from pyrite.s3.handlers.reads import check_restored, checksum_elements
 from pyrite.s3.headers import (
     attributes_of,
@@ -35,13 +32,11 @@ from pyrite.s3.headers import (
 )
 from pyrite.s3.integrity import Integrity, algorithm_named
 from pyrite.s3.objectlock import LOCK_HEADERS, lock_of_new
-from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_document
+from pyrite.s3.payload import PUT_MAX_BYTES, open_source
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
 from pyrite.s3.tags import Tags, tags_of_header
-from pyrite.s3.versions import made_headers, parse_version, version_headers, version_of
-
-_DELETE_MAX_KEYS = 1000
+from pyrite.s3.versions import made_headers, parse_version, version_headers
 
 
 class CopySource(NamedTuple):
@@ -70,7 +65,16 @@ async def put_object(service: Service, request: S3Request) -> Response:
             "with Object Lock parameters",
         )
     owner, acl = await ownership_of_new(service, request, bucket)
-    given = Given(attributes, owner, integrity.stored.name, conditions, lock, acl, sealing)
+    given = Given(
+        attributes,
+        owner,
+        integrity.stored.name,
+        conditions,
+        lock,
+        acl,
+        sealing,
+        cause_of(request, "s3:ObjectCreated:Put"),
+    )
     put = Put(given, integrity.hashers(), integrity.check)
     record = await service.objects.put(bucket, request.key, source, put)
     assert record.checksum is not None
@@ -205,7 +209,13 @@ async def _copy(
     same = record.checksum is not None and (algorithm is None or algorithm.name == record.checksum.algorithm)
     if same and (keys.source is None) == (keys.copy is None):
         copied = Copied(
-            attributes, owner, conditions, lock, acl, keys.copy.encryption if keys.copy is not None else None
+            attributes,
+            owner,
+            conditions,
+            lock,
+            acl,
+            keys.copy.encryption if keys.copy is not None else None,
+            cause_of(request, "s3:ObjectCreated:Copy"),
         )
         return await service.objects.copy(source.bucket, source.key, source.found, bucket, request.key, copied)
     integrity = Integrity(request.headers, request.payload.sha256, algorithm)
@@ -214,7 +224,8 @@ async def _copy(
     if sealing is not None and keys.source is not None:  # a key seals one blob
         sealing = await service.encryptor.for_new(request, bucket)
     try:
-        given = Given(attributes, owner, integrity.stored.name, conditions, lock, acl, sealing)
+        cause = cause_of(request, "s3:ObjectCreated:Copy")
+        given = Given(attributes, owner, integrity.stored.name, conditions, lock, acl, sealing, cause)
         put = Put(given, integrity.hashers(), _accept)
         return await service.objects.put(bucket, request.key, stream, put)
     finally:
@@ -223,122 +234,3 @@ async def _copy(
 
 def _accept(*_: object) -> None:
     """The bytes come from the store itself, where every fragment was verified."""
-
-
-def _extra_conditions(request: S3Request) -> tuple[int | None, int | None]:
-    time, size = "x-amz-if-match-last-modified-time", "x-amz-if-match-size"
-    return _time(time, request.header(time.encode())), _size(size, request.header(size.encode()))
-
-
-async def delete_object(service: Service, request: S3Request) -> Response:
-    bucket = await find(service, request)
-    version = version_of(request)
-    conditions = WriteConditions(
-        request.header(b"if-match"),
-        None,
-        *_extra_conditions(request),
-    )
-    removed = await _delete(service, request, bucket, request.key, version, conditions)
-    headers: Headers = []
-    if removed.marker:
-        headers.append((b"x-amz-delete-marker", b"true"))
-    if removed.version_id:
-        headers.append((b"x-amz-version-id", removed.version_id.encode()))
-    elif version is not None and bucket.record.versioning:
-        headers.append((b"x-amz-version-id", request.query[b"versionId"]))
-    return empty(204, headers)
-
-
-async def _delete(
-    service: Service,
-    request: S3Request,
-    bucket: Bucket,
-    key: bytes,
-    version: int | None,
-    conditions: WriteConditions,
-) -> Removed:
-    """Delete a version, or the current one. Raises S3Error when governance is to be bypassed by who may not."""
-    if version is None:
-        return await service.objects.delete(bucket, key, conditions, request.caller.owner or bucket.record.owner)
-    bypass = await may_bypass(service, request, bucket, key)
-    return await service.naming.delete_version(bucket, key, version, conditions, bypass)
-
-
-def _time(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    seconds = parse_http(text)
-    milliseconds = parse_iso(text) if seconds is None else seconds * 1000
-    if milliseconds is None:
-        raise S3Error("InvalidArgument", f"{name} is not a date")
-    return milliseconds // 1000
-
-
-def _size(name: str, text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not text.isdigit():
-        raise S3Error("InvalidArgument", f"{name} is not a number")
-    return int(text)
-
-
-class _Doomed(NamedTuple):
-    key: bytes
-    version: str | None
-    etag: str | None
-    modified_s: int | None
-    size_bytes: int | None
-
-
-async def delete_objects(service: Service, request: S3Request) -> Response:
-    bucket = await find(service, request)
-    doomed, quiet = _parse_delete(await read_document(request))
-    results = []
-    for item in doomed:
-        results.append(await _delete_one(service, request, bucket, item, quiet))
-    return document("DeleteResult", "".join(results))
-
-
-def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
-    if not body:
-        raise S3Error("MissingRequestBodyError")
-    root = xml.parse(body)
-    items = [child for child in root.children if child.name == "Object"]
-    if root.name != "Delete" or not items or len(items) > _DELETE_MAX_KEYS:
-        raise S3Error("MalformedXML")
-    doomed = []
-    for item in items:
-        key = item.find("Key")
-        if not key:
-            raise S3Error("MalformedXML")
-        modified, size = item.find("LastModifiedTime"), item.find("Size")
-        doomed.append(
-            _Doomed(
-                key.encode(),
-                item.find("VersionId"),
-                item.find("ETag"),
-                _time("LastModifiedTime", modified) if modified else None,
-                _size("Size", size) if size else None,
-            )
-        )
-    return doomed, (root.find("Quiet") or "").strip().lower() == "true"
-
-
-async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item: _Doomed, quiet: bool) -> str:
-    key = element("Key", item.key.decode("utf-8", "replace"))
-    version = element("VersionId", item.version) if item.version else ""
-    try:
-        action = "s3:DeleteObjectVersion" if item.version else "s3:DeleteObject"
-        await service.access.require(request, action, bucket, item.key)
-        stamp = parse_version(item.version.encode()) if item.version else None
-        conditions = WriteConditions(item.etag, None, item.modified_s, item.size_bytes)
-        removed = await _delete(service, request, bucket, item.key, stamp, conditions)
-    except PyriteError as error:
-        known = translate(error) or S3Error("InternalError")
-        return f"<Error>{key}{version}{element('Code', known.code)}{element('Message', known.message)}</Error>"
-    if quiet:
-        return ""
-    told = ""
-    if removed.marker:
-        told = f"<DeleteMarker>true</DeleteMarker>{element('DeleteMarkerVersionId', removed.version_id)}"
-    return f"<Deleted>{key}{version}{told}</Deleted>"

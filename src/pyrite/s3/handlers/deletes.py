@@ -1,0 +1,144 @@
+"""Owns DELETE of objects: one, and many at once."""
+
+from typing import NamedTuple
+
+from pyrite.aws import xml
+from pyrite.aws.dates import parse_http, parse_iso
+from pyrite.aws.xml import element
+from pyrite.core.errors import PyriteError
+from pyrite.http.response import Headers, Response
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import WriteConditions
+from pyrite.objects.naming import Removed
+from pyrite.s3.causes import cause_of
+from pyrite.s3.documents import document, empty
+from pyrite.s3.errors import S3Error, translate
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.locks import may_bypass
+from pyrite.s3.payload import read_document
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+from pyrite.s3.versions import parse_version, version_of
+
+_DELETE_MAX_KEYS = 1000
+
+
+def _extra_conditions(request: S3Request) -> tuple[int | None, int | None]:
+    time, size = "x-amz-if-match-last-modified-time", "x-amz-if-match-size"
+    return _time(time, request.header(time.encode())), _size(size, request.header(size.encode()))
+
+
+async def delete_object(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    version = version_of(request)
+    conditions = WriteConditions(
+        request.header(b"if-match"),
+        None,
+        *_extra_conditions(request),
+    )
+    removed = await _delete(service, request, bucket, request.key, version, conditions)
+    headers: Headers = []
+    if removed.marker:
+        headers.append((b"x-amz-delete-marker", b"true"))
+    if removed.version_id:
+        headers.append((b"x-amz-version-id", removed.version_id.encode()))
+    elif version is not None and bucket.record.versioning:
+        headers.append((b"x-amz-version-id", request.query[b"versionId"]))
+    return empty(204, headers)
+
+
+async def _delete(
+    service: Service,
+    request: S3Request,
+    bucket: Bucket,
+    key: bytes,
+    version: int | None,
+    conditions: WriteConditions,
+) -> Removed:
+    """Delete a version, or the current one. Raises S3Error when governance is to be bypassed by who may not."""
+    if version is None:
+        owner = request.caller.owner or bucket.record.owner
+        return await service.objects.delete(bucket, key, conditions, owner, cause_of(request, "s3:ObjectRemoved"))
+    bypass = await may_bypass(service, request, bucket, key)
+    cause = cause_of(request, "s3:ObjectRemoved")
+    return await service.naming.delete_version(bucket, key, version, conditions, bypass, cause=cause)
+
+
+def _time(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    seconds = parse_http(text)
+    milliseconds = parse_iso(text) if seconds is None else seconds * 1000
+    if milliseconds is None:
+        raise S3Error("InvalidArgument", f"{name} is not a date")
+    return milliseconds // 1000
+
+
+def _size(name: str, text: str | None) -> int | None:
+    if text is None:
+        return None
+    if not text.isdigit():
+        raise S3Error("InvalidArgument", f"{name} is not a number")
+    return int(text)
+
+
+class _Doomed(NamedTuple):
+    key: bytes
+    version: str | None
+    etag: str | None
+    modified_s: int | None
+    size_bytes: int | None
+
+
+async def delete_objects(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    doomed, quiet = _parse_delete(await read_document(request))
+    results = []
+    for item in doomed:
+        results.append(await _delete_one(service, request, bucket, item, quiet))
+    return document("DeleteResult", "".join(results))
+
+
+def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
+    if not body:
+        raise S3Error("MissingRequestBodyError")
+    root = xml.parse(body)
+    items = [child for child in root.children if child.name == "Object"]
+    if root.name != "Delete" or not items or len(items) > _DELETE_MAX_KEYS:
+        raise S3Error("MalformedXML")
+    doomed = []
+    for item in items:
+        key = item.find("Key")
+        if not key:
+            raise S3Error("MalformedXML")
+        modified, size = item.find("LastModifiedTime"), item.find("Size")
+        doomed.append(
+            _Doomed(
+                key.encode(),
+                item.find("VersionId"),
+                item.find("ETag"),
+                _time("LastModifiedTime", modified) if modified else None,
+                _size("Size", size) if size else None,
+            )
+        )
+    return doomed, (root.find("Quiet") or "").strip().lower() == "true"
+
+
+async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item: _Doomed, quiet: bool) -> str:
+    key = element("Key", item.key.decode("utf-8", "replace"))
+    version = element("VersionId", item.version) if item.version else ""
+    try:
+        action = "s3:DeleteObjectVersion" if item.version else "s3:DeleteObject"
+        await service.access.require(request, action, bucket, item.key)
+        stamp = parse_version(item.version.encode()) if item.version else None
+        conditions = WriteConditions(item.etag, None, item.modified_s, item.size_bytes)
+        removed = await _delete(service, request, bucket, item.key, stamp, conditions)
+    except PyriteError as error:
+        known = translate(error) or S3Error("InternalError")
+        return f"<Error>{key}{version}{element('Code', known.code)}{element('Message', known.message)}</Error>"
+    if quiet:
+        return ""
+    told = ""
+    if removed.marker:
+        told = f"<DeleteMarker>true</DeleteMarker>{element('DeleteMarkerVersionId', removed.version_id)}"
+    return f"<Deleted>{key}{version}{told}</Deleted>"

@@ -1,0 +1,72 @@
+"""Owns server access logging of buckets: the configuration, and where records go."""
+
+import time
+
+from pyrite.aws import xml
+from pyrite.http.response import Response
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.errors import NoSuchBucket
+from pyrite.s3.bucketlogging import CONFIGURATION, Logging, logging_of, parse
+from pyrite.s3.documents import document, empty
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.payload import read_document
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+from pyrite.services.logdelivery import Destination, log_key
+
+
+async def get_logging(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    text = bucket.record.configurations.get(CONFIGURATION, "<BucketLoggingStatus></BucketLoggingStatus>")
+    return document("BucketLoggingStatus", "".join(map(xml.write, xml.parse(text.encode()).children)))
+
+
+async def put_logging(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    root = xml.parse(await read_document(request))
+    logging = parse(root)
+    if logging is None:
+        await service.buckets.configure(bucket, CONFIGURATION, None)
+        return empty(200)
+    try:
+        target = await service.buckets.find(logging.bucket)
+    except NoSuchBucket:
+        raise S3Error("InvalidTargetBucketForLogging", None, (("TargetBucket", logging.bucket),)) from None
+    foreign = target.record.owner != bucket.record.owner
+    if foreign and not service.compat.log_policies_name_prefixes:
+        raise S3Error("InvalidTargetBucketForLogging", None, (("TargetBucket", logging.bucket),))
+    if not await _may_deliver(service, bucket, target, logging, log_key(logging.prefix, 0, "0" * 16)):
+        raise S3Error(
+            "InvalidTargetBucketForLogging",
+            "The target bucket's policy has to allow s3:PutObject to the service logging.s3.amazonaws.com",
+            (("TargetBucket", logging.bucket),),
+        )
+    await service.buckets.configure(bucket, CONFIGURATION, xml.write(root))
+    return empty(200)
+
+
+async def _may_deliver(service: Service, bucket: Bucket, target: Bucket, logging: Logging, key: bytes) -> bool:
+    named = logging.prefix.encode() if service.compat.log_policies_name_prefixes else key
+    return await service.access.may_deliver(bucket, target, named)
+
+
+async def destination_of(service: Service, bucket: Bucket, begun_ms: int, now_ms: int) -> Destination | None:
+    """Where the records of a bucket go; None where its configuration or the target's policy do not let them go on."""
+    logging = logging_of(bucket)
+    if logging is None:
+        return None
+    try:
+        target = await service.buckets.find(logging.bucket)
+    except NoSuchBucket:
+        return None
+    partition = ""
+    if logging.partitioned:
+        of_ms = begun_ms if logging.partitioned == "EventTime" else now_ms
+        account = await service.owners.account_of(bucket.record.owner)
+        day = time.strftime("%Y/%m/%d", time.gmtime(of_ms // 1000))
+        partition = f"{account}/{service.region}/{bucket.record.name}/{day}/"
+    key = log_key(logging.prefix, now_ms, service.encryptor.new_name()[:16].upper(), partition)
+    if not await _may_deliver(service, bucket, target, logging, key):
+        return None
+    return Destination(target, key, service.encryptor.quick())
