@@ -7,6 +7,7 @@ import typer
 from pyrite import __version__
 from pyrite.cli.arguments import AsJson, Drives, store_drives
 from pyrite.cli.audit import app as audit_app
+from pyrite.cli.buckets import app as buckets_app
 from pyrite.cli.drives import app as drives_app
 from pyrite.cli.iam import app as iam_app
 from pyrite.cli.keyring import app as keyring_app
@@ -27,6 +28,7 @@ app.add_typer(drives_app, name="drive")
 app.add_typer(metadata_app, name="metadata")
 app.add_typer(iam_app, name="iam")
 app.add_typer(audit_app, name="audit")
+app.add_typer(buckets_app, name="bucket")
 app.add_typer(keyring_app, name="keyring")
 app.command("serve")(serve)
 app.command("recover")(recover)

@@ -6,7 +6,7 @@ batches of the group touch it. Every call into LMDB gives up the interpreter loc
 
 from pyrite.metadata.envelope import seal, unseal
 from pyrite.metadata.environment import Changes, WriteTransaction
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, decode_counter, encode_counter
+from pyrite.metadata.kv import ABSENT, Batch, CeilingExceeded, Conflict, decode_counter, encode_counter
 from pyrite.metadata.longkeys import DATA, SEGMENT_BYTES, STUB, Place, child_prefix, locate
 
 
@@ -21,11 +21,15 @@ class Applier:
         self._increments: dict[bytes, int] = {}
         self.changes: Changes = {}
 
-    def apply(self, batch: Batch) -> Conflict | None:
-        """Take `batch` in whole, or return the Conflict that stopped it before its first change."""
+    def apply(self, batch: Batch) -> Conflict | CeilingExceeded | None:
+        """Take `batch` in whole, or return what stopped it before its first change."""
         for key, version in batch.expectations.items():
             if self._version(key) != version:
                 return Conflict(key)
+        for key, most in batch.ceilings.items():
+            delta = batch.increments.get(key, 0)
+            if delta > 0 and self._counter(key) + delta > most:
+                return CeilingExceeded(key, most)
         for key, value in batch.writes.items():
             self._writes[key] = value
             self._versions[key] = ABSENT if value is None else self._sequence
@@ -52,6 +56,13 @@ class Applier:
             stored = self._txn.stored(_place(key))
             version = self._versions[key] = ABSENT if stored is None else unseal(key, stored).version
         return version
+
+    def _counter(self, key: bytes) -> int:
+        """What a counter stands at, with what earlier batches of the group add."""
+        if key in self._writes:
+            return decode_counter(self._writes[key])
+        stored = self._txn.stored(_place(key))
+        return decode_counter(unseal(key, stored).value if stored is not None else None) + self._increments.get(key, 0)
 
     def _add(self, key: bytes, delta: int) -> None:
         self._versions[key] = self._sequence

@@ -22,6 +22,15 @@ class Conflict(PyriteError):
         self.key = key
 
 
+class CeilingExceeded(PyriteError):
+    """A counter would have grown beyond its ceiling; nothing of the batch was applied."""
+
+    def __init__(self, key: bytes, most: int) -> None:
+        super().__init__(f"the counter {key!r} may not exceed {most}")
+        self.key = key
+        self.most = most
+
+
 class MetadataCorrupt(Corrupt):
     """A stored value does not match its checksum on any mirror."""
 
@@ -55,16 +64,17 @@ class Prior(NamedTuple):
 class Batch:
     """Changes that are applied whole or not at all.
 
-    `prior` is done first, if there is one. Then `expect` is checked, in the transaction; then puts, deletes and
-    increments are applied. A key may be put, deleted or incremented once in a batch.
+    `prior` is done first, if there is one. Then `expect` and `limit` are checked, in the transaction; then puts,
+    deletes and increments are applied. A key may be put, deleted or incremented once in a batch.
     """
 
-    __slots__ = ("expectations", "increments", "prior", "writes")
+    __slots__ = ("ceilings", "expectations", "increments", "prior", "writes")
 
     def __init__(self) -> None:
         self.expectations: dict[bytes, int] = {}
         self.writes: dict[bytes, bytes | None] = {}
         self.increments: dict[bytes, int] = {}
+        self.ceilings: dict[bytes, int] = {}
         self.prior: Prior | None = None
 
     def expect(self, key: bytes, version: int) -> None:
@@ -84,6 +94,10 @@ class Batch:
         if delta:
             self.increments[key] = self.increments.get(key, 0) + delta
 
+    def limit(self, key: bytes, most: int) -> None:
+        """Apply only if what is added to the counter at `key` leaves it at `most` or less."""
+        self.ceilings[key] = most
+
 
 class Engine(Protocol):
     """What metadata needs of a database. All implementations pass tests/metadata/contract.py."""
@@ -99,7 +113,7 @@ class Engine(Protocol):
     def commit(self, batch: Batch) -> Awaitable[None]:
         """Apply `batch` durably, after its prior.
 
-        Raises what the prior came to; Conflict when an expectation fails; Unavailable when it cannot.
+        Raises what the prior came to; Conflict when an expectation fails; CeilingExceeded; Unavailable when it cannot.
         """
         ...
 

@@ -2,7 +2,7 @@
 
 from bisect import bisect_left, insort
 
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, Entry, Row, decode_counter, encode_counter
+from pyrite.metadata.kv import ABSENT, Batch, CeilingExceeded, Conflict, Entry, Row, decode_counter, encode_counter
 from pyrite.metadata.priors import apply_after_priors
 
 
@@ -31,11 +31,15 @@ class MemoryEngine:
     def _apply(self, batches: list[Batch]) -> list[BaseException | None]:
         return [self._apply_one(batch) for batch in batches]
 
-    def _apply_one(self, batch: Batch) -> Conflict | None:
+    def _apply_one(self, batch: Batch) -> Conflict | CeilingExceeded | None:
         for key, version in batch.expectations.items():
             entry = self._entries.get(key)
             if (entry.version if entry else ABSENT) != version:
                 return Conflict(key)
+        for key, most in batch.ceilings.items():
+            entry, delta = self._entries.get(key), batch.increments.get(key, 0)
+            if delta > 0 and decode_counter(entry.value if entry else None) + delta > most:
+                return CeilingExceeded(key, most)
         self._sequence += 1
         for key, value in batch.writes.items():
             if value is None:

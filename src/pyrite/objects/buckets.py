@@ -32,6 +32,10 @@ class Bucket(NamedTuple):
     version: int
 
 
+QUOTA = "quota"
+"""The configuration of a bucket that says how many bytes it may hold, in decimal."""
+
+
 class Access(NamedTuple):
     """What a bucket says from the start of who may use it."""
 

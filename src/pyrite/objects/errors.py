@@ -65,6 +65,18 @@ class BadNotification(ObjectsError):
     """The document says not whom to tell of what; the message says why, or is empty where it is malformed."""
 
 
+class QuotaExceeded(ObjectsError):
+    """The bucket may not hold that many bytes; `most` is what it may."""
+
+    def __init__(self, most: int) -> None:
+        super().__init__(f"the bucket may hold {most} bytes")
+        self.most = most
+
+
+class VersionsKept(ObjectsError):
+    """The bucket keeps versions, with which this cannot be done."""
+
+
 class KeyTooLong(ObjectsError):
     """The key has more than KEY_MAX_BYTES bytes."""
 

@@ -5,31 +5,32 @@ from typing import NamedTuple
 
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy
-from pyrite.metadata.kv import Batch, Conflict, Engine, Prior, after_prefix
+from pyrite.metadata.kv import Batch, CeilingExceeded, Conflict, Engine, Prior, after_prefix
 from pyrite.objects import keys
-from pyrite.objects.buckets import Bucket, Buckets
+from pyrite.objects.buckets import QUOTA, Bucket, Buckets
 from pyrite.objects.conditions import WriteConditions
 from pyrite.objects.errors import (
     ConditionalConflict,
-    Deleted,
     InvalidKey,
-    IsDeleteMarker,
     KeyTooLong,
     NoSuchBucket,
     NoSuchKey,
-    NoSuchVersion,
+    QuotaExceeded,
+    VersionsKept,
 )
 from pyrite.objects.events import CONFIGURATION, SILENT, Cause, encode_event, event_key, events_of
+from pyrite.objects.finding import Finding
 from pyrite.objects.locking import check_removal
-from pyrite.objects.records import FORMAT, Attributes, GarbageRecord, ObjectRecord, decode_head, decode_object, encode
+from pyrite.objects.records import FORMAT, Attributes, GarbageRecord, ObjectRecord, decode_object, encode
 from pyrite.objects.standing import Change, Found, Standing, above
-from pyrite.objects.versionids import NULL, id_of
+from pyrite.objects.versionids import id_of
 
 KEY_MAX_BYTES = 1024
 _ATTEMPTS = 64
 
 Extra = Callable[[Batch], None]
 Amend = Callable[[ObjectRecord], ObjectRecord]
+Check = Callable[[ObjectRecord | None], None]
 
 
 class Removed(NamedTuple):
@@ -54,11 +55,11 @@ def check_key(key: bytes) -> None:
             raise InvalidKey(repr(key)) from error
 
 
-class Naming:
+class Naming(Finding):
     """Names objects: puts, replaces and deletes versions with their counters and garbage."""
 
     def __init__(self, engine: Engine, buckets: Buckets, clock: HybridClock, entropy: Entropy) -> None:
-        self._engine = engine
+        super().__init__(engine)
         self._buckets = buckets
         self._clock = clock
         self._entropy = entropy
@@ -66,61 +67,6 @@ class Naming:
     def stamp(self) -> int:
         """A stamp greater than all before."""
         return self._clock.next()
-
-    # ---- finding
-
-    async def current(self, bucket: Bucket, key: bytes) -> Found | None:
-        """The current version of `key`, or None."""
-        return await self._found(keys.object_(bucket.id, key))
-
-    async def find(self, bucket: Bucket, key: bytes, version: int | None = None) -> Found:
-        """The current version of `key`, or the one of that stamp (NULL: the null version).
-
-        Raises NoSuchKey (Deleted where a delete marker is why), NoSuchVersion, IsDeleteMarker.
-        """
-        found = await self.current(bucket, key) if version is None else await self._version(bucket, key, version)
-        if found is None and version is not None:
-            raise NoSuchVersion(key.decode("utf-8", "replace"))
-        if found is None:
-            raise await self._absence(bucket, key)
-        if found.record.marker:
-            raise IsDeleteMarker(id_of(found.record), found.record.version, found.record.modified_ms)
-        return found
-
-    async def _absence(self, bucket: Bucket, key: bytes) -> NoSuchKey:
-        name = key.decode("utf-8", "replace")
-        head = await self._engine.get(keys.head(bucket.id, key)) if bucket.record.versioning else None
-        if head is not None:
-            marker = await self._found(keys.version(bucket.id, key, decode_head(head.value).newest))
-            if marker is not None and marker.record.marker:
-                return Deleted(name, id_of(marker.record))
-        return NoSuchKey(name)
-
-    async def _found(self, name: bytes) -> Found | None:
-        entry = await self._engine.get(name)
-        return None if entry is None else Found(decode_object(entry.value), entry.version, name)
-
-    async def _version(self, bucket: Bucket, key: bytes, version: int) -> Found | None:
-        return await self._of(bucket, key, version, await self._standing(bucket, key))
-
-    async def _of(self, bucket: Bucket, key: bytes, version: int, standing: Standing) -> Found | None:
-        """The version of that stamp, wherever it stands."""
-        current = standing.current
-        if current is not None and (current.record.version if current.record.versioned else NULL) == version:
-            return current
-        if standing.head is None or (version == NULL and not standing.head.null):
-            return None
-        found = await self._found(keys.version(bucket.id, key, standing.head.null if version == NULL else version))
-        return found if found is not None and found.record.versioned == (version != NULL) else None
-
-    async def _standing(self, bucket: Bucket, key: bytes) -> Standing:
-        current = await self.current(bucket, key)
-        if not bucket.record.versioning:
-            return Standing(current)
-        head = await self._engine.get(keys.head(bucket.id, key))
-        return Standing(current) if head is None else Standing(current, decode_head(head.value), head.version)
-
-    # ---- changing
 
     async def put(
         self,
@@ -229,6 +175,36 @@ class Naming:
             bucket = await self._again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
+    async def rename(self, bucket: Bucket, source: bytes, target: bytes, source_check: Check, check: Check) -> None:
+        """Give the current object of `source` the key `target`; no byte moves, and nobody sees both or neither.
+
+        The checks see what stands under each key, None for nothing. Raises NoSuchKey, VersionsKept where the bucket
+        keeps versions, what the checks raise, and as `put`.
+        """
+        for _ in range(_ATTEMPTS):
+            if bucket.record.versioning:
+                raise VersionsKept(bucket.record.name)
+            old, new = await self._standing(bucket, source), await self._standing(bucket, target)
+            source_check(old.current.record if old.current is not None else None)
+            check(new.current.record if new.current is not None else None)
+            if old.current is None:
+                raise NoSuchKey(source.decode("utf-8", "replace"))
+            check_removal(old.current.record, self._now_ms(), bypass=False)
+            batch, leaving = self._begin(bucket, source, old)
+            leaving.hand_over()
+            arriving = Change(batch, bucket.id, target, new)
+            await self._displace(bucket, target, new, arriving)
+            arriving.set_current(above(old.current.record, new, versioned=False))
+            leaving.finish()
+            try:
+                if await self._commit(batch, arriving, bucket, target):
+                    return
+            except Conflict as conflict:
+                if conflict.key != keys.object_(bucket.id, source):
+                    raise
+            bucket = await self._again(bucket)
+        raise ConditionalConflict(target.decode("utf-8", "replace"))
+
     async def amend(
         self, bucket: Bucket, key: bytes, version: int | None, amend: Amend, cause: Cause = SILENT
     ) -> ObjectRecord:
@@ -285,11 +261,14 @@ class Naming:
 
     async def _commit(self, batch: Batch, change: Change, bucket: Bucket, key: bytes) -> bool:
         """Whether it was committed; False where somebody changed the bucket or the key. Raises Conflict for others."""
-        change.finish()
+        quota = bucket.record.configurations.get(QUOTA)
+        change.finish(int(quota) if quota is not None else None)
         for garbage in change.garbage:
             self.discard(batch, garbage)
         try:
             await self._engine.commit(batch)
+        except CeilingExceeded as error:
+            raise QuotaExceeded(error.most) from None
         except Conflict as conflict:
             own = (keys.bucket(bucket.record.name), keys.object_(bucket.id, key), keys.head(bucket.id, key))
             if conflict.key not in own and not conflict.key.startswith(keys.versions_of(bucket.id, key)):

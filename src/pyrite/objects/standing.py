@@ -75,6 +75,10 @@ class Change:
         self._clear_current()
         self._discard(old)
 
+    def hand_over(self) -> None:
+        """Take the current version's name away; its bytes get another one in the same batch."""
+        self._clear_current()
+
     @property
     def _current(self) -> Found:
         assert self._standing.current is not None
@@ -134,9 +138,11 @@ class Change:
         if held is not None:
             self.garbage.append(held)
 
-    def finish(self) -> None:
-        """Write counters and the record of the versions behind."""
+    def finish(self, quota_bytes: int | None = None) -> None:
+        """Write counters, which `quota_bytes` limits, and the record of the versions behind."""
         batch, bucket_id = self._batch, self._bucket_id
+        if quota_bytes is not None:
+            batch.limit(keys.usage_bytes(bucket_id), quota_bytes)
         batch.add(keys.usage_objects(bucket_id), self._objects)
         batch.add(keys.usage_versions(bucket_id), self._versions)
         batch.add(keys.usage_bytes(bucket_id), self._bytes)

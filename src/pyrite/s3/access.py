@@ -22,6 +22,7 @@ from pyrite.s3.compat import Compat
 from pyrite.s3.context import RequestContext
 from pyrite.s3.errors import S3Error
 from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS
+from pyrite.s3.payers import check_payer
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.rules import LOG_DELIVERY, OBJECT_PERMISSIONS, BucketRules, Rulebook
 from pyrite.s3.versions import parse_version
@@ -67,6 +68,8 @@ class Access:
         assert operation is not None
         if operation.scope != "service" and operation.name != _MAKES_BUCKET:
             request.bucket = await self._buckets.find(request.bucket_name)
+        if request.bucket is not None and "requestPayment" in request.bucket.record.configurations:
+            check_payer(request, request.bucket)
         if operation.name in _OPERATIONS_WITHOUT_ONE_KEY:
             return  # each key is asked for by itself
         key = request.key if operation.scope == "object" else b""

@@ -17,6 +17,7 @@ from pyrite.s3.handlers import (
     buckets,
     configurations,
     deletes,
+    listedconfigurations,
     lists,
     locks,
     logs,
@@ -24,10 +25,13 @@ from pyrite.s3.handlers import (
     notifications,
     posting,
     reads,
+    renaming,
+    resealing,
     tagging,
     writes,
 )
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
+from pyrite.s3.payers import is_charged
 from pyrite.s3.request import Place, S3Request
 from pyrite.s3.service import Service
 
@@ -94,6 +98,21 @@ HANDLERS: dict[str, HandlerOf] = {
     "PutBucketLogging": logs.put_logging,
     "GetBucketNotificationConfiguration": notifications.get_notifications,
     "PutBucketNotificationConfiguration": notifications.put_notifications,
+    "GetBucketRequestPayment": configurations.get_configuration,
+    "PutBucketRequestPayment": configurations.put_configuration,
+    "GetBucketAccelerateConfiguration": configurations.get_configuration,
+    "PutBucketAccelerateConfiguration": configurations.put_configuration,
+    "RenameObject": renaming.rename_object,
+    "UpdateObjectEncryption": resealing.update_encryption,
+    **{
+        f"{verb}Bucket{kind}Configuration": handler
+        for kind in ("Analytics", "Metrics", "IntelligentTiering")
+        for verb, handler in (
+            ("Get", listedconfigurations.get_some),
+            ("Put", listedconfigurations.put_one),
+            ("Delete", listedconfigurations.delete_one),
+        )
+    },
     "GetBucketCors": configurations.get_configuration,
     "PutBucketCors": configurations.put_configuration,
     "DeleteBucketCors": configurations.delete_configuration,
@@ -101,7 +120,6 @@ HANDLERS: dict[str, HandlerOf] = {
     "PutBucketEncryption": configurations.put_configuration,
     "DeleteBucketEncryption": configurations.delete_configuration,
     **dict.fromkeys(buckets.ABSENT_CONFIGURATIONS, buckets.absent_configuration),
-    **dict.fromkeys(buckets.EMPTY_CONFIGURATIONS, buckets.empty_configuration),
 }
 
 _ROUTES = {(o.method, o.scope, o.marker, bool(o.header)): (o, HANDLERS[o.name]) for o in OPERATIONS}
@@ -198,6 +216,8 @@ class S3App:
             response = self.error_response(failure, request_id, request.place if request is not None else None)
         if request is not None and request.bucket is not None and b"origin" in request.headers:
             response.headers += headers_for(request, request.bucket)
+        if request is not None and response.status < 300 and is_charged(request):
+            response.headers.append((b"x-amz-request-charged", b"requester"))
         response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
         self._observer.on_request(request, http, response, code, started_s)
         return response

@@ -97,6 +97,10 @@ class Encryptor:
             asked = asked_of(fields, default)
         if asked is None:
             return self.under_keyring(key) if self._keyring is not None else None
+        return await self.as_asked(request, bucket, asked, key)
+
+    async def as_asked(self, request: S3Request, bucket: Bucket, asked: Asked, key: bytes | None) -> Sealing:
+        """How to seal under the keyring or a KMS key. Raises S3Error."""
         if asked.algorithm == "AES256":
             if self._keyring is None:
                 raise S3Error("NotImplemented", _NO_KEYRING)

@@ -131,6 +131,7 @@ CODES: dict[str, tuple[int, str]] = {
     "NoRetention": (400, "The retention period must be a positive integer value."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
     "NoSuchBucketPolicy": (404, "The bucket policy does not exist"),
+    "NoSuchConfiguration": (404, "The specified configuration does not exist."),
     "NoSuchCORSConfiguration": (404, "The CORS configuration does not exist"),
     "NoSuchKey": (404, "The specified key does not exist."),
     "NoSuchLifecycleConfiguration": (404, "The lifecycle configuration does not exist"),
@@ -151,6 +152,7 @@ CODES: dict[str, tuple[int, str]] = {
     "PreconditionFailed": (412, "At least one of the pre-conditions you specified did not hold"),
     "ReplicationConfigurationNotFoundError": (404, "The replication configuration was not found"),
     "RestoreAlreadyInProgress": (409, "Object restore is already in progress"),
+    "QuotaExceeded": (403, "The bucket would hold more bytes than its quota allows."),
     "RequestTimeTooSkewed": (403, "The difference between the request time and the current time is too large."),
     "ServerSideEncryptionConfigurationNotFoundError": (
         404,
@@ -164,6 +166,10 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "SlowDown": (503, "Please reduce your request rate."),
     "StorageFull": (507, "The store has no space left for this write."),
+    "TooManyConfigurations": (
+        400,
+        "You are attempting to create a new configuration but have already reached the limit.",
+    ),
     "TooManyTags": (400, "There are more tags than there may be."),
     "UnexpectedContent": (400, "This request does not support content"),
     "UnresolvableGrantByEmailAddress": (400, "The e-mail address you provided does not match any account on record"),
@@ -176,7 +182,7 @@ CODES: dict[str, tuple[int, str]] = {
 
 
 # Errors that clients know by other codes; which ones is for compatibility to say.
-_SHOWN = {
+_SHOWN: dict[str, str] = {
     "InvalidChecksumValue": "InvalidRequest",
     "NoRetention": "InvalidArgument",
     "TooManyTags": "BadRequest",
@@ -277,6 +283,8 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
     kms.KmsAccessRefused: lambda e: S3Error("AccessDenied", str(e)),
     kms.NoKeyring: lambda e: S3Error("NotImplemented", str(e)),
     meaning.Locked: lambda e: S3Error("AccessDenied", f"Access Denied because object protected by object lock: {e}"),
+    meaning.QuotaExceeded: lambda e: S3Error("QuotaExceeded", None, (("MaxSizeAllowed", str(e.most)),)),
+    meaning.VersionsKept: lambda _: S3Error("InvalidRequest", "Where versions are kept, no object is renamed"),
     meaning.PartTooSmall: lambda e: S3Error(
         "EntityTooSmall",
         None,

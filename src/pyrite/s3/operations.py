@@ -89,11 +89,42 @@ OPERATIONS = (
     Operation("PutBucketLogging", "PUT", "bucket", "logging", "s3:PutBucketLogging"),
     Operation("GetBucketNotificationConfiguration", "GET", "bucket", "notification", "s3:GetBucketNotification"),
     Operation("PutBucketNotificationConfiguration", "PUT", "bucket", "notification", "s3:PutBucketNotification"),
+    Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
+    Operation("PutBucketRequestPayment", "PUT", "bucket", "requestPayment", "s3:PutBucketRequestPayment"),
+    Operation("GetBucketAccelerateConfiguration", "GET", "bucket", "accelerate", "s3:GetAccelerateConfiguration"),
+    Operation("PutBucketAccelerateConfiguration", "PUT", "bucket", "accelerate", "s3:PutAccelerateConfiguration"),
+    Operation("GetBucketAnalyticsConfiguration", "GET", "bucket", "analytics", "s3:GetAnalyticsConfiguration"),
+    Operation("PutBucketAnalyticsConfiguration", "PUT", "bucket", "analytics", "s3:PutAnalyticsConfiguration"),
+    Operation("DeleteBucketAnalyticsConfiguration", "DELETE", "bucket", "analytics", "s3:PutAnalyticsConfiguration"),
+    Operation("GetBucketMetricsConfiguration", "GET", "bucket", "metrics", "s3:GetMetricsConfiguration"),
+    Operation("PutBucketMetricsConfiguration", "PUT", "bucket", "metrics", "s3:PutMetricsConfiguration"),
+    Operation("DeleteBucketMetricsConfiguration", "DELETE", "bucket", "metrics", "s3:PutMetricsConfiguration"),
+    Operation(
+        "GetBucketIntelligentTieringConfiguration",
+        "GET",
+        "bucket",
+        "intelligent-tiering",
+        "s3:GetIntelligentTieringConfiguration",
+    ),
+    Operation(
+        "PutBucketIntelligentTieringConfiguration",
+        "PUT",
+        "bucket",
+        "intelligent-tiering",
+        "s3:PutIntelligentTieringConfiguration",
+    ),
+    Operation(
+        "DeleteBucketIntelligentTieringConfiguration",
+        "DELETE",
+        "bucket",
+        "intelligent-tiering",
+        "s3:PutIntelligentTieringConfiguration",
+    ),
+    Operation("RenameObject", "PUT", "object", "renameObject", "s3:PutObject"),
+    Operation("UpdateObjectEncryption", "PUT", "object", "encryption", "s3:UpdateObjectEncryption"),
     # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
     Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
-    Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
-    Operation("GetBucketAccelerateConfiguration", "GET", "bucket", "accelerate", "s3:GetAccelerateConfiguration"),
 )
 
 VERSION_ACTIONS = {
@@ -153,7 +184,7 @@ PARAMETERS = frozenset(
     "bucket-region continuation-token delimiter encoding-type fetch-owner key-marker marker max-buckets max-keys "
     "max-parts max-uploads part-number-marker partNumber prefix response-cache-control "
     "response-content-disposition response-content-encoding response-content-language response-content-type "
-    "response-expires start-after upload-id-marker version-id-marker versionId x-id AWSAccessKeyId Expires "
+    "response-expires id start-after upload-id-marker version-id-marker versionId x-id AWSAccessKeyId Expires "
     "Signature select-type allow-unordered".split()
 )
 """Query parameters that qualify an operation. They may be empty; any other empty one is an unknown sub-resource."""

@@ -51,8 +51,8 @@ _NAMES = {b"x-id=" + name: ((b"x-id", name),) for name in (b"GetObject", b"HeadO
 _NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
 
 _BUCKETS_KEPT = 1024
-_WATCHED = frozenset(("logging", "notification"))
-"""Configurations of buckets whose requests go the long way, which tells of them."""
+_WATCHED = frozenset(("logging", "notification", "requestPayment"))
+"""Configurations of buckets whose requests go the long way, which tells of them, or asks who pays."""
 
 OnQuick = Callable[[str, Response, float, int], None]
 """Hears of each answer: the operation, the response, when the request was complete, and the bytes of its body."""

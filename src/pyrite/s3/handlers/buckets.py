@@ -22,10 +22,6 @@ ABSENT_CONFIGURATIONS = {
     "GetBucketWebsite": "NoSuchWebsiteConfiguration",
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
 }
-EMPTY_CONFIGURATIONS = {
-    "GetBucketRequestPayment": ("RequestPaymentConfiguration", "<Payer>BucketOwner</Payer>"),
-    "GetBucketAccelerateConfiguration": ("AccelerateConfiguration", ""),
-}
 
 
 async def find(service: Service, request: S3Request) -> Bucket:
@@ -145,10 +141,3 @@ async def absent_configuration(service: Service, request: S3Request) -> Response
     assert request.operation is not None
     code = ABSENT_CONFIGURATIONS[request.operation.name]
     raise S3Error(code, None, (("BucketName", request.bucket_name),))
-
-
-async def empty_configuration(service: Service, request: S3Request) -> Response:
-    """The document of a configuration that is off."""
-    await find(service, request)
-    assert request.operation is not None
-    return document(*EMPTY_CONFIGURATIONS[request.operation.name])

@@ -50,7 +50,23 @@ def _check_lifecycle(service: Service, request: S3Request, bucket: Bucket, root:
             rule.children.insert(0, named)
 
 
+def _check_payment(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
+    if root.find("Payer") not in ("Requester", "BucketOwner") or len(root.children) != 1:
+        raise S3Error("MalformedXML")
+
+
+def _check_acceleration(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
+    if root.find("Status") not in ("Enabled", "Suspended") or len(root.children) != 1:
+        raise S3Error("MalformedXML")
+    if "." in bucket.record.name:
+        raise S3Error(
+            "InvalidRequest", "S3 Transfer Acceleration is not supported for buckets with periods in their names"
+        )
+
+
 KINDS = {
+    "requestPayment": Kind("RequestPaymentConfiguration", _check_payment, ""),
+    "accelerate": Kind("AccelerateConfiguration", _check_acceleration, ""),
     "lifecycle": Kind("LifecycleConfiguration", _check_lifecycle, "NoSuchLifecycleConfiguration"),
     "cors": Kind("CORSConfiguration", _check_cors, "NoSuchCORSConfiguration"),
     "encryption": Kind(
@@ -72,6 +88,8 @@ async def get_configuration(service: Service, request: S3Request) -> Response:
     if text is None:
         if name == "encryption" and service.encryptor.is_on and not service.compat.bare_encryption:
             return document(kind.root, bucketencryption.written(bucketencryption.DefaultEncryption("AES256")))
+        if name == "requestPayment":
+            return document(kind.root, "<Payer>BucketOwner</Payer>")
         if kind.absent:
             raise S3Error(kind.absent, None, (("BucketName", request.bucket_name),))
         return document(kind.root, "")

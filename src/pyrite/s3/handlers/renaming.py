@@ -1,0 +1,74 @@
+"""Owns renaming an object within its bucket, in one transaction.
+
+Source: AWS, "RenameObject" in the Amazon S3 API Reference; here on every bucket that keeps no versions.
+"""
+
+from pyrite.aws import uri
+from pyrite.http.response import Response
+from pyrite.objects.conditions import NotModified, ReadConditions, WriteConditions
+from pyrite.objects.errors import PreconditionFailed
+from pyrite.objects.naming import Check, check_key
+from pyrite.objects.records import ObjectRecord
+from pyrite.s3.documents import empty
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.headers import read_conditions, write_conditions
+from pyrite.s3.request import S3Request
+from pyrite.s3.service import Service
+
+_SOURCE = b"x-amz-rename-source"
+
+
+async def rename_object(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    source = _source_of(request)
+    check_key(request.key)
+    for action in ("s3:GetObject", "s3:DeleteObject"):
+        await service.access.require(request, action, bucket, source)
+    if source == request.key:
+        raise S3Error("InvalidRequest", "The source and the destination of a rename are the same object")
+    of_target = _target_check(write_conditions(request, service.compat))
+    await service.naming.rename(bucket, source, request.key, _source_check(request), of_target)
+    return empty(200)
+
+
+def _source_of(request: S3Request) -> bytes:
+    """The key in x-amz-rename-source, alone or behind the bucket's name. Raises S3Error."""
+    raw = request.headers.get(_SOURCE, b"")
+    source = uri.decode(raw).removeprefix(b"/")
+    if raw.startswith(b"/"):
+        bucket, _, source = source.partition(b"/")
+        if bucket.decode("utf-8", "replace") != request.bucket_name:
+            raise S3Error("InvalidRequest", "An object is renamed within its bucket")
+    if not source:
+        raise S3Error("InvalidArgument", "x-amz-rename-source names no object", (("ArgumentName", _SOURCE.decode()),))
+    return source
+
+
+def _source_check(request: S3Request) -> Check:
+    conditions = read_conditions(request, _SOURCE + b"-")
+
+    def check(found: ObjectRecord | None) -> None:
+        if found is not None:
+            _check(conditions, found, "x-amz-rename-source-If-None-Match")
+
+    return check
+
+
+def _check(conditions: ReadConditions | None, found: ObjectRecord, name: str) -> None:
+    if conditions is None:
+        return
+    try:
+        conditions.check(found.etag, found.modified_ms)
+    except NotModified:
+        raise PreconditionFailed(name) from None
+
+
+def _target_check(conditions: WriteConditions) -> Check:
+    def check(found: ObjectRecord | None) -> None:
+        if found is None:
+            conditions.check(None)
+        else:
+            conditions.check(found.etag, found.modified_ms, found.size_bytes)
+
+    return check

@@ -1,0 +1,29 @@
+"""Owns who pays for requests: the bucket's owner, or its requesters, who have to say so."""
+
+from pyrite.objects.buckets import Bucket
+from pyrite.s3.errors import S3Error
+from pyrite.s3.request import S3Request
+
+
+def is_charged(request: S3Request) -> bool:
+    """Whether the request says that its sender pays, to a bucket whose requesters do."""
+    bucket = request.bucket
+    return (
+        bucket is not None
+        and "requestPayment" in bucket.record.configurations
+        and b"x-amz-request-payer" in request.headers
+    )
+
+
+def check_payer(request: S3Request, bucket: Bucket) -> None:
+    """Raises S3Error where requesters pay, and one of another account does not say that it will.
+
+    Source: AWS, "Using Requester Pays buckets".
+    """
+    if "<Payer>Requester</Payer>" not in bucket.record.configurations["requestPayment"]:
+        return
+    if request.caller.owner == bucket.record.owner and not request.caller.is_anonymous:
+        return
+    says = request.header(b"x-amz-request-payer") or request.parameter(b"x-amz-request-payer")
+    if request.caller.is_anonymous or says != "requester":
+        raise S3Error("AccessDenied", "The requesters of this bucket pay; say x-amz-request-payer: requester")
