@@ -5,7 +5,9 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,44 @@ def test_a_missing_end_is_noticed(audited: tuple[Path, Server], tmp_path: Path) 
         else:
             last.unlink()
         assert verify(copy, server).returncode == 1, name
+
+
+def test_the_log_is_sent_on(tmp_path: Path) -> None:
+    """Every record reaches the webhook, in order for each chain, though it was down for a while and the server killed."""
+    received: list[dict] = []
+    broken = True
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            if not broken:
+                assert self.headers["authorization"] == "Bearer word"
+                received.extend(json.loads(line) for line in body.splitlines())
+            self.send_response(503 if broken else 204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            """Tests print nothing."""
+
+    sink = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=sink.serve_forever, daemon=True).start()
+    log = tmp_path / "log"
+    options = ("--audit-log", str(log), "--audit-webhook", f"http://127.0.0.1:{sink.server_port}/", "--workers", "2")
+    server = Server([tmp_path / "d"], *options, environment={"PYRITE_AUDIT_WEBHOOK_TOKEN": "word"})
+    with server:
+        s3 = server.client()
+        s3.create_bucket(Bucket="sent-on")
+        for number in range(30):
+            s3.put_object(Bucket="sent-on", Key=f"k{number}", Body=b"")
+        wait_until(lambda: len(records_in(log)) >= 31)
+        server.kill()
+        server.start()
+        broken = False
+        wait_until(lambda: {f"k{n}" for n in range(30)} <= {record.get("key") for record in received}, 60)
+        written = {(record["hash"]) for record in records_in(log)}
+        wait_until(lambda: written <= {record["hash"] for record in received}, 60)
+        chains: dict[str, list[dict]] = {}
+        for record in {record["hash"]: record for record in received}.values():
+            chains.setdefault(record["prev"], []).append(record)
+        assert all(len(following) == 1 for prev, following in chains.items() if prev != "0" * 64)
+    sink.shutdown()

@@ -43,6 +43,9 @@ def serve(
     audit_log: Annotated[
         Path | None, typer.Option(help="Keep a tamper-evident record of every request in this folder.")
     ] = None,
+    audit_webhook: Annotated[
+        str | None, typer.Option(help="Send the audit log on to this URL; its token is PYRITE_AUDIT_WEBHOOK_TOKEN.")
+    ] = None,
     scrub_period: Annotated[
         float | None, typer.Option(min=0.00001, help="Days within which every byte is verified (14).")
     ] = None,
@@ -116,6 +119,10 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         tls_client_ca=path("tls_client_ca", "TLS_CLIENT_CA"),
         access_log=path("access_log", "ACCESS_LOG"),
         audit_log=path("audit_log", "AUDIT_LOG"),
+        audit_webhook=_webhook(
+            given["audit_webhook"] or environment.get("AUDIT_WEBHOOK"), path("audit_log", "AUDIT_LOG")
+        ),
+        audit_webhook_token=environment.get("AUDIT_WEBHOOK_TOKEN") or "",
         log_level=given["log_level"],
         compat=parse_compat(given["compat"] or environment.get("COMPAT") or "aws"),
         trusted_proxies=parse_networks(listed("trusted_proxy", "TRUSTED_PROXIES")),
@@ -132,6 +139,17 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         lifecycle_day_s=_decimal("LIFECYCLE_DAY_S", environment, None, 86_400),
         rebuild_after_s=_decimal("REBUILD_AFTER", environment, given["rebuild_after"], 10) * 60,
     )
+
+
+def _webhook(url: str | None, folder: Path | None) -> str:
+    """Where the audit log is sent, or "". Raises ConfigError."""
+    if not url:
+        return ""
+    if folder is None:
+        raise ConfigError("--audit-webhook sends on what --audit-log keeps; name a folder for it")
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"--audit-webhook is no URL of http or https: {url!r}")
+    return url
 
 
 def _number(name: str, text: str | None, given: int | None, default: int) -> int:

@@ -60,7 +60,7 @@ def decide(caller: Caller, question: Question) -> Decision:
         if grade or question.granted:
             return Decision(True, Reason.RESOURCE_ALLOW, source)
         return Decision(False, Reason.NO_RESOURCE_ALLOW)
-    if caller.account == question.account and (caller.account or caller.owner == question.owner):
+    if caller.account == question.account:
         return _within_account(caller, question, grade, source)
     decision = _identity_allows(caller, question, caller.is_root)
     if not decision.allowed:

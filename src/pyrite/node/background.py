@@ -11,6 +11,7 @@ from pyrite.blobs.mending import Mender
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.kms.upkeep import keep_keys
+from pyrite.node.auditshipping import AuditShipper
 from pyrite.node.conditions import Conditions
 from pyrite.node.config import Config
 from pyrite.node.dumping import Dumper
@@ -62,6 +63,11 @@ class Background:
         self.dumper = Dumper(store, config.scrub_period_s)
         self.mirrors = MirrorKeeper(store, board, config.scrub_period_s)
         self.upkeep = Upkeep(around, self.exposure)
+        self.shipper = None
+        if config.audit_log is not None and config.audit_webhook:
+            self.shipper = AuditShipper(
+                store.engine, config.audit_log, config.audit_webhook, config.audit_webhook_token
+            )
         service = store.service(config)
         self.notifier = Notifier(store.engine, store.targets(config).deliver, config.region, store.clock.now_ms)
         self.logs = LogDelivery(
@@ -115,6 +121,7 @@ class Background:
             self._live,
             self._deliver_logs,
             self._notify,
+            self._ship_audit,
         )
         async with asyncio.TaskGroup() as group:
             for step in steps:
@@ -196,6 +203,10 @@ class Background:
         if await self.lifecycle.step():
             self._log.info("lifecycle", **self.lifecycle.done)
         return self.lifecycle.is_busy
+
+    async def _ship_audit(self) -> bool:
+        """Send the audit log on."""
+        return self.shipper is not None and await self.shipper.step()
 
     async def _notify(self) -> bool:
         """Deliver events."""

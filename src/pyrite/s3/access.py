@@ -185,7 +185,9 @@ class Access:
         if own and decision.allowed:
             return decision
         grants = stored.acl if stored.acl is not None else (Grant(stored.owner, "FULL_CONTROL"),)
-        account = question.account if own else await self._owners.account_of(stored.owner)
+        account = question.account
+        if not own:  # who owns things without an account is an account of its own here
+            account = await self._owners.account_of(stored.owner) or stored.owner
         return decide(
             caller,
             question._replace(

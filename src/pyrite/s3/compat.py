@@ -31,6 +31,7 @@ class Compat(NamedTuple):
     `log_policies_name_prefixes`: who may deliver logs is asked for the prefix of their keys; the target bucket may be
     another account's.
     `repeated_sids`: statements of a bucket's policy may have the same id.
+    `tagging_ok`: PutBucketTagging answers 200.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
     """
 
@@ -56,6 +57,7 @@ class Compat(NamedTuple):
     needs_customer_key: bool = False
     log_policies_name_prefixes: bool = False
     repeated_sids: bool = False
+    tagging_ok: bool = False
     no_torrents: bool = False
 
 
@@ -101,6 +103,7 @@ PRESETS = {
         needs_customer_key=True,
         log_policies_name_prefixes=True,
         repeated_sids=True,
+        tagging_ok=True,
         no_torrents=True,
     ),
 }

@@ -1,6 +1,7 @@
 """Owns the listings of objects: ListObjects, ListObjectsV2 and ListObjectVersions."""
 
 import base64
+from collections.abc import Mapping
 from functools import lru_cache
 
 from pyrite.aws.dates import format_iso
@@ -28,6 +29,7 @@ async def list_objects(service: Service, request: S3Request) -> Response:
     limit = number_parameter(request, b"max-keys", _KEYS_MAX, _KEYS_MAX)
     query = request.query
     prefix, delimiter, marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"marker"))
+    _check_order(query)
     keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit)
     shown = names.element("NextMarker", page.last) if page.truncated and delimiter else ""
     head = (
@@ -57,6 +59,7 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     limit = number_parameter(request, b"max-keys", _KEYS_MAX, _KEYS_MAX)
     query = request.query
     prefix, delimiter, start = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"start-after"))
+    _check_order(query)
     token = query.get(b"continuation-token")
     after = _decode_token(token) if token else start
     keys, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit)
@@ -132,6 +135,12 @@ def _version_entry(names: Names, version: ListedVersion, owner: str) -> str:
         f"<Version>{shown}<ETag>&quot;{record.etag}&quot;</ETag>{checksum}<Size>{record.size_bytes}</Size>{owner}"
         f"<StorageClass>{record.storage_class}</StorageClass></Version>"
     )
+
+
+def _check_order(query: Mapping[bytes, bytes]) -> None:
+    """Listings are always in order, which `allow-unordered` lets them be; groups need it. Raises S3Error."""
+    if query.get(b"allow-unordered", b"").lower() == b"true" and query.get(b"delimiter"):
+        raise S3Error("InvalidArgument", "allow-unordered cannot be combined with a delimiter")
 
 
 def _entries(names: Names, keys: list[ListedKey], owner: str) -> str:

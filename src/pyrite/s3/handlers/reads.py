@@ -45,6 +45,8 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
     headers = request.headers
     if with_body and record.storage_class in ARCHIVES:
         check_restored(record, service.clock.now_ms())
+    if b"partNumber" in request.query:
+        await _part_of(service, request, record)  # whether there is one comes before who may open it
     key = await _key_of(service, request, record, with_body)
     conditions = read_conditions(request)
     if conditions is not None:
@@ -135,25 +137,12 @@ async def _read_part(
     with_body: bool,
 ) -> Response:
     """GET or HEAD of one part: a range with its own checksum. Part 1 of a plain object is all of it."""
-    number = number_parameter(request, b"partNumber", 1, 2**31)
-    if not 1 <= number <= 10_000:
-        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
     fields = object_headers(record, False) + version_headers(bucket, record)
     if request.query:
         fields = override(fields, request)
+    chosen, checksum = await _part_of(service, request, record)
     if record.upload:
-        try:
-            part, start = await service.reading.nth_part(record, number)
-        except NoSuchPart:
-            raise _no_part(record, number) from None
-        chosen, checksum = Range(start, start + part.size_bytes), part.checksum
         fields.append((b"x-amz-mp-parts-count", b"%d" % record.part_count))
-        if checksum is not None and record.checksum is not None:
-            checksum = Checksum(checksum.algorithm, checksum.value, record.checksum.type)
-    elif number == 1:
-        chosen, checksum = Range(0, record.size_bytes), record.checksum
-    else:
-        raise _no_part(record, number)
     if wants_checksum and checksum is not None:
         fields += checksum_headers(checksum)
     if record.size_bytes:
@@ -161,6 +150,25 @@ async def _read_part(
         fields.append((b"Content-Range", content))
     status = 206 if record.size_bytes else 200
     return await _respond(service, record, key, status, fields, chosen, with_body)
+
+
+async def _part_of(service: Service, request: S3Request, record: ObjectRecord) -> tuple[Range, Checksum | None]:
+    """Where the part that a request names is, and its checksum. Raises S3Error when there is none."""
+    number = number_parameter(request, b"partNumber", 1, 2**31)
+    if not 1 <= number <= 10_000:
+        raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
+    if not record.upload:
+        if number != 1:
+            raise _no_part(record, number)
+        return Range(0, record.size_bytes), record.checksum
+    try:
+        part, start = await service.reading.nth_part(record, number)
+    except NoSuchPart:
+        raise _no_part(record, number) from None
+    checksum = part.checksum
+    if checksum is not None and record.checksum is not None:
+        checksum = Checksum(checksum.algorithm, checksum.value, record.checksum.type)
+    return Range(start, start + part.size_bytes), checksum
 
 
 def _no_part(record: ObjectRecord, number: int) -> S3Error:

@@ -26,7 +26,7 @@ async def put_bucket_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     tags = tags_of_document(await read_document(request), BUCKET_TAGS_MAX)
     await service.buckets.change(bucket, tags=tags)
-    return empty()
+    return empty(200 if service.compat.tagging_ok else 204)
 
 
 async def delete_bucket_tagging(service: Service, request: S3Request) -> Response:
