@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Prior, decode_counter
+from pyrite.metadata.kv import ABSENT, Batch, CeilingExceeded, Conflict, Engine, Prior, decode_counter
 from pyrite.metadata.memory import MemoryEngine
 
 EngineFactory = Callable[[], Awaitable[Engine]]
@@ -157,6 +157,33 @@ class EngineContract:
             assert won.count(True) == 1
             entry = await engine.get(b"k")
             assert entry is not None and entry.value == b"%d" % won.index(True)
+
+        self.run(body)
+
+    def test_ceilings_hold_under_concurrency(self) -> None:
+        """A counter never passes its ceiling, whoever adds at once; what would pass it changes nothing; less is free."""
+
+        async def body(engine: Engine) -> None:
+            async def add(number: int) -> bool:
+                batch = Batch()
+                batch.add(b"counter", 3)
+                batch.put(b"row%d" % number, b"x")
+                batch.limit(b"counter", 10)
+                try:
+                    await engine.commit(batch)
+                except CeilingExceeded:
+                    return False
+                return True
+
+            added = await asyncio.gather(*map(add, range(8)))
+            assert sum(added) == 3
+            entry = await engine.get(b"counter")
+            assert decode_counter(entry.value if entry else None) == 9
+            assert len(await engine.scan(b"row", b"rox", 100)) == 3
+            batch = Batch()
+            batch.add(b"counter", -1)
+            batch.limit(b"counter", 5)
+            await engine.commit(batch)  # a counter beyond a ceiling that came later may always sink
 
         self.run(body)
 

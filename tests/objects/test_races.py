@@ -11,6 +11,7 @@ from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import WriteConditions
 from pyrite.objects.errors import NoSuchBucket, NoSuchKey, NoSuchUpload, ObjectsError, PreconditionFailed
+from pyrite.objects.listing import list_versions
 from pyrite.objects.objects import Copied
 from pyrite.objects.records import Attributes
 from pyrite.objects.uploads import Completion, Upload
@@ -188,5 +189,61 @@ def test_parts_that_are_not_wanted_are_freed() -> None:
         await uploads.complete(bucket, b"k", upload.id, Completion([CompletePart(1, parts[0].etag, {})]))
         assert await rows(process, GARBAGE) == 2
         assert await get(process, bucket, b"k") == b"b" * 2000
+
+    store.run(body)
+
+
+async def versioned(process: Process, bucket: Bucket) -> Bucket:
+    return await process.buckets.change(bucket, versioning="Enabled")
+
+
+def test_two_put_versions_at_once() -> None:
+    """Of two versions that are put at once both are kept, in one order, each with a stamp of its own."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        bucket = await versioned(process, bucket)
+        await put(process, bucket, b"k", b"zero")
+        stamps = iter([2**62, 2**62, 2**62 + 5, 2**62])
+        process.objects._clock.next = lambda: next(stamps)  # type: ignore[attr-defined]
+        store.meddle(lambda: put(process, bucket, b"k", b"first"))
+        await put(process, bucket, b"k", b"second")
+        listed, _ = await list_versions(process.engine, bucket, b"", b"", (b"", None), 10)
+        assert [row.record.size_bytes for row in listed] == [6, 5, 4]
+        assert len({row.record.version for row in listed}) == 3
+
+    store.run(body)
+
+
+def test_a_marker_and_a_removal_at_once() -> None:
+    """Where a marker is put while the newest version is removed, the marker stays in front and nothing rises past it."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        bucket = await versioned(process, bucket)
+        await put(process, bucket, b"k", b"old")
+        first = await process.objects.delete(bucket, b"k")
+        store.meddle(lambda: process.objects.delete(bucket, b"k"))
+        await process.naming.delete_version(bucket, b"k", int(first.version_id, 16), WriteConditions())
+        listed, _ = await list_versions(process.engine, bucket, b"", b"", (b"", None), 10)
+        assert [(row.record.marker, row.is_latest) for row in listed] == [(True, True), (False, False)]
+        assert await process.naming.current(bucket, b"k") is None
+
+    store.run(body)
+
+
+def test_a_rename_and_a_put_at_once() -> None:
+    """A rename takes what stands under the key when it commits, and is refused when that is gone."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        await put(process, bucket, b"from", b"old")
+        store.meddle(lambda: put(process, bucket, b"from", b"newer"))
+        await process.naming.rename(bucket, b"from", b"to", lambda found: None, lambda found: None)
+        assert await get(process, bucket, b"to") == b"newer"
+        store.meddle(lambda: process.objects.delete(bucket, b"to"))
+        with pytest.raises(NoSuchKey):
+            await process.naming.rename(bucket, b"to", b"from", lambda found: None, lambda found: None)
+        assert await rows(process, OBJECTS) == 0
 
     store.run(body)

@@ -32,6 +32,7 @@ class Compat(NamedTuple):
     another account's.
     `repeated_sids`: statements of a bucket's policy may have the same id.
     `tagging_ok`: PutBucketTagging answers 200.
+    `plain_prefix`: the first version of listings tells the prefix as it is, whatever the encoding of keys.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
     """
 
@@ -58,6 +59,7 @@ class Compat(NamedTuple):
     log_policies_name_prefixes: bool = False
     repeated_sids: bool = False
     tagging_ok: bool = False
+    plain_prefix: bool = False
     no_torrents: bool = False
 
 
@@ -104,6 +106,7 @@ PRESETS = {
         log_policies_name_prefixes=True,
         repeated_sids=True,
         tagging_ok=True,
+        plain_prefix=True,
         no_torrents=True,
     ),
 }

@@ -14,7 +14,7 @@ from pyrite.metadata.kv import after_prefix
 from pyrite.objects import keys
 from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
-from pyrite.objects.conditions import WriteConditions
+from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import (
     NoSuchKey,
     NoSuchUpload,
@@ -23,9 +23,10 @@ from pyrite.objects.errors import (
 )
 from pyrite.objects.ingest import Hasher
 from pyrite.objects.objects import Copied, Given, Put
-from pyrite.objects.records import Attributes
+from pyrite.objects.records import Attributes, decode_object
 from pyrite.objects.standing import Found
 from pyrite.objects.uploads import Completion
+from pyrite.objects.versionids import NULL
 from pyrite.testing.linearizability import ANY, KEEP, SOMETHING, Operation
 from pyrite.testing.world import Process
 
@@ -96,6 +97,8 @@ class Client:
     async def work(self, count: int) -> None:
         """`count` operations, one after the other."""
         todo = [self.put, self.put, self.put, self.get, self.get, self.delete, self.create, self.copy, self.multipart]
+        if self._bucket.record.versioning:
+            todo.append(self.forget)
         for _ in range(count):
             key = self._rng.choice(self._keys)
             await self._rng.choice(todo)(key)
@@ -195,6 +198,21 @@ class Client:
         copied = Copied(source.record.attributes, "owner")
         await self._process.objects.copy(self._bucket, source_key, source, self._bucket, key, copied)
 
+    async def forget(self, key: bytes) -> None:
+        """Remove a version behind the current one: what the key holds stays as it is."""
+        prefix = keys.versions_of(self._bucket.id, key)
+        rows = await self._process.engine.scan(prefix, after_prefix(prefix), 8)
+        records = [decode_object(row.value) for row in rows]
+        old = [record for record in records[1:] if not record.marker]
+        if not old:
+            return
+        record = self._rng.choice(old)
+        stamp = record.version if record.versioned else NULL
+        try:
+            await self._process.naming.delete_version(self._bucket, key, stamp, ALWAYS, only=record.version)
+        except (Unavailable, ObjectsError):
+            self._histories.refused += 1
+
     async def multipart(self, key: bytes) -> None:
         """Upload in one or two parts, and complete, abort or forget it."""
         uploads, bucket = self._process.uploads, self._bucket
@@ -216,10 +234,19 @@ class Client:
 
 
 async def clear(process: Process, bucket: Bucket) -> None:
-    """Delete every object and abort every upload."""
+    """Delete every version of every object and abort every upload."""
     prefix = keys.objects(bucket.id)
     for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):
-        await process.objects.delete(bucket, row.key[len(prefix) :])
+        record = decode_object(row.value)
+        stamp = record.version if record.versioned else NULL
+        await process.naming.delete_version(bucket, row.key[len(prefix) :], stamp, ALWAYS)
+    while rows := await process.engine.scan(keys.versions(bucket.id), after_prefix(keys.versions(bucket.id)), 1):
+        key, record = keys.split_version(rows[0].key)[0], decode_object(rows[0].value)
+        await process.naming.delete_version(bucket, key, record.version if record.versioned else NULL, ALWAYS)
+    for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):  # what has risen from behind
+        record = decode_object(row.value)
+        stamp = record.version if record.versioned else NULL
+        await process.naming.delete_version(bucket, row.key[len(prefix) :], stamp, ALWAYS)
     prefix = keys.uploads(bucket.id)
     for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):
         key, upload_id = keys.split_upload(row.key)

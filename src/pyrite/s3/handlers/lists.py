@@ -32,9 +32,10 @@ async def list_objects(service: Service, request: S3Request) -> Response:
     _check_order(query)
     keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit)
     shown = names.element("NextMarker", page.last) if page.truncated and delimiter else ""
+    plain = service.compat.plain_prefix
     head = (
         element("Name", request.bucket_name)
-        + names.element("Prefix", prefix)
+        + (element("Prefix", text_of(prefix)) if plain else names.element("Prefix", prefix))
         + names.element("Marker", marker)
         + shown
         + f"<MaxKeys>{limit}</MaxKeys>"
