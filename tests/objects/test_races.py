@@ -247,3 +247,27 @@ def test_a_rename_and_a_put_at_once() -> None:
         assert await rows(process, OBJECTS) == 0
 
     store.run(body)
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_what_rises_keeps_its_bytes(size: int) -> None:
+    """A version that becomes current again is read after everything was reaped, and its bytes go when it goes."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        bucket = await versioned(process, bucket)
+        await put(process, bucket, b"k", b"a" * size)
+        await put(process, bucket, b"k", b"b" * size)
+        for expected in (b"a" * size, None):
+            found = await process.naming.current(bucket, b"k")
+            assert found is not None
+            await process.naming.delete_version(bucket, b"k", found.record.version, WriteConditions())
+            await settle(process)
+            left = await process.naming.current(bucket, b"k")
+            assert (left is None) == (expected is None)
+            if expected is not None:
+                assert await get(process, bucket, b"k") == expected
+        assert await rows(process, OBJECTS, REFERENCES) == 0
+        assert await bytes_left(process) == 0
+
+    store.run(body)
