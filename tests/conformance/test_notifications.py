@@ -2,8 +2,6 @@
 
 import hashlib
 import json
-import shutil
-import subprocess
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +10,9 @@ from typing import Any
 
 import pytest
 
+from tests.brokers import BROKERS
 from tests.conformance.test_boto3 import code_of
-from tests.server import Server, free_port, wait_until
+from tests.server import Server, wait_until
 
 LOOPBACK = ("--outbound", "127.0.0.0/8")
 
@@ -189,88 +188,17 @@ def test_configurations_that_are_refused(s3, bucket: str, queue: dict[str, Any],
     assert "QueueConfigurations" not in s3.get_bucket_notification_configuration(Bucket=bucket)
 
 
-BROKERS = {
-    "redis": ("redis-server", ["--port", "{port}", "--save", "", "--bind", "127.0.0.1"], "redis://127.0.0.1:{port}"),
-    "nats": ("nats-server", ["-a", "127.0.0.1", "-p", "{port}"], "nats://127.0.0.1:{port}"),
-    "mqtt": ("mosquitto", ["-p", "{port}"], "mqtt://127.0.0.1:{port}"),
-}
-
-
 @pytest.mark.parametrize("kind", BROKERS)
 def test_brokers(tmp_path: Path, kind: str) -> None:
     """A real broker gets what happened; skipped where it is not installed."""
-    program, arguments, url = BROKERS[kind]
-    found = shutil.which(program) or shutil.which(program, path="/usr/sbin")
-    if found is None:
-        pytest.skip(f"{program} is not installed")
-    port = free_port()
-    command = [found, *(argument.format(port=port) for argument in arguments)]
-    broker = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path)
-    try:
-        listener = Listener(kind, port)
-        targets = tmp_path / "targets.toml"
-        targets.write_text(f'[[target]]\nname = "hook"\nkind = "{kind}"\nurl = "{url.format(port=port)}"\n')
+    targets = tmp_path / "targets.toml"
+    with BROKERS[kind](tmp_path) as broker:
+        targets.write_text(f'[[target]]\nname = "hook"\nkind = "{kind}"\nurl = "{broker.url}"\n')
         with Server([tmp_path / "d"], "--targets", str(targets)) as server:
             s3 = server.client()
             s3.create_bucket(Bucket="n-broker")
             tell(s3, "n-broker", ["s3:ObjectCreated:*"])
             for n in range(5):
                 s3.put_object(Bucket="n-broker", Key=f"k{n}", Body=b"")
-            wait_until(lambda: len(listener.keys()) >= 5, 60)
-            assert list(dict.fromkeys(listener.keys())) == [f"k{n}" for n in range(5)]
-    finally:
-        broker.terminate()
-        broker.wait(20)
-
-
-class Listener:
-    """What a broker was told, by its own client."""
-
-    def __init__(self, kind: str, port: int) -> None:
-        self._documents: list[bytes] = []
-        self._kind, self._port = kind, port
-        if kind == "redis":
-            return
-        ready = threading.Event()
-        threading.Thread(target=self._listen, args=(ready,), daemon=True).start()
-        assert ready.wait(30)
-
-    def _listen(self, ready: threading.Event) -> None:
-        import asyncio
-
-        asyncio.run(self._nats(ready) if self._kind == "nats" else self._mqtt(ready))
-
-    async def _nats(self, ready: threading.Event) -> None:
-        import nats
-
-        client = await nats.connect(f"nats://127.0.0.1:{self._port}")
-        subscription = await client.subscribe("s3-events")
-        await client.flush()
-        ready.set()
-        async for message in subscription.messages:
-            self._documents.append(message.data)
-
-    async def _mqtt(self, ready: threading.Event) -> None:
-        import asyncio
-
-        import aiomqtt
-
-        while True:
-            try:
-                async with aiomqtt.Client("127.0.0.1", self._port) as client:
-                    await client.subscribe("s3-events", qos=1)
-                    ready.set()
-                    async for message in client.messages:
-                        self._documents.append(bytes(message.payload))
-            except aiomqtt.MqttError:
-                await asyncio.sleep(0.1)
-
-    def keys(self) -> list[str]:
-        """The keys of all events so far."""
-        documents = self._documents
-        if self._kind == "redis":
-            import redis
-
-            documents = redis.Redis(port=self._port).lrange("s3-events", 0, -1)
-        events = [json.loads(document) for document in documents]
-        return [event["Records"][0]["s3"]["object"]["key"] for event in events if "Records" in event]
+            wait_until(lambda: len(broker.keys()) >= 5, 90)
+            assert list(dict.fromkeys(broker.keys())) == [f"k{n}" for n in range(5)]

@@ -62,6 +62,10 @@ def _nonce(frame: int) -> bytes:
     return frame.to_bytes(12, "big")
 
 
+def _unopened(frame: int) -> Corrupt:
+    return Corrupt(f"frame {frame} of a sealed object cannot be opened")
+
+
 class Cipher:
     """Seals and opens the frames of one blob."""
 
@@ -87,6 +91,13 @@ class Cipher:
                 _nonce(first_frame + n), piece, bound, sealed[place : place + len(piece) + TAG_BYTES]
             )
 
+    def open_frame(self, sealed: memoryview, frame: int, is_last: bool) -> bytes:
+        """The plain bytes of one frame. Raises Corrupt."""
+        try:
+            return self._gcm.decrypt(_nonce(frame), sealed, _LAST if is_last else _MIDDLE)
+        except InvalidTag:
+            raise _unopened(frame) from None
+
     def open_into(self, sealed: memoryview, plain: memoryview, first_frame: int, last_frame: int) -> int:
         """Open whole frames into `plain`; how many bytes they hold. Raises Corrupt."""
         done = 0
@@ -99,7 +110,7 @@ class Cipher:
                 bound = _LAST if frame == last_frame else _MIDDLE
                 self._gcm.decrypt_into(_nonce(frame), piece, bound, plain[done : done + length])
             except InvalidTag:
-                raise Corrupt(f"frame {frame} of a sealed object cannot be opened") from None
+                raise _unopened(frame) from None
             done += length
         return done
 
@@ -131,8 +142,11 @@ def sealed_range(size: int, start: int, stop: int) -> SealedRange:
 
 def open_whole(cipher: Cipher, sealed: memoryview, wanted: SealedRange) -> memoryview:
     """The plain bytes of a range that is here. Raises Corrupt."""
-    plain = memoryview(bytearray(len(sealed)))
-    cipher.open_into(sealed, plain, wanted.first_frame, wanted.last_frame)
+    if len(sealed) <= _SEALED_BYTES:
+        plain = memoryview(cipher.open_frame(sealed, wanted.first_frame, wanted.first_frame == wanted.last_frame))
+    else:
+        plain = memoryview(bytearray(len(sealed)))
+        cipher.open_into(sealed, plain, wanted.first_frame, wanted.last_frame)
     return plain[wanted.skip : wanted.skip + wanted.length]
 
 
@@ -141,22 +155,51 @@ async def open_stream(
 ) -> AsyncIterator[list[memoryview]]:
     """The plain bytes of a range whose sealed bytes come in `blocks`; a block lasts until the next. Raises Corrupt."""
     total = wanted.stop - wanted.start
-    room = min(total, BLOCK_FRAMES * _SEALED_BYTES)
-    sealed, plain = memoryview(bytearray(room)), memoryview(bytearray(room))
-    filled, frame, skip, left = 0, wanted.first_frame, wanted.skip, wanted.length
+    plain = memoryview(bytearray(min(total, BLOCK_FRAMES * _SEALED_BYTES)))
+    frame, skip, left = wanted.first_frame, wanted.skip, wanted.length
+    torn = _Torn()
     async for block in blocks:
         for view in block:
             while view:
-                count = min(len(view), room - filled)
-                sealed[filled : filled + count] = view[:count]
-                filled, view, total = filled + count, view[count:], total - count
-                if filled < room and total:
+                piece = torn.whole(view, total, len(plain))
+                view, total = view[piece.taken :], total - piece.taken
+                if not piece.frames:
                     continue
-                size = cipher.open_into(sealed[:filled], plain, frame, wanted.last_frame)
-                frame += -(-filled // _SEALED_BYTES)
-                filled = 0
+                size = cipher.open_into(piece.frames, plain, frame, wanted.last_frame)
+                frame += -(-len(piece.frames) // _SEALED_BYTES)
                 opened = plain[skip : min(size, skip + left)]
                 skip, left = 0, left - len(opened)
                 yield [opened]
     if total or left:
         raise Corrupt("a sealed object ends early")
+
+
+class _Piece(NamedTuple):
+    """Whole frames, or none yet, and how many bytes of the view went to make them."""
+
+    frames: memoryview
+    taken: int
+
+
+class _Torn:
+    """Puts frames together that lie in two views; those that lie in one are used where they are."""
+
+    def __init__(self) -> None:
+        self._frame = memoryview(bytearray(_SEALED_BYTES))
+        self._filled = 0
+
+    def whole(self, view: memoryview, total: int, limit: int) -> _Piece:
+        """The next whole frames, at most `limit` bytes, from a view with `total` bytes to come from its start on."""
+        if not self._filled:
+            here = min(len(view), limit)
+            frames = here if here == total else here // _SEALED_BYTES * _SEALED_BYTES
+            if frames:
+                return _Piece(view[:frames], frames)
+        size = min(_SEALED_BYTES, self._filled + total)
+        count = min(len(view), size - self._filled)
+        self._frame[self._filled : self._filled + count] = view[:count]
+        self._filled += count
+        if self._filled < size:
+            return _Piece(self._frame[:0], count)
+        self._filled = 0
+        return _Piece(self._frame[:size], count)
