@@ -7,12 +7,23 @@ from typing import NamedTuple
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import BlobStore
 from pyrite.core.errors import Corrupt
+from pyrite.core.lru import LruMap
 from pyrite.metadata.kv import Engine
 from pyrite.objects import keys
 from pyrite.objects.errors import NoSuchPart
 from pyrite.objects.records import ObjectRecord, PartPage, PartRecord, decode_page
-from pyrite.objects.sealing import Cipher, open_stream, open_whole, part_key, sealed_range
+from pyrite.objects.sealing import (
+    FRAME_BYTES,
+    Cipher,
+    open_stream,
+    open_whole,
+    part_key,
+    sealed_length,
+    sealed_range,
+)
 from pyrite.objects.underway import UnderWay
+
+CIPHERS_MAX = 4096
 
 
 class PartRange(NamedTuple):
@@ -29,14 +40,22 @@ class Reading:
         self._engine = engine
         self._blobs = blobs
         self._under_way = under_way
+        self._ciphers: LruMap[bytes, Cipher] = LruMap(CIPHERS_MAX)  # setting one up takes longer than using it
 
     def now(self, record: ObjectRecord, start: int, stop: int, key: bytes | None = None) -> memoryview | None:
         """Bytes start..stop of a small object if they are at hand, else None. `key` opens a sealed one."""
         if key is None:
             return self._blobs.read_now(record.extents, start, stop)
+        cipher = self._ciphers.get(key)
+        if cipher is None:
+            cipher = Cipher(key)
+            self._ciphers.put(key, cipher)
+        if stop - start == record.size_bytes <= FRAME_BYTES:
+            sealed = self._blobs.read_now(record.extents, 0, sealed_length(stop))
+            return None if sealed is None else memoryview(cipher.open_frame(sealed, 0, is_last=True))
         wanted = sealed_range(record.size_bytes, start, stop)
         sealed = self._blobs.read_now(record.extents, wanted.start, wanted.stop)
-        return None if sealed is None else open_whole(Cipher(key), sealed, wanted)
+        return None if sealed is None else open_whole(cipher, sealed, wanted)
 
     async def stream(
         self, record: ObjectRecord, start: int, stop: int, key: bytes | None = None

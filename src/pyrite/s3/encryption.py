@@ -6,7 +6,6 @@ Source: AWS, "Protecting data with encryption" in the Amazon S3 User Guide.
 """
 
 import base64
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
 from pyrite.aws.arns import bucket_arn
 from pyrite.core.entropy import Entropy
 from pyrite.core.keyring import KEY_BYTES, Keyring, NotUnwrapped, Wrapped, unwrap, wrap
+from pyrite.core.lru import LruMap
 from pyrite.http.response import Headers
 from pyrite.iam.caller import Caller
 from pyrite.iam.patterns import Values
@@ -28,6 +28,7 @@ from pyrite.objects.sealing import KEY_PURPOSE as PURPOSE
 from pyrite.objects.sealing import Sealing
 from pyrite.s3.bucketencryption import DefaultEncryption, default_of
 from pyrite.s3.compat import Compat
+from pyrite.s3.customerkeys import CUSTOMER, CustomerKey, customer_key
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request, text_of
 
@@ -35,22 +36,15 @@ SSE = b"x-amz-server-side-encryption"
 KMS_KEY_ID = SSE + b"-aws-kms-key-id"
 CONTEXT = SSE + b"-context"
 BUCKET_KEY = SSE + b"-bucket-key-enabled"
-CUSTOMER = SSE + b"-customer-"
-OF_SOURCE = b"x-amz-copy-source-server-side-encryption-customer-"
 REQUEST_HEADERS = frozenset(
     (SSE, KMS_KEY_ID, CONTEXT, BUCKET_KEY, *(CUSTOMER + name for name in (b"algorithm", b"key", b"key-md5")))
 )
 KMS_ALGORITHMS = ("aws:kms", "aws:kms:dsse")
 
+OPENED_MAX = 4096
+
 _CUSTOMER_ALGORITHM = "SSE-C"
 _NO_KEYRING = "This store has no keyring, so it cannot encrypt. Start it with --keyring FILE."
-
-
-class CustomerKey(NamedTuple):
-    """A key that a client sends with each request, and its MD5 in base64."""
-
-    key: bytes
-    md5: str
 
 
 class Asked(NamedTuple):
@@ -71,6 +65,7 @@ class Encryptor:
         self._entropy = entropy
         self._region = region
         self._compat = compat
+        self._opened: LruMap[bytes, bytes] = LruMap(OPENED_MAX)  # keys of objects by what is stored of them
 
     @property
     def is_on(self) -> bool:
@@ -232,7 +227,11 @@ class Encryptor:
         """The key of an object that is sealed under the keyring. Raises UnknownMasterKey, NotUnwrapped or S3Error."""
         if self._keyring is None:
             raise S3Error("ServiceUnavailable", "The keyring with which this object was encrypted is not there")
-        return self._keyring.unwrap(Wrapped(encryption.key_id, encryption.wrapped), PURPOSE)
+        key = self._opened.get(encryption.wrapped)
+        if key is None:
+            key = self._keyring.unwrap(Wrapped(encryption.key_id, encryption.wrapped), PURPOSE)
+            self._opened.put(encryption.wrapped, key)
+        return key
 
     def check_customer(self, request: S3Request, encryption: Encryption | None) -> None:
         """What HEAD needs, which reads no bytes: the right key of the client where there is one. Raises S3Error."""
@@ -298,44 +297,6 @@ def asked_of(fields: Mapping[bytes, bytes], default: DefaultEncryption | None) -
     bucket_key = fields.get(BUCKET_KEY)
     wants = default is not None and default.bucket_key if bucket_key is None else bucket_key.lower() == b"true"
     return Asked(algorithm, kms_key, text_of(fields.get(CONTEXT, b"")), wants)
-
-
-def customer_key(request: S3Request, prefix: bytes) -> CustomerKey | None:
-    """The key that the client sends, or None. Raises S3Error when it is not what it has to be."""
-    fields = request.headers
-    algorithm, encoded, md5 = (fields.get(prefix + name) for name in (b"algorithm", b"key", b"key-md5"))
-    if algorithm is None and encoded is None and md5 is None:
-        return None
-    if not request.http.secure and not request.http.is_near:
-        raise S3Error(
-            "InvalidRequest",
-            "Requests specifying Server Side Encryption with Customer provided keys must be "
-            "made over a secure connection.",
-        )
-    if algorithm is None:
-        raise S3Error(
-            "InvalidArgument",
-            "Requests specifying Server Side Encryption with Customer provided keys must "
-            "provide a valid encryption algorithm.",
-        )
-    if algorithm != b"AES256":
-        raise S3Error("InvalidEncryptionAlgorithmError")
-    if encoded is None:
-        raise S3Error(
-            "InvalidArgument",
-            "Requests specifying Server Side Encryption with Customer provided keys must "
-            "provide an appropriate secret key.",
-        )
-    try:
-        key = base64.b64decode(encoded, validate=True)
-    except ValueError:
-        key = b""
-    if len(key) != KEY_BYTES:
-        raise S3Error("InvalidArgument", "The secret key was invalid for the specified algorithm.")
-    own_md5 = base64.b64encode(hashlib.md5(key, usedforsecurity=False).digest())
-    if md5 is None or md5 != own_md5:
-        raise S3Error("InvalidArgument", "The calculated MD5 hash of the key did not match the hash that was provided.")
-    return CustomerKey(key, own_md5.decode())
 
 
 def encryption_headers(encryption: Encryption | None) -> Headers:

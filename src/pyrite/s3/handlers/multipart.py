@@ -19,8 +19,9 @@ from pyrite.objects.records import Checksum, ChecksumType, PartRecord
 from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
 from pyrite.s3.acl import ownership_of_new
 from pyrite.s3.causes import cause_of
+from pyrite.s3.customerkeys import OF_SOURCE
 from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
-from pyrite.s3.encryption import OF_SOURCE, encryption_headers
+from pyrite.s3.encryption import encryption_headers
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find, person
 from pyrite.s3.handlers.reads import checksum_elements

@@ -8,8 +8,9 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified
 from pyrite.objects.errors import NoSuchPart, PreconditionFailed
 from pyrite.objects.records import Checksum, ObjectRecord, PartRecord
+from pyrite.s3.customerkeys import CUSTOMER
 from pyrite.s3.documents import document, number_parameter
-from pyrite.s3.encryption import CUSTOMER, SSE
+from pyrite.s3.encryption import SSE
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.headers import ARCHIVES, checksum_headers, expiration_headers, object_headers, override, read_conditions

@@ -16,8 +16,9 @@ from pyrite.objects.sealing import Sealing
 from pyrite.objects.standing import Found
 from pyrite.s3.acl import ownership_of_new
 from pyrite.s3.causes import cause_of
+from pyrite.s3.customerkeys import OF_SOURCE
 from pyrite.s3.documents import document, empty, etag_element
-from pyrite.s3.encryption import OF_SOURCE, REQUEST_HEADERS, encryption_headers
+from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.handlers.reads import check_restored, checksum_elements
