@@ -21,7 +21,7 @@ from pyrite.objects.records import Encryption, ObjectRecord
 FRAME_BYTES = 64 * KIB
 TAG_BYTES = 16
 SALT_BYTES = 16
-BLOCK_FRAMES = 16
+BLOCK_FRAMES = 4  # what is opened at a time stays in a near cache
 KEY_PURPOSE = b"s3 object"
 """What the keys of objects are wrapped for."""
 
