@@ -21,7 +21,8 @@ from pyrite.objects.records import Encryption, ObjectRecord
 FRAME_BYTES = 64 * KIB
 TAG_BYTES = 16
 SALT_BYTES = 16
-BLOCK_FRAMES = 4  # what is opened at a time stays in a near cache
+BLOCK_FRAMES = 16  # what is sealed at a time: less would be handed over in too many pieces
+_OPENED_FRAMES = 4  # what is opened at a time: it stays in a near cache
 KEY_PURPOSE = b"s3 object"
 """What the keys of objects are wrapped for."""
 
@@ -155,7 +156,7 @@ async def open_stream(
 ) -> AsyncIterator[list[memoryview]]:
     """The plain bytes of a range whose sealed bytes come in `blocks`; a block lasts until the next. Raises Corrupt."""
     total = wanted.stop - wanted.start
-    plain = memoryview(bytearray(min(total, BLOCK_FRAMES * _SEALED_BYTES)))
+    plain = memoryview(bytearray(min(total, _OPENED_FRAMES * _SEALED_BYTES)))
     frame, skip, left = wanted.first_frame, wanted.skip, wanted.length
     torn = _Torn()
     async for block in blocks:
