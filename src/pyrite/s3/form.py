@@ -11,6 +11,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 
 from pyrite.http.body import RequestBody
 from pyrite.s3.errors import S3Error
+from pyrite.s3.payload import take_view
 from pyrite.s3.request import text_of
 
 FIELDS_MAX_BYTES = 20 * 1024
@@ -132,13 +133,7 @@ class Form:
                     break
                 await self._more()
                 continue
-            view = self._views[0][: len(target) - filled]
-            target[filled : filled + len(view)] = view
-            filled += len(view)
-            if len(view) == len(self._views[0]):
-                self._views.popleft()
-            else:
-                self._views[0] = self._views[0][len(view) :]
+            filled += take_view(self._views, target[filled:])
         return filled
 
     def headers(self) -> Iterator[tuple[bytes, bytes]]:

@@ -64,13 +64,7 @@ class ChunkedSource:
         while filled < len(target):
             if not self._views and not await self._more():
                 break
-            view = self._views[0][: len(target) - filled]
-            target[filled : filled + len(view)] = view
-            filled += len(view)
-            if len(view) == len(self._views[0]):
-                self._views.popleft()
-            else:
-                self._views[0] = self._views[0][len(view) :]
+            filled += take_view(self._views, target[filled:])
         return filled
 
     async def _more(self) -> bool:
@@ -83,6 +77,17 @@ class ChunkedSource:
                 self._decoder.finish()
                 self._finished = True
         return bool(self._views)
+
+
+def take_view(views: deque[memoryview], target: memoryview) -> int:
+    """Move what fits of the first view, which there has to be, to the start of `target`; how many bytes."""
+    view = views[0][: len(target)]
+    target[: len(view)] = view
+    if len(view) == len(views[0]):
+        views.popleft()
+    else:
+        views[0] = views[0][len(view) :]
+    return len(view)
 
 
 Source = PlainSource | ChunkedSource
