@@ -57,6 +57,9 @@ BODIES = {
     "PutBucketNotificationConfiguration": b"<NotificationConfiguration></NotificationConfiguration>",
     "PutBucketRequestPayment": b"<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
     "PutBucketAccelerateConfiguration": b"<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>",
+    "SelectObjectContent": b"<SelectObjectContentRequest><Expression>SELECT * FROM S3Object</Expression>"
+    b"<ExpressionType>SQL</ExpressionType><InputSerialization><CSV/></InputSerialization>"
+    b"<OutputSerialization><CSV/></OutputSerialization></SelectObjectContentRequest>",
     "PutBucketAnalyticsConfiguration": b"<AnalyticsConfiguration><Id>x</Id></AnalyticsConfiguration>",
     "PutBucketMetricsConfiguration": b"<MetricsConfiguration><Id>x</Id></MetricsConfiguration>",
     "PutBucketIntelligentTieringConfiguration": b"<IntelligentTieringConfiguration><Id>x</Id>"
@@ -89,6 +92,8 @@ def prepare(operation: Operation, place: Place, bucket: str = BUCKET) -> Prepare
         query.append(f"uploadId={place.upload}")
     if operation.marker in ("analytics", "metrics", "intelligent-tiering"):
         query.append("id=x")
+    if operation.marker == "select":
+        query.append("select-type=2")
     if operation.name.startswith("UploadPart"):
         query.append("partNumber=1")
     headers = {"x-amz-copy-source": f"/{bucket}/{KEY}"} if operation.header else {}

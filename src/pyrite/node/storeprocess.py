@@ -46,6 +46,7 @@ from pyrite.objects.reading import Reading
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.query.processes import Queries
 from pyrite.s3.access import Access
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import PRESETS
@@ -149,6 +150,7 @@ class StoreProcess:
             Authenticator(self.callers, self.clock, config.region, compat),
             Encryptor(self.keyring, self.keys, SystemEntropy(), config.region, compat),
             self.targets(config),
+            Queries(),
             owners,
             self.clock,
             compat,

@@ -27,6 +27,7 @@ from pyrite.s3.handlers import (
     reads,
     renaming,
     resealing,
+    selecting,
     tagging,
     writes,
 )
@@ -102,6 +103,7 @@ HANDLERS: dict[str, HandlerOf] = {
     "PutBucketRequestPayment": configurations.put_configuration,
     "GetBucketAccelerateConfiguration": configurations.get_configuration,
     "PutBucketAccelerateConfiguration": configurations.put_configuration,
+    "SelectObjectContent": selecting.select_content,
     "RenameObject": renaming.rename_object,
     "UpdateObjectEncryption": resealing.update_encryption,
     **{

@@ -33,6 +33,7 @@ class Compat(NamedTuple):
     `repeated_sids`: statements of a bucket's policy may have the same id.
     `tagging_ok`: PutBucketTagging answers 200.
     `plain_prefix`: the first version of listings tells the prefix as it is, whatever the encoding of keys.
+    `loose_select`: queries speak Ceph's dialect: any name after FROM, text in double quotes, arrays gone through.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
     """
 
@@ -60,6 +61,7 @@ class Compat(NamedTuple):
     repeated_sids: bool = False
     tagging_ok: bool = False
     plain_prefix: bool = False
+    loose_select: bool = False
     no_torrents: bool = False
 
 
@@ -107,6 +109,7 @@ PRESETS = {
         repeated_sids=True,
         tagging_ok=True,
         plain_prefix=True,
+        loose_select=True,
         no_torrents=True,
     ),
 }

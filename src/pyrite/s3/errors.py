@@ -14,6 +14,7 @@ from pyrite.http.response import Headers, http_date
 from pyrite.iam import errors as iam
 from pyrite.kms import errors as kms
 from pyrite.objects import errors as meaning
+from pyrite.s3.selectcodes import QUERY_CODES
 
 Details = tuple[tuple[str, str], ...]
 
@@ -179,6 +180,7 @@ CODES: dict[str, tuple[int, str]] = {
         "The provided 'x-amz-content-sha256' header does not match what was computed.",
     ),
 }
+CODES |= QUERY_CODES
 
 
 # Errors that clients know by other codes; which ones is for compatibility to say.

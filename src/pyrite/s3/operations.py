@@ -120,6 +120,7 @@ OPERATIONS = (
         "intelligent-tiering",
         "s3:PutIntelligentTieringConfiguration",
     ),
+    Operation("SelectObjectContent", "POST", "object", "select", "s3:GetObject"),
     Operation("RenameObject", "PUT", "object", "renameObject", "s3:PutObject"),
     Operation("UpdateObjectEncryption", "PUT", "object", "encryption", "s3:UpdateObjectEncryption"),
     # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.

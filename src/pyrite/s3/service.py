@@ -10,6 +10,7 @@ from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Objects
 from pyrite.objects.reading import Reading
 from pyrite.objects.uploads import Uploads
+from pyrite.query.processes import Queries
 from pyrite.s3.access import Access
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import Compat
@@ -38,6 +39,7 @@ class Service(NamedTuple):
     authenticator: Authenticator
     encryptor: Encryptor
     targets: Targets
+    queries: Queries
     owners: Owners
     clock: Clock
     compat: Compat
