@@ -37,7 +37,6 @@ ELSEWHERE = {
     "GetObjectTorrent": "AWS offers it no more",
 }
 PARTLY = {
-    "GetBucketWebsite": "answers that there is none; see PutBucketWebsite",
     "GetBucketReplication": "answers that there is none; see PutBucketReplication",
     "GetObjectTorrent": "answers that there are no torrents",
     "PutBucketAnalyticsConfiguration": "kept and given back; nothing is analysed",

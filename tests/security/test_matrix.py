@@ -57,6 +57,8 @@ BODIES = {
     "PutBucketNotificationConfiguration": b"<NotificationConfiguration></NotificationConfiguration>",
     "PutBucketRequestPayment": b"<RequestPaymentConfiguration><Payer>BucketOwner</Payer></RequestPaymentConfiguration>",
     "PutBucketAccelerateConfiguration": b"<AccelerateConfiguration><Status>Suspended</Status></AccelerateConfiguration>",
+    "PutBucketWebsite": b"<WebsiteConfiguration><IndexDocument><Suffix>index.html</Suffix></IndexDocument>"
+    b"</WebsiteConfiguration>",
     "SelectObjectContent": b"<SelectObjectContentRequest><Expression>SELECT * FROM S3Object</Expression>"
     b"<ExpressionType>SQL</ExpressionType><InputSerialization><CSV/></InputSerialization>"
     b"<OutputSerialization><CSV/></OutputSerialization></SelectObjectContentRequest>",

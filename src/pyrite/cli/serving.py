@@ -31,18 +31,17 @@ def serve(
     domain: Annotated[
         list[str] | None, typer.Option(help="Serve buckets as BUCKET.DOMAIN too; may be repeated.")
     ] = None,
+    website_domain: Annotated[
+        list[str] | None, typer.Option(help="Serve buckets that are websites as BUCKET.DOMAIN; may be repeated.")
+    ] = None,
     parity: Annotated[
         int | None, typer.Option(min=0, max=8, help="Drives that may be lost; by default by number of drives.")
     ] = None,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
-    tls_client_ca: Annotated[
-        Path | None, typer.Option(help="PEM file of the authorities whose client certificates are accepted.")
-    ] = None,
+    tls_client_ca: Annotated[Path | None, typer.Option(help="PEM file of authorities of client certificates.")] = None,
     access_log: Annotated[Path | None, typer.Option(help="Append one JSON line for each request.")] = None,
-    audit_log: Annotated[
-        Path | None, typer.Option(help="Keep a tamper-evident record of every request in this folder.")
-    ] = None,
+    audit_log: Annotated[Path | None, typer.Option(help="Keep a tamper-evident record of requests here.")] = None,
     audit_webhook: Annotated[
         str | None, typer.Option(help="Send the audit log on to this URL; its token is PYRITE_AUDIT_WEBHOOK_TOKEN.")
     ] = None,
@@ -112,7 +111,8 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         access_key=access_key,
         secret_key=secret_key,
         region=given["region"] or environment.get("REGION") or "us-east-1",
-        domains=tuple(name.strip().lower() for name in listed("domain", "DOMAIN") if name.strip()),
+        domains=_names(listed("domain", "DOMAIN")),
+        website_domains=_names(listed("website_domain", "WEBSITE_DOMAIN")),
         parity=given["parity"] if parity is None else _number("PYRITE_PARITY", parity, given["parity"], 0),
         tls_certificate=certificate,
         tls_key=key,
@@ -139,6 +139,10 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         lifecycle_day_s=_decimal("LIFECYCLE_DAY_S", environment, None, 86_400),
         rebuild_after_s=_decimal("REBUILD_AFTER", environment, given["rebuild_after"], 10) * 60,
     )
+
+
+def _names(listed: list[str]) -> tuple[str, ...]:
+    return tuple(name.strip().lower() for name in listed if name.strip())
 
 
 def _webhook(url: str | None, folder: Path | None) -> str:

@@ -37,6 +37,7 @@ class Config(msgspec.Struct, frozen=True):
     secret_key: str = ""
     region: str = "us-east-1"
     domains: tuple[str, ...] = ()
+    website_domains: tuple[str, ...] = ()
     parity: int | None = None
     tls_certificate: Path | None = None
     tls_key: Path | None = None

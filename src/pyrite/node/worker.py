@@ -54,6 +54,7 @@ class Worker:
             self._monitor,
             prefix,
             tuple(domain.encode() for domain in config.domains),
+            tuple(domain.encode() for domain in config.website_domains),
         )
         self._monitor.app = app
         self._monitor.iam = IamApp(
@@ -63,7 +64,7 @@ class Worker:
             self._store.keys, self._store.callers, clock, self._monitor, prefix, config.region, config.trusted_proxies
         )
         self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
-        if not config.domains and not self._monitor.logs_access:
+        if not config.domains and not config.website_domains and not self._monitor.logs_access:
             quick = QuickWay(
                 service,
                 service.authenticator,

@@ -17,9 +17,9 @@ import duckdb
 import msgspec
 
 from pyrite.query import frames, jobs, planning, printing, sources, statement
-from pyrite.query.expressions import Row
 from pyrite.query.feeding import Records, decompressed, whole_records, within
 from pyrite.query.jobs import Counts, CsvInput, Job, JsonInput, JsonOutput, ParquetInput, QueryFailure
+from pyrite.query.paths import Row
 from pyrite.query.planning import Plan
 from pyrite.query.ranges import RANGES, RangeFiles
 

@@ -6,31 +6,13 @@ Amazon S3 Select" in the Amazon S3 User Guide.
 
 import math
 from collections.abc import Callable
-from typing import Protocol
 
 from sqlglot import exp
 
 from pyrite.query.jobs import QueryFailure
+from pyrite.query.paths import Row, path_of
 from pyrite.query.timeparts import DATE_PARTS, EXTRACTED, strftime_of
 from pyrite.query.values import Kind, Value, compared, number, text, time, truth, unified
-
-Step = str | int
-"""Of a path: a name, or the index of an element. A name that was quoted stands in `Path.quoted`."""
-
-
-class Path(list[Step]):
-    """A path below a row."""
-
-    quoted = False
-
-
-class Row(Protocol):
-    """What names mean."""
-
-    def value(self, path: Path) -> Value:
-        """The value below a row. Raises QueryFailure."""
-        ...
-
 
 MISSING = "__pyrite_missing__"
 """What the reader of expressions writes for MISSING."""
@@ -302,25 +284,6 @@ class Translator:
         if name == "date_add":
             return Value(f"({time(second)} + INTERVAL (CAST({number(first)} AS BIGINT)) {part})", "time")
         return Value(f"date_sub('{part}', {time(first)}, {time(second)})", "int")
-
-
-def path_of(node: exp.Expression) -> Path:
-    """The steps that a name, a dotted name or an indexed one consists of. Raises QueryFailure."""
-    path = Path()
-    if isinstance(node, exp.Column):
-        parts = node.parts
-        path.extend(part.name for part in parts)
-        path.quoted = len(parts) == 1 and bool(parts[0].args.get("quoted"))
-    elif isinstance(node, exp.Dot):
-        path.extend(path_of(node.this))
-        path.append(node.expression.name)
-    elif isinstance(node, exp.Bracket) and len(node.expressions) == 1 and isinstance(node.expressions[0], exp.Literal):
-        index = node.expressions[0]
-        path.extend(path_of(node.this))
-        path.append(index.name if index.args["is_string"] else int(index.name))
-    else:
-        raise QueryFailure("InvalidKeyPath", "A path consists of names and indices.")
-    return path
 
 
 def _kind(whole: bool) -> Kind:

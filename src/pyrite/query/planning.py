@@ -5,8 +5,9 @@ from typing import NamedTuple
 
 from sqlglot import exp
 
-from pyrite.query.expressions import Path, Row, Translator, path_of
+from pyrite.query.expressions import Translator
 from pyrite.query.jobs import QueryFailure
+from pyrite.query.paths import Path, Row, path_of
 from pyrite.query.sources import Table
 from pyrite.query.statement import Statement
 from pyrite.query.values import Value, as_json, printed, truth

@@ -2,8 +2,9 @@
 
 from typing import NamedTuple
 
-from pyrite.query.expressions import Path, quoted
+from pyrite.query.expressions import quoted
 from pyrite.query.jobs import DOCUMENT_MAX_BYTES, RECORD_MAX_BYTES, CsvInput, JsonInput, QueryFailure
+from pyrite.query.paths import Path
 from pyrite.query.statement import FromStep
 from pyrite.query.values import Kind, Value
 

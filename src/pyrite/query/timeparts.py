@@ -13,8 +13,9 @@ EXTRACTED = DATE_PARTS | {"timezone_hour", "timezone_minute"}
 _FORMS = {
     "yyyy": "%Y", "y": "%Y", "yy": "%y", "M": "%-m", "MM": "%m", "MMM": "%b", "MMMM": "%B", "d": "%-d", "dd": "%d",
     "a": "%p", "h": "%-I", "hh": "%I", "H": "%-H", "HH": "%H", "m": "%-M", "mm": "%M", "s": "%-S", "ss": "%S",
-    "SSS": "%g", "SSSSSS": "%f", "SSSSSSSSS": "%f000", "n": "%f000", "X": "Z", "XX": "Z", "XXXX": "Z", "XXX": "Z",
-    "XXXXX": "Z", "x": "+00", "xx": "+0000", "xxxx": "+0000", "xxx": "+00:00", "xxxxx": "+00:00",
+    "SSS": "%g", "SSSSSS": "%f", "SSSSSSSSS": "%f000", "n": "%f000",
+    "x": "+00", "xx": "+0000", "xxxx": "+0000", "xxx": "+00:00", "xxxxx": "+00:00",
+    **{"X" * count: "Z" for count in range(1, 6)},  # of UTC, as every timestamp here is
 }  # fmt: skip
 _TOKEN = re.compile(r"'([^']*)'|([A-Za-z])\2*|[^A-Za-z']")
 

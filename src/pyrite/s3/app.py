@@ -1,6 +1,7 @@
 """Owns the way of a request through the S3 layer: route, authenticate, authorize, handle, answer, account for it."""
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 from pyrite.aws.xml import DECLARATION, element
 from pyrite.core.clock import Clock
@@ -29,11 +30,12 @@ from pyrite.s3.handlers import (
     resealing,
     selecting,
     tagging,
+    website,
     writes,
 )
 from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.payers import is_charged
-from pyrite.s3.request import Place, S3Request
+from pyrite.s3.request import Place, S3Request, is_below
 from pyrite.s3.service import Service
 
 HandlerOf = Callable[[Service, S3Request], Awaitable[Response]]
@@ -115,6 +117,9 @@ HANDLERS: dict[str, HandlerOf] = {
             ("Delete", listedconfigurations.delete_one),
         )
     },
+    "GetBucketWebsite": configurations.get_configuration,
+    "PutBucketWebsite": configurations.put_configuration,
+    "DeleteBucketWebsite": configurations.delete_configuration,
     "GetBucketCors": configurations.get_configuration,
     "PutBucketCors": configurations.put_configuration,
     "DeleteBucketCors": configurations.delete_configuration,
@@ -177,6 +182,7 @@ class S3App:
         observer: Observer,
         id_prefix: str,
         domains: tuple[bytes, ...] = (),
+        website_domains: tuple[bytes, ...] = (),
     ) -> None:
         self._service = service
         self._authenticator = authenticator
@@ -186,6 +192,7 @@ class S3App:
         self._host_id = (b"x-amz-id-2", (id_prefix * 4).encode())
         self._count = 0
         self._domains = domains
+        self._website_domains = website_domains
 
     @property
     def host_id(self) -> str:
@@ -208,8 +215,13 @@ class S3App:
         request: S3Request | None = None
         code = ""
         try:
-            request = S3Request(http, request_id, self._domains)
-            response = await self._answer(request)
+            if self._website_domains and is_below(http.head.fields.get(b"host", b""), self._website_domains):
+                request = S3Request(http, request_id, self._website_domains)
+                explain = partial(self._explain, request_id)
+                response, code = await website.serve(self._service, request, explain)
+            else:
+                request = S3Request(http, request_id, self._domains)
+                response = await self._answer(request)
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported

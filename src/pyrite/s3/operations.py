@@ -123,8 +123,10 @@ OPERATIONS = (
     Operation("SelectObjectContent", "POST", "object", "select", "s3:GetObject"),
     Operation("RenameObject", "PUT", "object", "renameObject", "s3:PutObject"),
     Operation("UpdateObjectEncryption", "PUT", "object", "encryption", "s3:UpdateObjectEncryption"),
-    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
+    Operation("PutBucketWebsite", "PUT", "bucket", "website", "s3:PutBucketWebsite"),
+    Operation("DeleteBucketWebsite", "DELETE", "bucket", "website", "s3:DeleteBucketWebsite"),
+    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
     Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
 )
 

@@ -134,6 +134,11 @@ def text_of(value: bytes) -> str:
         return value.decode("latin-1")
 
 
+def is_below(host: bytes, domains: tuple[bytes, ...]) -> bool:
+    """Whether a Host header names a bucket of one of the domains."""
+    return bool(_bucket_of_host(host, domains))
+
+
 def _bucket_of_host(host: bytes, domains: tuple[bytes, ...]) -> bytes:
     name = host.lower().rpartition(b":")[0] if b":" in host and not host.endswith(b"]") else host.lower()
     for domain in domains:

@@ -19,7 +19,6 @@ _BUCKETS_MAX = 10_000
 _EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS refuses the last
 
 ABSENT_CONFIGURATIONS = {
-    "GetBucketWebsite": "NoSuchWebsiteConfiguration",
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
 }
 

@@ -7,7 +7,7 @@ from pyrite.aws import xml
 from pyrite.aws.xml import DECLARATION, NAMESPACE, Element
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
-from pyrite.s3 import bucketencryption, cors
+from pyrite.s3 import bucketencryption, cors, websites
 from pyrite.s3.documents import XML_TYPE, document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
@@ -50,6 +50,10 @@ def _check_lifecycle(service: Service, request: S3Request, bucket: Bucket, root:
             rule.children.insert(0, named)
 
 
+def _check_website(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
+    websites.parse(root)
+
+
 def _check_payment(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
     if root.find("Payer") not in ("Requester", "BucketOwner") or len(root.children) != 1:
         raise S3Error("MalformedXML")
@@ -68,6 +72,7 @@ KINDS = {
     "requestPayment": Kind("RequestPaymentConfiguration", _check_payment, ""),
     "accelerate": Kind("AccelerateConfiguration", _check_acceleration, ""),
     "lifecycle": Kind("LifecycleConfiguration", _check_lifecycle, "NoSuchLifecycleConfiguration"),
+    "website": Kind("WebsiteConfiguration", _check_website, "NoSuchWebsiteConfiguration"),
     "cors": Kind("CORSConfiguration", _check_cors, "NoSuchCORSConfiguration"),
     "encryption": Kind(
         "ServerSideEncryptionConfiguration", _check_encryption, "ServerSideEncryptionConfigurationNotFoundError"
