@@ -5,14 +5,11 @@ import ctypes
 import gc
 import os
 import select
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Coroutine, Mapping
-from pathlib import Path
 from typing import Any, NoReturn
 
 import msgspec
@@ -25,6 +22,7 @@ from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.examining import examine_in_forks
 from pyrite.node.opening import Opened, as_of_now, newest_set, open_store
+from pyrite.node.scratch import scratch
 from pyrite.node.worker import Worker, housekeep
 from pyrite.telemetry.status import StatusBoard
 
@@ -50,16 +48,15 @@ def serve(config: Config, announce: Announce) -> int:
     listener = bind(config)
     config = _with_port(config, listener)
     opened, locks = open_store(config)
-    folder = Path(tempfile.mkdtemp(prefix="pyrite-"))
     try:
         keep_memory_mapped()
-        if config.workers == 0:
-            return _serve_alone(config, opened, StatusBoard(folder), listener, announce, locks)
-        return _Supervisor(config, opened, StatusBoard(folder), announce, locks).run()
+        with scratch() as folder:
+            if config.workers == 0:
+                return _serve_alone(config, opened, StatusBoard(folder), listener, announce, locks)
+            return _Supervisor(config, opened, StatusBoard(folder), announce, locks).run()
     finally:
         listener.close()
         locks.release()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def bind(config: Config) -> socket.socket:
