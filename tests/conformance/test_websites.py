@@ -80,6 +80,13 @@ def test_redirects(site: Server) -> None:
     assert visit(site, "/gone%0d%0aSet-Cookie:x/y")[0] == 404
 
 
+def test_where_an_object_moved(site: Server) -> None:
+    """An object may point to a path or to a URL of the web, and to nothing else."""
+    for location in ("javascript:alert(1)", "new/a.html", "//" * 1025):
+        with pytest.raises(ClientError, match="InvalidRedirectLocation"):
+            site.client().put_object(Bucket="pages", Key="moved", Body=b"", WebsiteRedirectLocation=location)
+
+
 def test_errors_are_pages(site: Server) -> None:
     """What is missing or hidden shows the site's error page with its own status; the rest are pages of ours."""
     assert visit(site, "/absent")[:2] == (404, "page error.html")

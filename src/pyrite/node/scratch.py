@@ -16,14 +16,22 @@ _LOCK = "lock"
 def scratch() -> Iterator[Path]:
     """A folder of one's own. Those that killed servers have left are removed: nobody holds their locks any more."""
     _sweep(Path(tempfile.gettempdir()))
-    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
-    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    folder, lock = _locked()
+    while not folder.exists():  # somebody who swept was quicker than the lock
+        os.close(lock)
+        folder, lock = _locked()
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
         yield folder
     finally:
         os.close(lock)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _locked() -> tuple[Path, int]:
+    folder = Path(tempfile.mkdtemp(prefix=_PREFIX))
+    lock = os.open(folder / _LOCK, os.O_CREAT | os.O_RDWR, 0o600)
+    fcntl.flock(lock, fcntl.LOCK_EX)
+    return folder, lock
 
 
 def _sweep(among: Path) -> None:

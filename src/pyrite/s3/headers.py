@@ -42,6 +42,8 @@ _OVERRIDES = {
     b"response-expires": "Expires",
 }
 _META = b"x-amz-meta-"
+_REDIRECTS = ("/", "http://", "https://")
+REDIRECT_MAX_CHARACTERS = 2048
 # Headers that would change what is stored in ways this version cannot: refused, never ignored.
 _NOT_IMPLEMENTED = frozenset((b"x-amz-write-offset-bytes",))
 # Headers that say nothing of the object, beside its type.
@@ -99,6 +101,9 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
             size += len(name) - len(_META) + len(value)
     if size > USER_METADATA_MAX_BYTES:
         raise S3Error("MetadataTooLarge", None, (("Size", str(size)), ("MaxSizeAllowed", str(USER_METADATA_MAX_BYTES))))
+    moved = headers.get("x-amz-website-redirect-location")
+    if moved is not None and not (moved.startswith(_REDIRECTS) and len(moved) <= REDIRECT_MAX_CHARACTERS):
+        raise S3Error("InvalidRedirectLocation")
     if "Content-Encoding" in headers:
         _strip_aws_chunked(headers)
     content_type = fields.get(b"content-type")
