@@ -77,6 +77,8 @@ def test_redirects(site: Server) -> None:
     assert (status, headers["location"]) == (301, "http://pages.web.test/new/a.html")
     status, _, headers = visit(site, "/gone/x")
     assert (status, headers["location"]) == (302, "https://elsewhere.example/was%20here%3F.html")
+    site.client().put_object(Bucket="pages", Key="/evil.example/index.html", Body=b"")
+    assert visit(site, "//evil.example")[2]["location"] == "/%2Fevil.example/"
     assert visit(site, "/gone%0d%0aSet-Cookie:x/y")[0] == 404
 
 

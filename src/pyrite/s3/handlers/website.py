@@ -6,6 +6,7 @@ It answers what comes to a website domain and nothing else: without signatures, 
 from collections.abc import AsyncGenerator, Callable
 from http import HTTPStatus
 
+from pyrite.aws import uri
 from pyrite.aws.xml import escape
 from pyrite.core.errors import PyriteError
 from pyrite.http.errors import ClientGone
@@ -18,7 +19,7 @@ from pyrite.s3.handlers.reads import get_object, head_object
 from pyrite.s3.operations import Operation
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
-from pyrite.s3.websites import Redirect, Rule, Website
+from pyrite.s3.websites import Rule, Website
 
 OPERATION = Operation("GetWebsite", "GET", "object", "", "s3:GetObject")
 """What a request for a page is in metrics and logs."""
@@ -63,7 +64,7 @@ async def _page(service: Service, request: S3Request, site: Website, explain: Ex
         failure = explain(error)
     folder = asked + b"/" + suffix
     if failure.status in (403, 404) and asked and not asked.endswith(b"/") and await _is_page(service, request, folder):
-        return _redirect(request, Rule("", "", Redirect(status=302)), asked + b"/", keeps_host=False), ""
+        return _to_folder(asked), ""
     rule = site.rule_for(asked, failure.status)
     if rule is not None:
         return _redirect(request, rule, asked), failure.code
@@ -110,12 +111,16 @@ async def _own_error_page(service: Service, request: S3Request, site: Website, f
     return response
 
 
-def _redirect(request: S3Request, rule: Rule, key: bytes, keeps_host: bool = True) -> Response:
-    if keeps_host:
-        protocol = "https" if request.http.secure else "http"
-        location = rule.location(key, protocol, request.header(b"host") or "localhost")
-    else:
-        location = rule.location(key, "", "").removeprefix(b":/").removeprefix(b"/")
+def _to_folder(key: bytes) -> Response:
+    """To the same name with a slash. A slash at its beginning is encoded: `//name` would be another host."""
+    rest = key.lstrip(b"/")
+    path = b"/" + b"%2F" * (len(key) - len(rest)) + uri.encode(rest, "-._~/")
+    return Response(302, [(b"Location", path + b"/")], b"")
+
+
+def _redirect(request: S3Request, rule: Rule, key: bytes) -> Response:
+    protocol = "https" if request.http.secure else "http"
+    location = rule.location(key, protocol, request.header(b"host") or "localhost")
     return Response(rule.redirect.status, [(b"Location", location)], b"")
 
 
