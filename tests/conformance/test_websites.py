@@ -105,6 +105,17 @@ def test_errors_are_pages(site: Server) -> None:
     assert status == 404 and "<script>" not in body and "NoSuchKey" in body
 
 
+def test_a_site_whose_visitors_would_pay(site: Server) -> None:
+    """Where the requester pays, nobody reads without a name, so there is no site."""
+    s3 = site.client()
+    s3.put_bucket_request_payment(Bucket="pages", RequestPaymentConfiguration={"Payer": "Requester"})
+    try:
+        assert visit(site, "/index.html")[0] == 403
+    finally:
+        s3.put_bucket_request_payment(Bucket="pages", RequestPaymentConfiguration={"Payer": "BucketOwner"})
+    assert visit(site, "/index.html")[0] == 200
+
+
 def test_everything_elsewhere(site: Server) -> None:
     """A site may send all its visitors elsewhere; without the configuration it is no site any more."""
     s3 = site.client()

@@ -164,6 +164,13 @@ def test_marks_of_csv() -> None:
     assert ask("SELECT COUNT(*) FROM S3Object", b"") == "0\n"
 
 
+def test_a_field_that_only_late_records_have() -> None:
+    """A field that is named is found where only records beyond the first block have it; before, it is missing."""
+    data = b"a,b\n" * 500_000 + b"a,b,c\n"
+    assert ask("SELECT _3 FROM S3Object WHERE _3 IS NOT MISSING", data, CsvInput()) == "c\n"
+    assert ask("SELECT * FROM S3Object LIMIT 1", data, CsvInput()) == "a,b\n"
+
+
 def test_bombs() -> None:
     """A record without end, and a query that needs more memory than it may have, end with an error."""
     assert refusal("SELECT * FROM S3Object", b"x" * (3 << 20), CsvInput()) == "OverMaxRecordSize"

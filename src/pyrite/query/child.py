@@ -7,6 +7,7 @@ processor time. DuckDB sees one path, that of the object, and none of its extens
 import contextlib
 import csv
 import os
+import re
 import resource
 import sys
 import threading
@@ -24,6 +25,7 @@ from pyrite.query.planning import Plan
 from pyrite.query.ranges import RANGES, RangeFiles
 
 _ROWS = 2048
+_NUMBERED = re.compile(r"\b_(\d{1,6})\b")
 _OUTPUT_BYTES = 256 << 10
 _PROGRESS_BYTES = 8 << 20
 _PROCESS_BYTES = 1 << 30
@@ -75,7 +77,8 @@ class Child:
         ranged = within(self._content(job), job, delimiter[-1:])  # of two bytes there is \r\n alone
         records = Records(whole_records(ranged, delimiter), form)
         records.look()
-        row = sources.Fields(records.width, records.names, asked.alias, job.loose)
+        named = max([int(number) for number in _NUMBERED.findall(job.expression)], default=0)
+        row = sources.Fields(records.width, min(named, jobs.FIELDS_MAX), records.names, asked.alias, job.loose)
         with self._fed(records) as place:
             self._answer(job, place, lambda _: self._planned(job, asked, row, row.table(place, form)))
 

@@ -27,10 +27,14 @@ class Table(NamedTuple):
 
 
 class Fields:
-    """Rows of CSV: `names` are those of its header, if it is used."""
+    """Rows of CSV: `count` fields as far as is known, more where `named` says that one is asked for.
 
-    def __init__(self, count: int, names: list[str] | None, alias: str, loose: bool) -> None:
+    `names` are those of the header, if it is used.
+    """
+
+    def __init__(self, count: int, named: int, names: list[str] | None, alias: str, loose: bool) -> None:
         self._count = count
+        self._read = max(count, named)
         self._names = names
         self._exact = {name: at for at, name in reversed(list(enumerate(names or [], 1)))}
         self._folded = {name.lower(): at for name, at in self._exact.items()}
@@ -48,16 +52,16 @@ class Fields:
             return Value(quoted(name), "text")
         if at is None and name[:1] == "_" and name[1:].isdigit() and int(name[1:]) > 0:
             at = int(name[1:])
-            if at > self._count:
-                return Value("NULL", "null")  # no record has so many
+            if at > self._read:
+                return Value("NULL", "null")  # more than any record may have
         if at is not None:
             return Value(f"_{at}", "field")
         raise QueryFailure("MissingHeaders", f"The file has no column {name!r}.")
 
     def table(self, place: str, form: CsvInput) -> Table:
-        """All fields, as DuckDB reads them from `place`. Records that are shorter have empty ones."""
+        """All fields, as DuckDB reads them from `place`. Shorter records have empty ones; beyond `count`, none."""
         names = [f"_{at}" for at in range(1, self._count + 1)]
-        columns = ", ".join(f"'{name}': 'VARCHAR'" for name in names)
+        columns = ", ".join(f"'_{at}': 'VARCHAR'" for at in range(1, self._read + 1))
         sql = (
             f"read_csv({quoted(place)}, auto_detect=false, header=false, delim={quoted(form.field)}, "
             f"quote={quoted(form.quote)}, escape={quoted(form.escape)}, new_line='\\n', null_padding=true, "

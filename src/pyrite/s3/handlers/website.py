@@ -17,6 +17,7 @@ from pyrite.s3.cors import preflight
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.reads import get_object, head_object
 from pyrite.s3.operations import Operation
+from pyrite.s3.payers import check_payer
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
 from pyrite.s3.websites import Rule, Website
@@ -42,6 +43,8 @@ async def serve(service: Service, request: S3Request, explain: Explain) -> tuple
             raise S3Error("NoSuchWebsiteConfiguration")
         if request.method not in ("GET", "HEAD"):
             raise S3Error("MethodNotAllowed")
+        if "requestPayment" in request.bucket.record.configurations:
+            check_payer(request, request.bucket)
         return await _page(service, request, site, explain)
     except ClientGone:
         raise
