@@ -10,6 +10,7 @@ from bench.load import Signer
 
 SIZE = 64 << 20
 STREAMS = 2
+_GETS_A_SECOND = 16  # of each stream: about what a small machine does, so that a round lasts as long as it is told to
 
 
 class Pipe:
@@ -80,14 +81,15 @@ def put(port: int, seconds: float) -> float:
     return STREAMS * count * 64 / _each(port, shares)
 
 
-def get(port: int, seconds: float) -> float:
-    """MiB a second of 64 MiB GETs over STREAMS connections."""
+def get(port: int, seconds: float, streams: int = STREAMS) -> float:
+    """MiB a second of 64 MiB GETs over `streams` connections: with few, they may all meet the same worker."""
     sign = Signer(port)
-    count = max(4, int(seconds) * 2)
+    count = max(4, int(seconds * _GETS_A_SECOND * STREAMS / streams))
     shares = [
-        [sign.request("GET", f"/bench/large-{stream}-{n % 2}") for n in range(count)] for stream in range(STREAMS)
+        [sign.request("GET", f"/bench/large-{stream % STREAMS}-{n % 2}") for n in range(count)]
+        for stream in range(streams)
     ]
-    return STREAMS * count * 64 / _each(port, shares)
+    return streams * count * 64 / _each(port, shares)
 
 
 def loopback() -> float:

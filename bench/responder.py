@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 import sys
 
@@ -30,7 +31,10 @@ async def main(port: int, size: int) -> None:
 
 
 if __name__ == "__main__":
+    os.setpgrp()
     for _ in range(len(os.sched_getaffinity(0)) - 1):
         if os.fork() == 0:
             break
+    else:  # whoever ends the first one means all of them
+        signal.signal(signal.SIGTERM, lambda *_: os.killpg(0, signal.SIGKILL))
     uvloop.run(main(int(sys.argv[1]), int(sys.argv[2])))

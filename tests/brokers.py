@@ -33,6 +33,7 @@ class Broker:
 
     scheme = ""
     place = ""
+    ordered = True
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -248,4 +249,45 @@ class Rabbit(Broker):
         return self.documents
 
 
-BROKERS = {"redis": Redis, "nats": Nats, "mqtt": Mqtt, "postgres": Postgres, "amqp": Rabbit}
+class Kafka(Broker):
+    """A topic of the cluster that librdkafka keeps for tests: it speaks Kafka's protocol on ports of its own.
+
+    The topic has several partitions: only events of one key have an order.
+    """
+
+    ordered = False
+
+    def __enter__(self) -> Self:
+        import confluent_kafka
+
+        made = {"bootstrap.servers": "none", "test.mock.num.brokers": 1, "log_level": 0}
+        self._cluster = confluent_kafka.Producer(made)
+        (broker,) = self._cluster.list_topics(timeout=30).brokers.values()
+        self.servers = f"{broker.host}:{broker.port}"
+        self.url = f"kafka://{self.servers}"
+        return self
+
+    def told(self) -> list[bytes]:
+        return [value for _, value in self.messages(CHANNEL)]
+
+    def messages(self, topic: str) -> list[tuple[bytes, bytes]]:
+        """Keys and values of a topic from its beginning."""
+        import confluent_kafka
+
+        given = {"bootstrap.servers": self.servers, "group.id": "test", "log_level": 0}
+        consumer = confluent_kafka.Consumer(given)
+        found: list[tuple[bytes, bytes]] = []
+        try:
+            partitions = consumer.list_topics(topic, timeout=30).topics[topic].partitions
+            for number in partitions:
+                where = confluent_kafka.TopicPartition(topic, number, confluent_kafka.OFFSET_BEGINNING)
+                _, end = consumer.get_watermark_offsets(where, timeout=30)
+                consumer.assign([where] if end > 0 else [])
+                for message in consumer.consume(max(end, 0), timeout=30) if end > 0 else ():
+                    found.append((message.key(), message.value()))
+        finally:
+            consumer.close()
+        return found
+
+
+BROKERS = {"kafka": Kafka, "redis": Redis, "nats": Nats, "mqtt": Mqtt, "postgres": Postgres, "amqp": Rabbit}

@@ -19,6 +19,7 @@ SAME = {
     "ListBucketAnalyticsConfigurations": "GetBucketAnalyticsConfiguration",
     "ListBucketMetricsConfigurations": "GetBucketMetricsConfiguration",
     "ListBucketIntelligentTieringConfigurations": "GetBucketIntelligentTieringConfiguration",
+    "ListBucketInventoryConfigurations": "GetBucketInventoryConfiguration",
 }
 """Operations that are another one of the table, told apart by less than what routes them."""
 
@@ -35,6 +36,7 @@ ELSEWHERE = {
     "CreateSession": "directory buckets are AWS's own; here every bucket is as fast",
     "ListDirectoryBuckets": "directory buckets are AWS's own; here every bucket is as fast",
     "GetObjectTorrent": "AWS offers it no more",
+    "WriteGetObjectResponse": "a function answers the request that calls it, with the same fields (docs/functions.md)",
 }
 PARTLY = {
     "GetBucketReplication": "answers that there is none; see PutBucketReplication",
@@ -42,8 +44,8 @@ PARTLY = {
     "PutBucketAnalyticsConfiguration": "kept and given back; nothing is analysed",
     "PutBucketIntelligentTieringConfiguration": "kept and given back; there is one tier",
     "PutBucketAccelerateConfiguration": "kept and given back; there is nothing to accelerate",
-    "RestoreObject": "archives are a class of the same drives, so it is done at once; no SELECT in it",
-    "PutBucketLogging": "no TargetGrants",
+    "RestoreObject": "done at once: an archived object is read where its bytes stand; no SELECT in it",
+    "PutBucketInventoryConfiguration": "CSV and Parquet, no ORC; no SSE-KMS; event holds and reference dates are not told",
     "PutBucketNotificationConfiguration": "topics and the operator's targets; no EventBridge",
 }
 

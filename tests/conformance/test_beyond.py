@@ -142,6 +142,34 @@ def test_access_logs(own: Server, s3) -> None:
     assert all(line.startswith(s3.get_bucket_acl(Bucket="logged-1")["Owner"]["ID"]) for line in lines())
 
 
+def test_logs_that_others_may_read(own: Server, s3) -> None:
+    """Target grants stand on every object of records, where the target bucket has access control lists."""
+    s3.create_bucket(Bucket="logged-2")
+    s3.create_bucket(Bucket="logs-2")
+    allow = {
+        "Effect": "Allow",
+        "Principal": {"Service": "logging.s3.amazonaws.com"},
+        "Action": "s3:PutObject",
+        "Resource": "arn:aws:s3:::logs-2/*",
+    }
+    s3.put_bucket_policy(Bucket="logs-2", Policy=json.dumps({"Statement": [allow]}))
+    group = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
+    grants = [{"Grantee": {"Type": "Group", "URI": group}, "Permission": "READ"}]
+    enabled = {"TargetBucket": "logs-2", "TargetPrefix": "", "TargetGrants": grants}
+    put = {"Bucket": "logged-2", "BucketLoggingStatus": {"LoggingEnabled": enabled}}
+    assert code_of(s3.put_bucket_logging, **put)[0] == "InvalidArgument"
+    controls = {"Rules": [{"ObjectOwnership": "BucketOwnerPreferred"}]}
+    s3.put_bucket_ownership_controls(Bucket="logs-2", OwnershipControls=controls)
+    s3.put_bucket_logging(**put)
+    found = s3.get_bucket_logging(Bucket="logged-2")["LoggingEnabled"]["TargetGrants"]
+    assert [(one["Grantee"]["URI"], one["Permission"]) for one in found] == [(group, "READ")]
+    s3.put_object(Bucket="logged-2", Key="k", Body=b"x")
+    wait_until(lambda: s3.list_objects_v2(Bucket="logs-2").get("Contents"), 60)
+    (log, *_) = s3.list_objects_v2(Bucket="logs-2")["Contents"]
+    listed = s3.get_object_acl(Bucket="logs-2", Key=log["Key"])["Grants"]
+    assert (group, "READ") in [(one["Grantee"].get("URI"), one["Permission"]) for one in listed]
+
+
 def test_configurations_by_id(s3) -> None:
     """Configurations of which there may be many are kept by their ids."""
     s3.create_bucket(Bucket="listed-1")

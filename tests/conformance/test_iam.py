@@ -170,6 +170,14 @@ def test_federation_and_session_tokens(store: Server) -> None:
         assert code_of(client(store, "iam", credentials).list_users) == "AccessDenied"
         assert code_of(client(store, "sts", credentials).get_session_token) == "AccessDenied"
     assert client(store, "sts", own).get_caller_identity()["Arn"].endswith(":user/issuer")
+    account = sts.get_caller_identity()["Account"]
+    role = iam.create_role(RoleName="open", AssumeRolePolicyDocument=trust({"AWS": account}))["Role"]
+    wanted = {"RoleArn": role["Arn"], "RoleSessionName": "night"}
+    assert sts.assume_role(**wanted) and client(store, "sts", own).assume_role(**wanted)
+    everything = sts.get_federation_token(Name="guest", Policy=policy("Allow", "*"))["Credentials"]
+    assert code_of(client(store, "sts", everything).assume_role, **wanted) == "AccessDenied"
+    code = {"SerialNumber": f"arn:aws:iam::{account}:mfa/issuer", "TokenCode": "123456"}
+    assert code_of(sts.assume_role, **wanted, **code) == code_of(sts.get_session_token, **code) == "AccessDenied"
 
 
 def test_boundaries_and_simulation(store: Server) -> None:
@@ -203,6 +211,25 @@ def test_boundaries_and_simulation(store: Server) -> None:
     assert custom["EvaluationResults"][0]["EvalDecision"] == "implicitDeny"
 
 
+def test_buckets_by_their_tags(store: Server) -> None:
+    """A bucket's tags decide who may use it once attribute-based access is enabled for it, and not before."""
+    iam, owner = client(store, "iam"), client(store, "s3")
+    owner.create_bucket(Bucket="tagged-abac")
+    owner.put_bucket_tagging(Bucket="tagged-abac", Tagging={"TagSet": [{"Key": "team", "Value": "vision"}]})
+    iam.create_user(UserName="by-tag")
+    for_team = policy("Allow", "s3:*", Condition={"StringEquals": {"aws:ResourceTag/team": "vision"}})
+    iam.put_user_policy(UserName="by-tag", PolicyName="p", PolicyDocument=for_team)
+    s3 = client(store, "s3", iam.create_access_key(UserName="by-tag")["AccessKey"])
+    assert owner.get_bucket_abac(Bucket="tagged-abac")["AbacStatus"] == {"Status": "Disabled"}
+    assert code_of(s3.list_objects_v2, Bucket="tagged-abac") == "AccessDenied"
+    owner.put_bucket_abac(Bucket="tagged-abac", AbacStatus={"Status": "Enabled"})
+    assert owner.get_bucket_abac(Bucket="tagged-abac")["AbacStatus"] == {"Status": "Enabled"}
+    s3.put_object(Bucket="tagged-abac", Key="k", Body=b"x")
+    owner.put_bucket_tagging(Bucket="tagged-abac", Tagging={"TagSet": [{"Key": "team", "Value": "audio"}]})
+    assert code_of(s3.put_object, Bucket="tagged-abac", Key="k", Body=b"x") == "AccessDenied"
+    assert code_of(owner.put_bucket_abac, Bucket="tagged-abac", AbacStatus={"Status": "Maybe"}) == "MalformedXML"
+
+
 def test_pages_of_lists(store: Server) -> None:
     """Lists come in pages, in the order of names whatever their case, and each name once."""
     iam = client(store, "iam")
@@ -232,6 +259,11 @@ def test_bad_input(store: Server) -> None:
         code_of(iam.create_role, RoleName="r", AssumeRolePolicyDocument=policy("Allow", "sts:AssumeRole"))
         == "MalformedPolicyDocument"
     )
+    for unknown, arguments in (
+        (iam.get_credential_report, {}),
+        (client(store, "sts").decode_authorization_message, {"EncodedMessage": "x"}),
+    ):
+        assert code_of(unknown, **arguments) == "InvalidAction"
     assert code_of(iam.attach_user_policy, UserName="nobody-here", PolicyArn=READ_ONLY) == "NoSuchEntity"
     assert (
         code_of(client(store, "sts").assume_role, RoleArn="nonsense-that-is-long-enough", RoleSessionName="me")

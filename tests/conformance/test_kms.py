@@ -167,7 +167,7 @@ def test_life_of_a_key(kms) -> None:
         assert kms.decrypt(CiphertextBlob=blob, EncryptionContext=context)["Plaintext"] == b"secret"
     assert code_of(kms.decrypt, CiphertextBlob=old)[0] == "InvalidCiphertextException"
     assert (
-        code_of(kms.decrypt, CiphertextBlob=old[:-1] + b"\0", EncryptionContext=context)[0]
+        code_of(kms.decrypt, CiphertextBlob=old[:-1] + bytes([old[-1] ^ 1]), EncryptionContext=context)[0]
         == "InvalidCiphertextException"
     )
     data = kms.generate_data_key(KeyId=key, KeySpec="AES_256")

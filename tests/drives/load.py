@@ -3,6 +3,7 @@
 import hashlib
 import json
 import random
+import shutil
 import subprocess
 import urllib.request
 from pathlib import Path
@@ -20,6 +21,13 @@ def folders(folder: Path, count: int) -> list[Path]:
     for path in made:
         path.mkdir(parents=True)
     return made
+
+
+def take_away(path: Path) -> None:
+    """Remove a drive's folder at once: the server may be writing to it just now."""
+    gone = path.with_name(path.name + ".gone")
+    path.rename(gone)
+    shutil.rmtree(gone)
 
 
 def drive(server: Server, *command: str) -> Any:

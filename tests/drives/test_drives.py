@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from tests.drives.load import QUICK, Load, drive, folders, metric, nothing_waits, state_of
+from tests.drives.load import QUICK, Load, drive, folders, metric, nothing_waits, state_of, take_away
 from tests.server import PYRITE, Server, wait_until
 
 
@@ -21,7 +21,7 @@ def test_a_lost_drive_is_replaced_and_rebuilt(tmp_path: Path) -> None:
         load = Load(server)
         load.put(60)
         lost = next(d for d in drive(server, "list") if d["path"] == str(drives[2]))
-        shutil.rmtree(drives[2])
+        take_away(drives[2])
         load.put(40)
         load.delete(20)
         load.verify()
@@ -34,8 +34,8 @@ def test_a_lost_drive_is_replaced_and_rebuilt(tmp_path: Path) -> None:
         wait_until(lambda: nothing_waits(server))
         load.verify()
         wait_until(lambda: sum(d["holds_metadata"] for d in drive(server, "list")) == 3)
-        shutil.rmtree(drives[0])  # with drive 2, these held the metadata when the store was made
-        shutil.rmtree(drives[1])
+        take_away(drives[0])  # with drive 2, these held the metadata when the store was made
+        take_away(drives[1])
         load.verify()
         server.check_at_end = False
         server.stop()
@@ -94,7 +94,7 @@ def test_a_drive_is_drained_and_removed(tmp_path: Path) -> None:
         assert not list(drives[3].iterdir())
         load.verify()
         server.stop()
-        shutil.rmtree(drives.pop(3))
+        take_away(drives.pop(3))
         server.drives = drives
         server.start()
         load.s3 = server.client()
@@ -150,7 +150,7 @@ def test_a_blank_and_a_foreign_drive_are_never_written_to(tmp_path: Path) -> Non
         wait_until(lambda: state_of(server, drives[1]) == "foreign")
         load.put(20)
         load.verify()
-        shutil.rmtree(drives[1])
+        take_away(drives[1])
         (tmp_path / "away").rename(drives[1])
         wait_until(lambda: metric(server, "pyrite_drive_online") == 4)
         wait_until(lambda: nothing_waits(server))
@@ -164,7 +164,7 @@ def test_the_drive_that_everybody_reads_names_from_is_lost(tmp_path: Path) -> No
         load.put(20)
         first = json.loads((drives[0] / "mirrors.json").read_bytes())[1][0]
         lost = next(d for d in drive(server, "list") if d["id"] == first)
-        shutil.rmtree(lost["path"])
+        take_away(Path(lost["path"]))
         load.put(20)
         load.verify()
         os.kill(server.children()[0], signal.SIGKILL)  # it opens the names anew, without the lost drive

@@ -1,12 +1,11 @@
 """Drives die under mixed load, and no request fails: what the server has to do again, it does itself."""
 
-import shutil
 from pathlib import Path
 
 import pytest
 
 from tests.crash.test_kills import Load
-from tests.drives.load import drive, folders, nothing_waits
+from tests.drives.load import drive, folders, nothing_waits, take_away
 from tests.mounts import Mounts
 from tests.server import Server, wait_until
 
@@ -36,7 +35,7 @@ def test_drives_vanish_under_load(tmp_path: Path, lost: tuple[int, ...]) -> None
         load.start()
         goes_on(load, 60)
         for number in lost:
-            shutil.rmtree(drives[number])
+            take_away(drives[number])
         goes_on(load, 60)
         for number in lost:
             new = tmp_path / f"new{number}"

@@ -44,11 +44,13 @@ def test_names_come_back_from_the_drives_alone(tmp_path: Path, count: int) -> No
         listed = [*sorted(load.expected), "tagged"]
         server.kill()  # whatever was acknowledged is in the journal
         forget_metadata(drives)
+        gone: list[str] = []
         if count > 1:
+            gone = ["--without", json.loads((drives[1] / "pyrite.json").read_text())["drive"]]
             shutil.rmtree(drives[1])
             drives.pop(1)
             server.drives = drives
-        found = run("recover", *drives, "--json")
+        found = run("recover", *drives, "--json", *gone)
         assert found["objects"] == len(listed) and found["buckets"] == 1
         server.start()
         load.s3 = server.client()
@@ -70,6 +72,27 @@ def test_a_store_that_has_its_names_is_not_recovered_by_mistake(tmp_path: Path) 
         server.stop()
         refused = subprocess.run([PYRITE, "recover", *map(str, drives)], capture_output=True)
         assert refused.returncode == 2 and b"--discard" in refused.stderr
+
+
+def test_drives_that_were_not_named_are_not_forgotten(tmp_path: Path) -> None:
+    """Neither recover nor restore goes on without a drive of the store that is not given up by its id."""
+    drives = folders(tmp_path, 4)
+    with Server(drives) as server:
+        load = Load(server)
+        load.put(20)
+        wait_until(lambda: has_dump(drives))
+        file = tmp_path / "names.backup"
+        run("metadata", "backup", file, *[word for path in drives for word in ("--store", path)])
+        load.put(5)
+        server.stop()
+        for words in (("recover", drives[3]), ("metadata", "restore", file, "--store", drives[3])):
+            refused = subprocess.run([PYRITE, *map(str, words)], capture_output=True)
+            assert refused.returncode == 2 and b"name all drives" in refused.stderr
+            known = b"holds a whole dump" not in refused.stderr  # where it has none, it does not know the others
+            assert not known or all(str(path).encode() in refused.stderr for path in drives[:3])
+        server.start()
+        load.s3 = server.client()
+        load.verify()
 
 
 def test_a_backup_is_restored_with_and_without_what_came_after(tmp_path: Path) -> None:

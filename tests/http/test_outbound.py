@@ -54,7 +54,8 @@ def fetch(outbound: Outbound, url: str) -> bytes:
 @pytest.mark.parametrize(
     "address",
     "127.0.0.1 10.1.2.3 172.16.0.1 192.168.1.1 169.254.169.254 0.0.0.0 100.64.0.1 224.0.0.1 255.255.255.255 ::1 :: "
-    "fe80::1 fc00::1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 2002:7f00:1:: ff02::1".split(),
+    "fe80::1 fc00::1 ::ffff:127.0.0.1 ::ffff:169.254.169.254 2002:7f00:1:: ff02::1 64:ff9b::a9fe:a9fe "
+    "64:ff9b:1::7f00:1 ::7f00:1 ::ffff:0:7f00:1 fec0::1".split(),
 )  # fmt: skip
 def test_places_inside_are_not_permitted(address: str) -> None:
     """Addresses of this machine, this network and of cloud metadata are refused, however they are written."""
@@ -66,6 +67,7 @@ def test_places_outside_and_allowed_ones_are() -> None:
     assert is_permitted("93.184.216.34", ()) and is_permitted("2606:2800:220:1::1", ())
     assert is_permitted("127.0.0.1", LOOPBACK) and is_permitted("::ffff:127.0.0.1", LOOPBACK)
     assert not is_permitted("10.0.0.1", LOOPBACK)
+    assert is_permitted("::1", (ipaddress.ip_network("::1/128"),)) and is_permitted("64:ff9b::808:808", ())
 
 
 def test_the_guard_is_where_the_connection_is_made(place: str) -> None:

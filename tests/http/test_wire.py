@@ -276,7 +276,7 @@ def test_unknown_subresources_never_fall_through(wire: Wire, sign: load.Signer) 
     """PUT, POST, GET and DELETE with a sub-resource that is not implemented touch no object."""
     wire.send(sign.request("PUT", "/wire/sub", body=b"keep")).response()
     for method in ("PUT", "DELETE", "POST", "GET"):
-        for query in ("annotation=", "torrents=", "website=", "unheard-of=", "replication="):
+        for query in ("append=", "torrents=", "website=", "unheard-of=", "replication="):
             status, _, body = wire.send(
                 sign.request(method, "/wire/sub", query, b"x" if method == "PUT" else b"")
             ).response()

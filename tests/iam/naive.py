@@ -103,3 +103,53 @@ def user_may(
     if any("Deny" in effect for effect in found + limits):
         return False
     return any("Allow" in effect for effect in found) and all("Allow" in effect for effect in limits)
+
+
+def speaks_of(statement: dict[str, Any], names: list[str]) -> bool:
+    """Whether a statement of a resource's policy has one of these names among its principals, or anybody."""
+    negated = "NotPrincipal" in statement
+    element = statement["NotPrincipal" if negated else "Principal"]
+    principals = ["*"] if element == "*" else listed(element["AWS"])
+    found = any(name in principals for name in [*names, "*"])
+    return found != negated
+
+
+def decision(
+    who: dict[str, Any], resource_policy: str, account: str, consent: bool, action: str, resource: str, keys: Keys
+) -> bool:
+    """Whether somebody may do something to what belongs to `account`, by all that AWS documents of combining policies.
+
+    `who` has the names of the caller itself, of what is behind it, and of its account; its policies, its boundary, those
+    of its session and of its key. `consent`: the resource's own policy has to speak of the caller, as a role's does.
+    """
+
+    def texts_say(texts: list[str], effect: str) -> bool:
+        return any(effect in effects(text, action, resource, keys) for text in texts)
+
+    statements = listed(json.loads(resource_policy)["Statement"])
+    spoken = [s for s in statements if statement_applies(s, action, resource, keys)]
+    everybody = [*who["self"], *who["behind"], *who["account"]]
+    limiting = [*who["boundary"], *who["session"], *who["key"]]
+    if texts_say([*who["policies"], *limiting], "Deny"):
+        return False
+    if any(s["Effect"] == "Deny" and speaks_of(s, everybody) for s in spoken):
+        return False
+    allowing = [s for s in spoken if s["Effect"] == "Allow"]
+    key_allows = all(texts_say([text], "Allow") for text in who["key"])
+    all_allow = all(texts_say([text], "Allow") for text in limiting)
+    by_itself = (who["root"] or texts_say(who["policies"], "Allow")) and all_allow
+    named = any(s.get("Principal") != "*" and speaks_of_exactly(s, who["self"]) for s in allowing)
+    behind = any(speaks_of_exactly(s, [*who["behind"], "*"]) for s in allowing)
+    granted = any(speaks_of(s, everybody) for s in allowing)
+    if who["home"] != account:
+        return by_itself and granted
+    may = by_itself or (named and key_allows) or (behind and all_allow)
+    return may and (granted or not consent)
+
+
+def speaks_of_exactly(statement: dict[str, Any], names: list[str]) -> bool:
+    """Whether one of `names` stands in the statement's Principal as it is."""
+    if "NotPrincipal" in statement:
+        return False
+    element = statement["Principal"]
+    return any(name in (["*"] if element == "*" else listed(element["AWS"])) for name in names)

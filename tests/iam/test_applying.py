@@ -247,3 +247,36 @@ def test_when_a_key_was_used_is_told_once_and_kept_within_bounds() -> None:
         assert (await store.engine.get(key_use_key("AKIAAAAA"))).version == version
 
     asyncio.run(run())
+
+
+def test_roles_are_bound_to_whom_they_trust() -> None:
+    """Roles are bound to users and roles of the file, also to later ones, and to another user of the name when it is applied again."""
+    trust = (
+        'trust = { Statement = { Effect = "Allow", Action = "sts:AssumeRole", '
+        'Principal = { AWS = "arn:aws:iam::123456789012:%s" } } }\n'
+    )
+    text = (
+        '[[account]]\nname = "main"\n[[account.user]]\nname = "ada"\n'
+        '[[account.role]]\nname = "a-later"\n'
+        + trust % "role/b"
+        + '[[account.role]]\nname = "b"\n'
+        + trust % "user/ada"
+    )
+
+    async def run() -> None:
+        store = Store()
+        await store.apply(text)
+        view = store.changes.view
+        user = await entities.find(view, "user", OWN, "ada")
+        role = await entities.find(view, "role", OWN, "b")
+        assert role.bound == {user.arn: user.id}
+        assert (await entities.find(view, "role", OWN, "a-later")).bound == {role.arn: role.id}
+        assert await store.apply(text) == []
+        await store.changes.make(lambda change: entities.delete(change, "user", OWN, "ada"))
+        lines = await store.apply(text)
+        assert lines == [f"+ user {OWN}/ada", f"~ role {OWN}/b: trusts others of the same names"]
+        again = await entities.find(view, "user", OWN, "ada")
+        assert (await entities.find(view, "role", OWN, "b")).bound == {again.arn: again.id} != role.bound
+        assert await store.apply(text) == []
+
+    asyncio.run(run())

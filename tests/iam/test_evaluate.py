@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.iam.errors import MalformedPolicy
-from pyrite.iam.evaluate import Question, Reason, decide, decide_key
+from pyrite.iam.evaluate import Question, Reason, decide, decide_with_consent
 from pyrite.iam.policy import Policy, Use, parse_policy
 from tests.iam import naive
 
@@ -93,7 +93,7 @@ def test_keys_need_their_own_policy() -> None:
 
     def asked(caller: Caller, principal: Any) -> bool:
         question = Question("s3:GetObject", KEY, {}, "", ACCOUNT, of_resource(principal))
-        return decide_key(caller, question).allowed
+        return decide_with_consent(caller, question).allowed
 
     assert asked(allowed, root)
     assert not asked(allowed, other)
@@ -148,6 +148,18 @@ def test_boundaries_and_session_policies_limit() -> None:
     assert ask(user(boundary=(NOTHING,)), of_resource({"AWS": USER})).allowed
     assert not ask(user(boundary=(NOTHING,)), of_resource("*")).allowed
     assert not ask(user(is_root=True, sessions=((NOTHING,),))).allowed
+
+
+def test_the_limits_of_a_key_always_hold() -> None:
+    """A grant to the user itself, to its session, or to the root of the account opens nothing that its key does not."""
+    root = f"arn:aws:iam::{ACCOUNT}:root"
+    limited = {"limits": ((NOTHING,),)}
+    assert ask(user(**limited), of_resource({"AWS": USER})).reason is Reason.NO_SESSION_ALLOW
+    assert ask(user(is_root=True, arn=root, **limited), of_resource({"AWS": root})).reason is Reason.NO_SESSION_ALLOW
+    assert not ask(user(policies=(ALLOW,), **limited), of_resource({"AWS": USER}), owner="canon-2").allowed
+    assert not ask(user(policies=(ALLOW,), **limited)).allowed
+    assert not ask(user(limits=((ALLOW,), (DENY,))), of_resource({"AWS": USER})).allowed
+    assert ask(user(limits=((ALLOW,),)), of_resource({"AWS": USER})).allowed
 
 
 def test_anonymous_needs_a_public_grant() -> None:
@@ -338,3 +350,86 @@ def test_agrees_with_the_naive_evaluator(
     context = {key: tuple(values) for key, values in keys.items()}
     expected = naive.user_may(policies, boundary, within, action, resource, keys)
     assert decide(caller, Question(action, resource, context, "canon-1", ACCOUNT)).allowed is expected
+
+
+ROOT, FEDERATED = f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:sts::{ACCOUNT}:federated-user/run-7"
+KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "user": ({}, {"self": [USER, "AIDA1"], "behind": []}),
+    "role": (
+        {"kind": "AssumedRole", "arn": SESSION, "principal_arn": ROLE, "id": "AROA1:run-7", "unique": "AROA1"},
+        {"self": [SESSION, "AROA1:run-7"], "behind": [ROLE, "AROA1"]},
+    ),
+    "federated": (
+        {"kind": "FederatedUser", "arn": FEDERATED, "id": f"{ACCOUNT}:run-7", "unique": "AIDA1"},
+        {"self": [FEDERATED], "behind": [USER, "AIDA1"]},
+    ),
+    "root": (
+        {"kind": "Account", "arn": ROOT, "principal_arn": ROOT, "id": ACCOUNT, "is_root": True},
+        {"self": [ROOT, ACCOUNT], "behind": []},
+    ),
+}  # fmt: skip
+PRINCIPALS = st.one_of(
+    st.just("*"),
+    st.lists(
+        st.sampled_from([USER, SESSION, ROLE, FEDERATED, ROOT, ACCOUNT, OTHER, "*", f"arn:aws:iam::{OTHER}:user/team/ada"]),
+        min_size=1, max_size=2,
+    ).map(lambda names: {"AWS": names}),
+)  # fmt: skip
+
+
+PLAIN = st.builds(
+    says,
+    st.sampled_from(["Allow", "Allow", "Allow", "Deny"]),
+    st.sampled_from(["s3:*", "s3:GetObject", "s3:PutObject"]),
+    st.sampled_from(["*", "arn:aws:s3:::a/*"]),
+)
+PLAIN_POLICIES = st.lists(PLAIN, min_size=1, max_size=2).map(lambda made: document(*made))
+
+
+@st.composite
+def spoken(draw: st.DrawFn) -> dict[str, Any]:
+    """A statement of a resource's policy."""
+    made = draw(PLAIN)
+    negated = made["Effect"] == "Deny" and draw(st.integers(0, 3)) == 0
+    made["NotPrincipal" if negated else "Principal"] = draw(PRINCIPALS)
+    return made
+
+
+@settings(max_examples=800, deadline=None)
+@given(
+    st.sampled_from(sorted(KINDS)),
+    st.lists(PLAIN_POLICIES, max_size=1),
+    st.tuples(*(st.none() | PLAIN_POLICIES for _ in range(3))),
+    st.lists(spoken(), min_size=1, max_size=3).map(lambda made: document(*made)),
+    st.sampled_from([ACCOUNT, OTHER]),
+    st.booleans(),
+    st.sampled_from(["s3:GetObject", "s3:PutObject"]),
+    st.tuples(st.sampled_from("ab"), VALUES),
+)
+def test_agrees_with_the_naive_evaluator_on_everything_together(
+    kind: str,
+    policies: list[str],
+    limiting: tuple[str | None, str | None, str | None],
+    of_it: str,
+    account: str,
+    consent: bool,
+    action: str,
+    place: tuple[str, str],
+) -> None:
+    """Every kind of caller, boundaries, sessions, keys, and the resource's own policy, in one account and across two."""
+    fields, names = KINDS[kind]
+    resource = f"arn:aws:s3:::{place[0]}/{place[1]}"
+    boundary, within, key = (() if text is None else (parse_policy(text, Use.IDENTITY),) for text in limiting)
+    caller = user(**{
+        "policies": tuple(parse_policy(text, Use.IDENTITY) for text in policies), "boundary": boundary,
+        "sessions": (within,) if within else (), "limits": (key,) if key else (), "unique": "AIDA1", **fields,
+    })  # fmt: skip
+    who = {
+        **names, "account": [ROOT, ACCOUNT], "home": ACCOUNT, "root": kind == "root", "policies": policies,
+        **{name: [] if text is None else [text] for name, text in zip(("boundary", "session", "key"), limiting, strict=True)},
+    }  # fmt: skip
+    question = Question(
+        action, resource, {}, "canon-1" if account == ACCOUNT else "canon-2", account, parse_policy(of_it, Use.RESOURCE)
+    )
+    expected = naive.decision(who, of_it, account, consent, action, resource, {})
+    assert (decide_with_consent if consent else decide)(caller, question).allowed is expected

@@ -353,6 +353,44 @@ def test_a_condemned_mirror_is_given_up_without_a_commit(tmp_path: Path) -> None
     store.run(body)
 
 
+def test_what_is_given_up_without_a_commit_is_told_to_the_others(tmp_path: Path) -> None:
+    """A process that neither commits nor is told goes on without a mirror as soon as it looks, and tells every mirror."""
+    store = Mirrored(tmp_path)
+    other = LmdbEngine(store.mirrors, ALL, store.announced.append, None, None, store.shared)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        store.engine.condemn("b")
+        await store.engine.follow()
+        await other.follow()
+        assert other.mirrors == store.engine.mirrors == ["a", "c"]
+        assert store.announced == [MirrorSet(2, ("a", "c"))]
+        assert {mirror.environment.read_mirrors() for mirror in (store.mirrors[0], store.mirrors[2])} == {
+            MirrorSet(2, ("a", "c"))
+        }
+
+    store.run(body)
+
+
+def test_two_processes_give_up_different_mirrors_at_once(tmp_path: Path) -> None:
+    """Neither mirror is trusted by anybody afterwards: each may miss what the process that gave it up acknowledged."""
+    store = Mirrored(tmp_path)
+    other = LmdbEngine(store.mirrors, ALL, store.announced.append, None, None, store.shared)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        other._committer._drop([store.mirrors[1]])  # announced, and nothing committed yet
+        store.engine.condemn("c")
+        await put(store.engine, b"k", b"2")
+        await put(other, b"k", b"3")
+        await put(store.engine, b"k", b"4")
+        assert other.mirrors == store.engine.mirrors == ["a"]
+        assert store.announced[-1] == MirrorSet(3, ("a",))
+        assert await get(other, b"k") == b"4"
+
+    store.run(body)
+
+
 def test_a_late_process_does_not_bring_an_old_set_back(tmp_path: Path) -> None:
     """Who drops a mirror that others dropped long ago takes their set over instead of announcing an older one."""
     store = Mirrored(tmp_path)

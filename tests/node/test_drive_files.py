@@ -2,6 +2,7 @@
 
 import random
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -87,3 +88,16 @@ def test_what_a_drive_takes_is_counted(drives: list[Path]) -> None:
         file.seek(1 << 20)
         file.write(bytes(range(256)) * 4096)
     assert (1 << 20) <= identities.used_bytes(drives[0]) - before < (1 << 20) + (1 << 16)
+
+
+def test_processes_that_announce_at_once(drives: list[Path]) -> None:
+    """Every announcement is taken by some drive, however many come at once, and the newest is what all drives have."""
+    epochs = range(1, 41)
+
+    def announce(epoch: int) -> None:
+        identities.announce_on(drives, MirrorSet(epoch, ("one", "two")))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(announce, epochs))
+    for path in drives:
+        assert identities.read_announced([path]) == MirrorSet(40, ("one", "two"))

@@ -6,9 +6,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from pyrite.aws.checksums import CRC64NVME
-from pyrite.metadata.keyspaces import OBJECTS, PARTS
+from pyrite.metadata.keyspaces import OBJECTS, PAGES, PARTS
 from pyrite.metadata.kv import Batch
 from pyrite.metadata.memory import MemoryEngine
+from pyrite.objects.appending import Addition
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.objects import Given, Put
@@ -20,7 +21,7 @@ Meddle = Callable[[], Awaitable[Any]]
 
 
 class MeddledEngine(MemoryEngine):
-    """Calls `before_commit`, once, before it commits the next change of an object or a part."""
+    """Calls `before_commit`, once, before it commits the next change of an object, a page or a part."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -28,7 +29,7 @@ class MeddledEngine(MemoryEngine):
 
     async def commit(self, batch: Batch) -> None:
         meddle = self.before_commit
-        if meddle is not None and any(key[:1] in (OBJECTS, PARTS) for key in batch.writes):
+        if meddle is not None and any(key[:1] in (OBJECTS, PAGES, PARTS) for key in batch.writes):
             self.before_commit = None
             await meddle()
         await super().commit(batch)
@@ -66,6 +67,13 @@ async def put(
     given = Given(Attributes(), "owner", CRC64NVME.name, conditions)
     taken = Put(given, make_hashers(), lambda digests, size: None)
     return await process.objects.put(bucket, key, Body(data, True), taken)
+
+
+async def append(process: Process, bucket: Bucket, key: bytes, data: bytes) -> ObjectRecord:
+    """Append to an object as it is now."""
+    found = await process.objects.find(bucket, key)
+    addition = Addition(found.size_bytes, make_hashers(), lambda digests, size: None, CRC64NVME.name)
+    return await process.appending.append(bucket, key, found, Body(data, True), addition)
 
 
 async def get(process: Process, bucket: Bucket, key: bytes) -> bytes:

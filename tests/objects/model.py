@@ -22,6 +22,8 @@ class Version(NamedTuple):
     id: str
     data: bytes | None
     etag: str
+    annotations: dict[bytes, bytes]
+    holds: set[str]
 
     @property
     def marker(self) -> bool:
@@ -57,12 +59,46 @@ class Model:
             assert version_id == "null"
             held[:] = [version for version in held if version.id != "null"]
         assert version_id not in [version.id for version in held]
-        held.append(Version(version_id, data, etag))
+        held.append(Version(version_id, data, etag, {}, set()))
 
     def put(self, bucket: str, key: bytes, data: bytes, version_id: str = "null") -> str:
         etag = hashlib.md5(data).hexdigest()
         self.add(bucket, key, version_id, data, etag)
         return etag
+
+    def append(self, bucket: str, key: bytes, data: bytes, version_id: str, etag: str) -> None:
+        """The current version with `data` behind it, as a new one."""
+        content, _ = self.buckets[bucket][key]
+        held = self.versions[bucket][key]
+        annotations = held.pop().annotations if held[-1].id == version_id else {}
+        self.add(bucket, key, version_id, content + data, etag)
+        held[-1].annotations.update(annotations)
+
+    def is_frozen(self, bucket: str, key: bytes) -> bool:
+        """Whether a write would take the place of a version under a legal hold."""
+        held = self.versions[bucket].get(key, [])
+        return self.states[bucket] != "Enabled" and any(version.id == "null" and version.holds for version in held)
+
+    def expire(self, bucket: str, prefix: bytes) -> list[bytes]:
+        """Remove delete markers that are alone; the keys whose current objects a rule for `prefix` removes, or covers
+        with a delete marker.
+        """
+        for key, held in list(self.versions[bucket].items()):
+            if key.startswith(prefix) and [version.marker for version in held] == [True]:
+                del self.versions[bucket][key]
+        return [
+            key
+            for key in sorted(self.buckets[bucket])
+            if key.startswith(prefix)
+            and not (self.states[bucket] != "Enabled" and self.versions[bucket][key][-1].holds)
+        ]
+
+    def expire_noncurrent(self, bucket: str, newer: int) -> None:
+        """Remove versions behind the current one that `newer` others of those are newer than."""
+        for key, held in list(self.versions[bucket].items()):
+            for version in held[: max(len(held) - 1 - newer, 0)]:
+                if not version.holds:
+                    self.remove(bucket, key, version.id)
 
     def remove(self, bucket: str, key: bytes, version_id: str) -> Version | None:
         """Take a version away; None when it is not there."""

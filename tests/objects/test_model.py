@@ -7,6 +7,7 @@ from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -22,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from pyrite.aws.checksums import ALGORITHMS
+from pyrite.aws.checksums import ALGORITHMS, encode
 from pyrite.blobs.buffers import BufferPool
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.local import LocalDrive
@@ -32,36 +33,46 @@ from pyrite.core.clock import HybridClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.core.offload import ThreadOffload
-from pyrite.metadata.keyspaces import GARBAGE, HEADS, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, VERSIONS
+from pyrite.metadata.keyspaces import ANNOTATIONS, GARBAGE, HEADS, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, VERSIONS
 from pyrite.metadata.kv import after_prefix
 from pyrite.metadata.memory import MemoryEngine
+from pyrite.objects.annotating import Annotated, Payload
+from pyrite.objects.appending import Addition
 from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import (
     BucketExists,
     BucketNotEmpty,
+    Deleted,
     InvalidPart,
     IsDeleteMarker,
+    Locked,
     NoSuchBucket,
     NoSuchKey,
     NoSuchUpload,
     PartTooSmall,
     PreconditionFailed,
+    WrongOffset,
 )
+from pyrite.objects.layer import object_layer
 from pyrite.objects.listing import list_objects, list_versions
-from pyrite.objects.naming import Naming
-from pyrite.objects.objects import Copied, Given, Objects, Put, StreamSource
-from pyrite.objects.reading import Reading
-from pyrite.objects.records import Attributes
+from pyrite.objects.objects import Copied, Given, Put, StreamSource
+from pyrite.objects.records import Attributes, Checksum, Lock, ObjectRecord
 from pyrite.objects.underway import UnderWay
-from pyrite.objects.uploads import Completion, Uploads
+from pyrite.objects.uploads import Completion
 from pyrite.objects.versionids import id_of, parse_id
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.claims import Claims
+from pyrite.services.lifecycle import Lifecycle
 from pyrite.services.reaper import GRACE_MS, Reaper
-from tests.objects.model import Body, Model
+from tests.objects.model import Body, Model, Version
 
+RULES = {
+    "expire": "<Prefix>a/</Prefix><Expiration><Days>1</Days></Expiration>",
+    "noncurrent": "<Prefix></Prefix><NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>"
+    "<NewerNoncurrentVersions>1</NewerNoncurrentVersions></NoncurrentVersionExpiration>",
+}
 KIB, MIB = 1024, 1024 * 1024
 BUCKETS = ("one", "one", "one", "two")  # the first is always there
 KEYS = [b"a", b"a/", b"a/b", b"a/b/c", b"a//", b"b", b"/", "ü".encode(), b"z" * 1024, b"z" * 479 + b"/x", b"a\x7f"]
@@ -70,6 +81,9 @@ bodies = st.builds(
     Body, st.integers(0, 255), st.sampled_from([0, 1, 100, 4096, 128 * KIB, 128 * KIB + 1, 700_001, 3 * MIB])
 )
 parts = st.builds(Body, st.integers(0, 255), st.sampled_from([1, 5 * MIB - 1, 5 * MIB]))
+annotations = st.one_of(
+    st.none(), st.builds(Body, st.integers(0, 255), st.sampled_from([1, 100, 4096, 128 * KIB + 1, 1024 * KIB]))
+)
 # Two keys come up more often than the others, so that versions of one key pile up.
 names, any_key = st.sampled_from(BUCKETS), st.sampled_from([*KEYS[:2] * 5, *KEYS])
 
@@ -130,11 +144,9 @@ class ObjectsMachine(RuleBasedStateMachine):
         self.offload = ThreadOffload(2)
         self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), self.offload, self.damaged)
         self.under_way = UnderWay(self.clock)
-        self.reading = Reading(self.engine, self.blobs, self.under_way)
         self.buckets = Buckets(self.engine, self.hybrid, self.entropy)
-        self.naming = Naming(self.engine, self.buckets, self.hybrid, self.entropy)
-        self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
-        self.multipart = Uploads(self.engine, self.naming, self.blobs, self.hybrid, self.entropy, self.under_way)
+        layer = object_layer(self.engine, self.buckets, self.blobs, self.hybrid, self.entropy, self.under_way)
+        self.naming, self.reading, self.objects, self.multipart, self.appending, self.annotating = layer
         self.reaper = Reaper(self.engine, self.blobs, self.clock, self.clock.now_ms, self.damaged, Claims())
 
     def damaged(self, what: object) -> None:
@@ -143,7 +155,9 @@ class ObjectsMachine(RuleBasedStateMachine):
     def run(self, coroutine: Coroutine[Any, Any, Any]) -> Any:
         return self.loop.run_until_complete(coroutine)
 
-    def refused(self, error: type[PyriteError], coroutine: Coroutine[Any, Any, Any]) -> None:
+    def refused(
+        self, error: type[PyriteError] | tuple[type[PyriteError], ...], coroutine: Coroutine[Any, Any, Any]
+    ) -> None:
         with pytest.raises(error):
             self.run(coroutine)
 
@@ -194,7 +208,13 @@ class ObjectsMachine(RuleBasedStateMachine):
         match = {"current": old[1] if old else "0" * 32, "other": "f" * 32}.get(condition)
         put = self.put_of(WriteConditions(match, "*" if condition == "absent" else None))
         doing = self.objects.put(self.bucket(name), key, Memory(body.data), put)
-        if match is not None and old is None:
+        if (
+            self.model.is_frozen(name, key)
+            and condition in ("", "current", "absent")
+            and (old or condition != "current")
+        ):
+            self.refused((Locked, PreconditionFailed), doing)
+        elif match is not None and old is None:
             self.refused(NoSuchKey, doing)
         elif (condition == "absent" and old is not None) or condition == "other":
             self.refused(PreconditionFailed, doing)
@@ -202,9 +222,77 @@ class ObjectsMachine(RuleBasedStateMachine):
             record = self.run(doing)
             assert record.etag == self.model.put(name, key, body.data, id_of(record))
 
+    @rule(
+        name=names,
+        key=any_key,
+        body=st.builds(Body, st.integers(0, 255), st.sampled_from([0, 1, 100, 100, 4096, 128 * KIB + 1])),
+        slip=st.sampled_from([0, 0, 0, 0, 1, -1]),
+        times=st.sampled_from([1, 1, 2, 4]),
+    )
+    def append(self, name: str, key: bytes, body: Body, slip: int, times: int) -> None:
+        if key not in self.model.buckets.get(name, {}):
+            return
+        for _ in range(times if body.size in (1, 100) else 1):
+            self.append_once(name, key, body.data, slip)
+
+    def append_once(self, name: str, key: bytes, data: bytes, slip: int) -> None:
+        content, etag = self.model.buckets[name][key]
+        found = self.run(self.objects.find(self.bucket(name), key))
+        put = self.put_of()
+        addition = Addition(len(content) + slip, put.hashers, put.check, "CRC64NVME")
+        doing = self.appending.append(self.bucket(name), key, found, Memory(data), addition)
+        if slip:
+            self.refused(WrongOffset, doing)
+            return
+        if data and self.model.is_frozen(name, key):
+            self.refused(Locked, doing)
+            return
+        record = self.run(doing)
+        if not data:
+            assert record == found
+            return
+        assert record.etag != etag
+        self.model.append(name, key, data, id_of(record), record.etag)
+        whole = ALGORITHMS["CRC64NVME"].make()
+        whole.update(content + data)
+        assert record.checksum == Checksum("CRC64NVME", encode(whole.digest()))
+
+    @rule(data=st.data(), name=names, key=any_key, label=st.sampled_from([b"a", b"b", b"c"]), body=annotations)
+    def annotate(self, data: st.DataObject, name: str, key: bytes, label: bytes, body: Body | None) -> None:
+        held = [version for version in self.model.versions.get(name, {}).get(key, []) if not version.marker]
+        if not held:
+            return
+        version, bucket = data.draw(st.sampled_from(held)), self.bucket(name)
+        stamp = parse_id(version.id)
+        record = self.run(self.objects.find(bucket, key, stamp))
+        annotated = Annotated(key, stamp, label)
+        if body is None:
+            self.run(self.annotating.delete(bucket, annotated))
+            version.annotations.pop(label, None)
+        else:
+            put = self.put_of()
+            payload = Payload(Memory(body.data), put.hashers, put.check, "CRC64NVME")
+            _, part = self.run(self.annotating.put(bucket, annotated, record, payload, None))
+            assert part.etag == hashlib.md5(body.data).hexdigest()
+            version.annotations[label] = body.data
+        self.check_annotations(bucket, key, version)
+
+    def check_annotations(self, bucket: Any, key: bytes, version: Version) -> None:
+        record = self.run(self.objects.find(bucket, key, parse_id(version.id)))
+        listed = self.run(self.annotating.list(record, b"", b"", 10))
+        assert {one.name: one.record.size_bytes for one in listed} == {
+            name: len(data) for name, data in version.annotations.items()
+        }
+        for name, data in version.annotations.items():
+            part = self.run(self.annotating.find(record, name))
+            assert self.run(self.annotating.read(part, None)) == data
+        assert record.etag == version.etag
+
     @rule(name=names, key=any_key)
     def delete(self, name: str, key: bytes) -> None:
-        if name in self.model.buckets:
+        if name in self.model.buckets and self.model.is_frozen(name, key):
+            self.refused(Locked, self.objects.delete(self.bucket(name), key))
+        elif name in self.model.buckets:
             there = key in self.model.buckets[name]
             removed = self.run(self.objects.delete(self.bucket(name), key))
             assert removed.existed == there
@@ -232,11 +320,61 @@ class ObjectsMachine(RuleBasedStateMachine):
         self.remove_version(name, key, chosen)
 
     def remove_version(self, name: str, key: bytes, chosen: str) -> None:
+        held = self.model.versions[name].get(key, [])
+        if any(version.id == chosen and version.holds for version in held):
+            deleting = self.naming.delete_version(self.bucket(name), key, parse_id(chosen), ALWAYS)
+            self.refused(Locked, deleting)
+            return
         removed = self.run(self.naming.delete_version(self.bucket(name), key, parse_id(chosen), ALWAYS))
         gone = self.model.remove(name, key, chosen)
         assert removed.existed == (gone is not None)
         if gone is not None:
             assert removed.marker == gone.marker
+
+    @rule(data=st.data(), name=names, key=any_key, on=st.booleans())
+    def hold(self, data: st.DataObject, name: str, key: bytes, on: bool) -> None:
+        held = [version for version in self.model.versions.get(name, {}).get(key, []) if not version.marker]
+        if held:
+            self.set_hold(name, key, data.draw(st.sampled_from(held)), on)
+
+    def set_hold(self, name: str, key: bytes, version: Version, on: bool) -> None:
+        def amend(record: ObjectRecord) -> ObjectRecord:
+            return msgspec.structs.replace(record, lock=Lock(hold="ON" if on else "OFF"))
+
+        self.run(self.naming.amend(self.bucket(name), key, parse_id(version.id), amend))
+        version.holds.clear()
+        version.holds.update({"legal"} if on else ())
+
+    @rule(name=names, rules=st.sampled_from(list(RULES)))
+    def live(self, name: str, rules: str) -> None:
+        """Ten days pass, and lifecycle does what one rule says."""
+        if name not in self.model.versions:
+            return
+        text = f"<LifecycleConfiguration><Rule>{RULES[rules]}<Status>Enabled</Status></Rule></LifecycleConfiguration>"
+        self.run(self.buckets.configure(self.bucket(name), "lifecycle", text))
+
+        def later() -> int:
+            return (self.hybrid.next() >> 16) + 10 * 86_400_000
+
+        lifecycle = Lifecycle(self.engine, self.buckets, self.naming, self.multipart, later)
+        self.run(lifecycle.step())
+        while lifecycle.is_busy:
+            self.run(lifecycle.step())
+        self.run(self.buckets.configure(self.bucket(name), "lifecycle", None))
+        if rules == "noncurrent":
+            self.model.expire_noncurrent(name, 1)
+            return
+        for key in self.model.expire(name, b"a/"):
+            if self.model.states[name]:
+                self.model.add(name, key, self.marker_of(name, key), None)
+            else:
+                self.model.remove(name, key, "null")
+
+    def marker_of(self, name: str, key: bytes) -> str:
+        with pytest.raises(NoSuchKey) as gone:
+            self.run(self.naming.find(self.bucket(name), key))
+        assert isinstance(gone.value, Deleted)
+        return gone.value.version_id
 
     @rule(data=st.data(), name=names, key=any_key)
     def get_version(self, data: st.DataObject, name: str, key: bytes) -> None:
@@ -276,15 +414,26 @@ class ObjectsMachine(RuleBasedStateMachine):
         source, target = self.bucket(name), self.bucket(target_name)
         found = self.run(self.naming.current(source, key))
         content, etag = self.model.buckets[name][key]
-        if shares:
+        if self.model.is_frozen(target_name, target_key):
             copied = Copied(Attributes(), "owner")
+            self.refused(Locked, self.objects.copy(source, key, found, target, target_key, copied))
+        elif shares:
+            copied, annotations = (
+                Copied(Attributes(), "owner", annotated=True),
+                dict(self.latest(name, key).annotations),
+            )
             record = self.run(self.objects.copy(source, key, found, target, target_key, copied))
             self.model.add(target_name, target_key, id_of(record), content, etag)
+            self.latest(target_name, target_key).annotations.update(annotations)
+            self.check_annotations(target, target_key, self.latest(target_name, target_key))
         else:
             stream = StreamSource(self.reading, found.record, 0, found.record.size_bytes)
             record = self.run(self.objects.put(target, target_key, stream, self.put_of()))
             self.run(stream.close())
             self.model.put(target_name, target_key, content, id_of(record))
+
+    def latest(self, name: str, key: bytes) -> Version:
+        return self.model.versions[name][key][-1]
 
     @precondition(lambda self: any(self.model.buckets.values()))
     @rule(data=st.data())
@@ -367,6 +516,9 @@ class ObjectsMachine(RuleBasedStateMachine):
         if any(len(held[number]) < 5 * MIB for number in numbers[:-1]):
             self.refused(PartTooSmall, doing)
             return
+        if self.model.is_frozen(name, key):
+            self.refused(Locked, doing)
+            return
         record = self.run(doing)
         self.model.complete(upload_id, numbers, id_of(record))
         assert record.etag == self.model.buckets[name][key][1]
@@ -401,7 +553,9 @@ class ObjectsMachine(RuleBasedStateMachine):
         for name, held in getattr(self, "model", Model()).versions.items():
             usage = self.run(self.buckets.usage(self.bucket(name).id))
             all_versions = [version for versions in held.values() for version in versions]
-            size = sum(len(version.data or b"") for version in all_versions)
+            size = sum(
+                len(version.data or b"") + sum(map(len, version.annotations.values())) for version in all_versions
+            )
             current = len(self.model.buckets[name])
             assert usage == (current, size, len(all_versions) - current)
 
@@ -412,6 +566,10 @@ class ObjectsMachine(RuleBasedStateMachine):
             for key, (content, _) in held.items():
                 record = self.run(self.objects.find(self.bucket(name), key))
                 assert self.run(self.read(record, 0, len(content))) == content
+            for key, versions in self.model.versions[name].items():
+                for version in versions:
+                    if not version.marker:
+                        self.check_annotations(self.bucket(name), key, version)
         self.everything_goes()
         self.run(self.blobs.close())
         self.offload.close()
@@ -423,13 +581,15 @@ class ObjectsMachine(RuleBasedStateMachine):
         for name in list(self.model.buckets):
             for key, held in self.model.versions[name].items():
                 for version in held:
+                    if version.holds:
+                        self.set_hold(name, key, version, on=False)
                     stamp = parse_id(version.id)
                     assert self.run(self.naming.delete_version(self.bucket(name), key, stamp, ALWAYS)).existed
             self.model.versions[name].clear()
             self.delete_bucket(name)
         for _ in range(20):
             self.reap()
-        for space in (GARBAGE, HEADS, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, VERSIONS):
+        for space in (ANNOTATIONS, GARBAGE, HEADS, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, VERSIONS):
             assert self.run(self.engine.scan(space, after_prefix(space), 10)) == []
 
 
@@ -458,8 +618,22 @@ class VersionsMachine(ObjectsMachine):
             return
         version, bucket = data.draw(st.sampled_from(held)), self.bucket("one")
         found = self.run(self.naming.find(bucket, key, parse_id(version.id)))
-        record = self.run(self.objects.copy(bucket, key, found, bucket, to, Copied(Attributes(), "owner")))
+        copying = self.objects.copy(bucket, key, found, bucket, to, Copied(Attributes(), "owner"))
+        if self.model.is_frozen("one", to):
+            self.refused(Locked, copying)
+            return
+        record = self.run(copying)
         self.model.add("one", to, id_of(record), version.data, version.etag)
+
+    @rule(key=st.sampled_from(KEYS[:2]), on=st.booleans())
+    def hold_it(self, key: bytes, on: bool) -> None:
+        if key in self.model.buckets["one"]:
+            self.set_hold("one", key, self.latest("one", key), on)
+
+    @rule(key=st.sampled_from(KEYS[:2]), body=st.sampled_from([Body(4, 1), Body(5, 100)]))
+    def add_to_it(self, key: bytes, body: Body) -> None:
+        if key in self.model.buckets["one"]:
+            self.append_once("one", key, body.data, 0)
 
     @invariant()
     def what_is_current_reads(self) -> None:

@@ -10,14 +10,23 @@ from pyrite.metadata.kv import after_prefix
 from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import WriteConditions
-from pyrite.objects.errors import NoSuchBucket, NoSuchKey, NoSuchUpload, ObjectsError, PreconditionFailed
+from pyrite.objects.errors import (
+    ConditionalConflict,
+    InvalidPart,
+    NoSuchBucket,
+    NoSuchKey,
+    NoSuchUpload,
+    ObjectsError,
+    PreconditionFailed,
+)
 from pyrite.objects.listing import list_versions
 from pyrite.objects.objects import Copied
 from pyrite.objects.records import Attributes
+from pyrite.objects.renaming import rename
 from pyrite.objects.uploads import Completion, Upload
 from pyrite.testing.workload import Body
 from pyrite.testing.world import Process
-from tests.objects.meddling import Meddled, get, make_hashers, put, settle
+from tests.objects.meddling import Meddled, append, get, make_hashers, put, settle
 
 ONLY_IF_NEW = WriteConditions(if_none_match="*")
 SIZES = [1000, 300_000]  # a small blob, whose bytes are the prior of its name, and a large one
@@ -239,11 +248,11 @@ def test_a_rename_and_a_put_at_once() -> None:
     async def body(process: Process, bucket: Bucket) -> None:
         await put(process, bucket, b"from", b"old")
         store.meddle(lambda: put(process, bucket, b"from", b"newer"))
-        await process.naming.rename(bucket, b"from", b"to", lambda found: None, lambda found: None)
+        await rename(process.naming, bucket, b"from", b"to", lambda found: None, lambda found: None)
         assert await get(process, bucket, b"to") == b"newer"
         store.meddle(lambda: process.objects.delete(bucket, b"to"))
         with pytest.raises(NoSuchKey):
-            await process.naming.rename(bucket, b"to", b"from", lambda found: None, lambda found: None)
+            await rename(process.naming, bucket, b"to", b"from", lambda found: None, lambda found: None)
         assert await rows(process, OBJECTS) == 0
 
     store.run(body)
@@ -270,5 +279,87 @@ def test_what_rises_keeps_its_bytes(size: int) -> None:
                 assert await get(process, bucket, b"k") == expected
         assert await bytes_left(process) == 0
         assert await rows(process, OBJECTS, REFERENCES) == 0
+
+    store.run(body)
+
+
+def test_an_append_yields_to_a_replacement() -> None:
+    """Nothing is appended to an object that has taken the place of the one that was meant, be it as long as that."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        await put(process, bucket, b"k", b"old")
+        store.meddle(lambda: put(process, bucket, b"k", b"new"))
+        with pytest.raises(ConditionalConflict):
+            await append(process, bucket, b"k", b"more")
+        assert await get(process, bucket, b"k") == b"new"
+
+    store.run(body)
+
+
+def test_an_append_yields_to_a_copy() -> None:
+    """An object that is copied while it grows in its own pages grows in others, and the copy stays what it is."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        await put(process, bucket, b"k", b"one")
+        await append(process, bucket, b"k", b"two")
+        found = await process.naming.current(bucket, b"k")
+        assert found is not None
+        copied = Copied(Attributes(), "owner")
+        store.meddle(lambda: process.objects.copy(bucket, b"k", found, bucket, b"copy", copied))
+        await append(process, bucket, b"k", b"three")
+        await process.world.settle(process)
+        assert await get(process, bucket, b"copy") == b"onetwo"
+        assert await get(process, bucket, b"k") == b"onetwothree"
+
+    store.run(body)
+
+
+async def send_part(process: Process, bucket: Bucket, upload: Upload, number: int, data: bytes) -> None:
+    body, kind = Body(data, True), CRC64NVME.name
+    await process.uploads.put_part(bucket, upload, number, body, make_hashers(), lambda digests, size: None, kind)
+
+
+def test_a_part_that_is_sent_again_while_its_upload_is_completed() -> None:
+    """A late part of the same bytes takes nothing from the object that is made of the one before it."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, part = await begin(process, bucket, b"k", b"A" * 300_000)
+        store.meddle(lambda: send_part(process, bucket, upload, 1, b"A" * 300_000))
+        await process.uploads.complete(bucket, b"k", upload.id, Completion([part]))
+        assert await bytes_left(process) > 0
+        assert await get(process, bucket, b"k") == b"A" * 300_000
+        await process.objects.delete(bucket, b"k")
+        assert await bytes_left(process) == 0 and await rows(process, PARTS, PAGES, UPLOADS, REFERENCES) == 0
+
+    store.run(body)
+
+
+def test_another_part_while_its_upload_is_completed() -> None:
+    """A part that is replaced by other bytes is not the one that was listed any more."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, part = await begin(process, bucket, b"k", b"A" * 300_000)
+        store.meddle(lambda: send_part(process, bucket, upload, 1, b"B" * 300_000))
+        with pytest.raises(InvalidPart):
+            await process.uploads.complete(bucket, b"k", upload.id, Completion([part]))
+        assert [one.number for one in await process.uploads.parts(upload, 0, 10)] == [1]
+
+    store.run(body)
+
+
+def test_a_new_part_while_its_upload_is_completed() -> None:
+    """A part that nobody listed, however late it comes, is freed."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, part = await begin(process, bucket, b"k", b"A" * 300_000)
+        store.meddle(lambda: send_part(process, bucket, upload, 2, b"B" * 300_000))
+        await process.uploads.complete(bucket, b"k", upload.id, Completion([part]))
+        await process.objects.delete(bucket, b"k")
+        assert await bytes_left(process) == 0 and await rows(process, PARTS, PAGES, UPLOADS, REFERENCES) == 0
 
     store.run(body)

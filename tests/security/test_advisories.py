@@ -11,6 +11,10 @@ from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
 import pyrite
+from pyrite.core.errors import PyriteError
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.records import BucketRecord
+from pyrite.s3.objectlock import default_lock
 from tests.security.conftest import client_of
 from tests.security.people import OTHER, OWNER, PART, SECRET, allow, as_, document
 from tests.security.wire import Wire
@@ -222,6 +226,14 @@ def test_existence_is_not_told(wire: Wire, s3) -> None:
                 wire.signed(as_("nobody"), "GET", f"/{BUCKET}/{key}", headers),
             ):
                 assert (sent.status, sent.code) == (403, "AccessDenied"), (key, headers)
+
+
+def test_who_may_read_does_not_learn_what_is_absent(secure: Server, wire: Wire, s3, user: str) -> None:
+    """Without the right to list, an absent key is refused, by GET and HEAD and when it is asked for again."""
+    for resource, status in ((f"arn:aws:s3:::{BUCKET}/*", 403), ([f"arn:aws:s3:::{BUCKET}*"], 404)):
+        grant(secure, user, allow(["s3:GetObject", "s3:ListBucket"], resource))
+        for method in ("HEAD", "GET", "HEAD", "GET") * 2:
+            assert wire.signed(as_(user), method, f"/{BUCKET}/absent").status == status, (method, resource)
 
 
 # ---- conditions
@@ -447,6 +459,17 @@ def test_a_limited_key_stays_limited(secure: Server, wire: Wire) -> None:
     assert wire.signed(as_("denied"), "POST", "/", FORM, body, "sts").code == "AccessDenied"
 
 
+def test_a_limited_key_stays_limited_where_its_user_is_named(secure: Server, s3) -> None:
+    """A bucket policy that names the user itself opens nothing to a key that its own policy does not let do it."""
+    named = {"AWS": [f"arn:aws:iam::{OWNER}:user/narrow", f"arn:aws:iam::{OWNER}:root"]}
+    policy = document(allow("s3:*", [f"arn:aws:s3:::{BUCKET}", f"arn:aws:s3:::{BUCKET}/*"], Principal=named))
+    s3.put_bucket_policy(Bucket=BUCKET, Policy=policy)
+    try:
+        assert code_of(client_of(secure, "s3", "narrow").get_object, Bucket=BUCKET, Key=SECRET_KEY) == "AccessDenied"
+    finally:
+        s3.delete_bucket_policy(Bucket=BUCKET)
+
+
 def test_sessions_end_with_what_they_stand_on(secure: Server) -> None:
     """CVE-2024-43784: a user made again is another; a deleted key ends the sessions begun with it."""
     iam = client_of(secure, "iam", "admin")
@@ -540,3 +563,11 @@ def test_unauthenticated_paths_are_few(wire: Wire) -> None:
         assert wire.send("GET", path).status in (403, 404)
     assert b"<" not in wire.send("GET", "/health/live").body
     assert PART
+
+
+@pytest.mark.parametrize("text", ["", "<ObjectLockConf", "<Other></Other>", "<ObjectLockConfiguration><Rule/>"])
+def test_an_unreadable_lock_configuration_fails_closed(text: str) -> None:
+    """Where a bucket's lock configuration cannot be read, no object is made without the lock that it might ask for."""
+    record = BucketRecord(1, 7, "b", "owner", 0, versioning="Enabled", lock=True, configurations={"object-lock": text})
+    with pytest.raises(PyriteError):
+        default_lock(Bucket(7, record, 1), 0)

@@ -1,5 +1,6 @@
 """The audit log: complete, without secrets, and no change of it goes unnoticed."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from tests.brokers import Kafka
 from tests.security.conftest import client_of
 from tests.security.people import OWNER, SECRET, document, write_identities
 from tests.server import PYRITE, Server, wait_until
@@ -49,7 +51,7 @@ def audited(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Server]:
             UserName="made", PolicyName="p", PolicyDocument=document({"Effect": "Deny", "Action": "*", "Resource": "*"})
         )
         server.made = iam.create_access_key(UserName="made")["AccessKey"]["SecretAccessKey"]  # type: ignore[attr-defined]
-        wait_until(lambda: len(records_in(log)) >= 26)
+        wait_until(lambda: sum(record["kind"] != "command" for record in records_in(log)) >= 26)
         before = set(server.children())
         for pid in before:
             os.kill(pid, signal.SIGKILL)
@@ -99,7 +101,8 @@ def test_a_genuine_log_verifies(audited: tuple[Path, Server]) -> None:
     done = verify(*audited)
     assert done.returncode == 0, done.stdout
     chains = json.loads(done.stdout)
-    assert len(chains) == 2 and all(chain["first"] == 1 for chain in chains)
+    assert {chain["slot"] for chain in chains} == {"commands", "worker-0", "worker-1"}
+    assert all(chain["first"] == 1 for chain in chains)
     assert sum(chain["records"] for chain in chains) == len(records_in(audited[0]))
 
 
@@ -190,3 +193,78 @@ def test_the_log_is_sent_on(tmp_path: Path) -> None:
             chains.setdefault(record["prev"], []).append(record)
         assert all(len(following) == 1 for prev, following in chains.items() if prev != "0" * 64)
     sink.shutdown()
+
+
+def test_the_log_goes_to_kafka(tmp_path: Path) -> None:
+    """Every record becomes a message, in order for each chain, under the chain's name."""
+    with Kafka(tmp_path) as broker:
+        options = ("--audit-log", str(tmp_path / "log"), "--audit-webhook", f"{broker.url}/audited")
+        with Server([tmp_path / "d"], *options) as server:
+            s3 = server.client()
+            s3.create_bucket(Bucket="to-kafka")
+            for number in range(20):
+                s3.put_object(Bucket="to-kafka", Key=f"k{number}", Body=b"")
+
+            def keys() -> list[str]:
+                records = [json.loads(value) for _, value in broker.messages("audited")]
+                return [record["key"] for record in records if record.get("key", "").startswith("k")]
+
+            wait_until(lambda: len(set(keys())) == 20, 60)
+            assert list(dict.fromkeys(keys())) == [f"k{n}" for n in range(20)]
+            chains = {
+                key: [json.loads(value)["number"] for k, value in broker.messages("audited") if k == key]
+                for key, _ in broker.messages("audited")
+            }
+            assert all(list(dict.fromkeys(numbers)) == sorted(set(numbers)) for numbers in chains.values())
+
+
+def forged(line: bytes, number: int, previous: str) -> bytes:
+    """A record as somebody would make it who has the log and not the store."""
+    record = json.loads(line)
+    record |= {"number": number, "prev": previous, "operation": "DeleteUser"}
+    del record["hash"]
+    body = json.dumps(record, separators=(",", ":")).encode()[:-1]
+    return body + b',"hash":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
+
+
+def test_what_others_add_is_noticed(tmp_path: Path) -> None:
+    """Neither a record behind the last one nor a chain of its own passes, and no restart makes it genuine."""
+    log = tmp_path / "log"
+    server = Server([tmp_path / "drive"], "--audit-log", str(log), "--workers", "1")
+    with server:
+        server.client().list_buckets()
+    path = log / "audit-worker-0.jsonl"
+    last = path.read_bytes().splitlines()[-1]
+    assert verify(log, server).returncode == 0
+    more = forged(last, json.loads(last)["number"] + 1, json.loads(last)["hash"])
+    whole = path.read_bytes()
+    path.write_bytes(whole + more)
+    assert verify(log, server).returncode == 1
+    with server:
+        server.client().list_buckets()
+    assert verify(log, server).returncode == 1
+    path.write_bytes(path.read_bytes().replace(more, b""))
+    assert verify(log, server).returncode == 0
+    (log / "audit-worker-9.jsonl").write_bytes(forged(last, 1, "0" * 64))
+    assert verify(log, server).returncode == 1
+
+
+def test_commands_are_there_too(tmp_path: Path) -> None:
+    """What is changed on the command line, or by the file of identities at a start, has its record."""
+    log, drive = tmp_path / "log", tmp_path / "drive"
+    options = ("--identities", str(write_identities(tmp_path)), "--audit-log", str(log))
+    with Server([drive], *options) as server:
+        for words in (("iam", "create-user", "carl"), ("bucket", "list"), ("iam", "users")):
+            subprocess.run([PYRITE, *words, "--store", str(drive)], check=True, capture_output=True)
+        client_of(server, "sns", "admin").create_topic(
+            Name="news", Attributes={"push-endpoint": "https://user:hunter2secret@example.com/x?api_key=alsosecret"}
+        )
+        with pytest.raises(ClientError):
+            client_of(server, "s3", "somebody", "whatever").list_buckets()
+    records = records_in(log)
+    commands = [record["operation"] for record in records if record["kind"] == "command"]
+    assert commands == ["serve --identities", "iam create-user"]
+    assert verify(log, server).returncode == 0
+    text = "".join(path.read_text() for path in log.iterdir())
+    assert "hunter2secret" not in text and "alsosecret" not in text and "example.com" in text
+    assert any(record.get("claimed_key") == "somebody" and record["status"] == 403 for record in records)

@@ -9,6 +9,7 @@ import pytest
 from pyrite.aws import xml
 from pyrite.core.clock import HybridClock
 from pyrite.core.entropy import SystemEntropy
+from pyrite.core.errors import Corrupt, PyriteError, Unavailable
 from pyrite.metadata.memory import MemoryEngine
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.conditions import ALWAYS
@@ -17,7 +18,8 @@ from pyrite.objects.naming import Naming
 from pyrite.objects.records import FORMAT, Attributes, Lock, ObjectRecord
 from pyrite.objects.versionids import id_of
 from pyrite.services.lifecycle import Lifecycle
-from pyrite.services.lifecyclerules import DAY_S, BadRule, Filter, When, expiry_of, parse
+from pyrite.services.lifecyclerules import DAY_S, MINIMUM, BadRule, Filter, When, expiry_of, parse
+from pyrite.services.transitions import Route
 
 DAY_MS = DAY_S * 1000
 
@@ -83,6 +85,49 @@ def rule(actions: str, condition: str = "<Prefix></Prefix>", status: str = "Enab
 
 
 EXPIRE = "<Expiration><Days>3</Days></Expiration>"
+
+
+class BrokenMover:
+    """A mover whose tier does not answer, or whose objects are rotten."""
+
+    has_tiers = True
+
+    def __init__(self, error: PyriteError) -> None:
+        self.error = error
+        self.tried = 0
+
+    def takes(self, storage_class: str) -> bool:
+        return storage_class == "GLACIER"
+
+    async def is_misplaced(self, record: ObjectRecord) -> bool:
+        return False
+
+    async def route(self, record: ObjectRecord, wanted: str) -> Route:
+        return Route(frozenset((None,)), 7)
+
+    async def move(self, *_: Any) -> None:
+        self.tried += 1
+        raise self.error
+
+
+@pytest.mark.parametrize(("error", "tries"), [(Unavailable("away"), 1), (Corrupt("rotten"), 3)])
+def test_what_cannot_be_moved_holds_up_nothing(error: PyriteError, tries: int) -> None:
+    """Rules go on behind objects that cannot be moved, the tier is asked once in a walk, and why is told at its end."""
+    store = Store(
+        "<Rule><Status>Enabled</Status><Filter><Prefix>a</Prefix></Filter>"
+        "<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition></Rule>"
+        "<Rule><Status>Enabled</Status><Filter><Prefix>z</Prefix></Filter>"
+        "<Expiration><Days>1</Days></Expiration></Rule>"
+    )
+    mover: Any = BrokenMover(error)
+    store.lifecycle._mover = mover
+    for key in (b"a1", b"a2", b"a3", b"z"):
+        store.put(key, 5)
+    for walk in (1, 2):
+        with pytest.raises(type(error)):
+            store.days_go_by(3)
+        assert store.there() == ["a1", "a2", "a3"]
+        assert mover.tried == tries * walk
 
 
 def test_objects_expire_at_the_midnight_after_their_days() -> None:
@@ -193,9 +238,9 @@ def test_what_is_written_anew_begins_anew() -> None:
     store.put(b"k")
     store.ms += 10 * DAY_MS
     store.run(store.lifecycle.step())
-    old = store.run(store.naming.current(store.bucket, b"k")).record
+    old = store.run(store.naming.current(store.bucket, b"k")).version
     store.put(b"k")
-    assert not store.run(store.naming.delete(store.bucket, b"k", ALWAYS, "owner", only=old.version)).existed
+    assert not store.run(store.naming.delete(store.bucket, b"k", ALWAYS, "owner", only=old)).existed
     store.days_go_by(0)
     assert store.there() == ["k"]
 
@@ -235,3 +280,35 @@ def test_when_an_object_expires() -> None:
     assert expiry_of(rules, "ab", 0, {}, 1) == (2 * DAY_MS, "s")
     assert expiry_of(rules, "b", 0, {}, 1) is None
     assert (When(2).due_ms(500, 10), When().due_ms(0, 10), Filter().matches("", 0, {})) == (20_500, None, True)
+
+
+@pytest.mark.parametrize(
+    ("minimum", "condition", "moved"),
+    [
+        (None, "<Prefix></Prefix>", ["small:GLACIER", "large:GLACIER"]),
+        ("all_storage_classes_128K", "<Prefix></Prefix>", ["small", "large:GLACIER"]),
+        ("varies_by_storage_class", "<Prefix></Prefix>", ["small:GLACIER", "large:GLACIER"]),
+        (
+            "all_storage_classes_128K",
+            "<ObjectSizeGreaterThan>1</ObjectSizeGreaterThan>",
+            ["small:GLACIER", "large:GLACIER"],
+        ),
+    ],
+)
+def test_small_objects_move_as_the_bucket_says(minimum: str | None, condition: str, moved: list[str]) -> None:
+    """Below 128 KiB they stay, where that is said, unless the class is an archive's or the rule names sizes itself."""
+    store = Store(rule("<Transition><Days>1</Days><StorageClass>GLACIER</StorageClass></Transition>", condition))
+    store.bucket = store.run(store.buckets.configure(store.bucket, MINIMUM, minimum))
+    store.put(b"small", 1000)
+    store.put(b"large", 200_000)
+    store.days_go_by(3)
+    assert sorted(store.there()) == sorted(moved)
+
+
+def test_small_objects_and_other_classes() -> None:
+    """What varies by class lets small objects into archives alone."""
+    store = Store(rule("<Transition><Days>1</Days><StorageClass>STANDARD_IA</StorageClass></Transition>"))
+    store.bucket = store.run(store.buckets.configure(store.bucket, MINIMUM, "varies_by_storage_class"))
+    store.put(b"small", 1000)
+    store.days_go_by(3)
+    assert store.there() == ["small"]

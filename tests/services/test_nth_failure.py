@@ -18,9 +18,10 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import NoSuchKey, NoSuchUpload, ObjectsError
 from pyrite.objects.records import Attributes
 from pyrite.objects.uploads import Completion
+from pyrite.testing.clearing import clear
 from pyrite.testing.disks import SimDrive
 from pyrite.testing.machine import SimEngine
-from pyrite.testing.workload import Body, clear
+from pyrite.testing.workload import Body
 from pyrite.testing.world import Process, World
 from tests.objects.meddling import get, make_hashers, put
 

@@ -16,7 +16,7 @@ from pyrite.services.census import extents_of
 from pyrite.services.claims import Claims
 from pyrite.services.reaper import GRACE_MS, Reaper
 from pyrite.testing.world import Process
-from tests.objects.meddling import Meddled, get, put, read, settle
+from tests.objects.meddling import Meddled, append, get, put, read, settle
 from tests.objects.test_races import begin
 
 SMALL = 700  # so small that deleting frees no whole page
@@ -140,6 +140,7 @@ def test_copies_stay_one_blob_when_it_moves() -> None:
             await process.objects.copy(bucket, b"k0", source, bucket, name, Copied(Attributes(), "owner"))
         moved = await process.compactor.step()
         assert moved.moved_bytes == LIVING * SMALL
+        assert await count(process, GARBAGE) == LIVING
         records = [await process.objects.find(bucket, name) for name in (b"k0", b"copy1", b"copy2")]
         assert len({record.extents for record in records}) == 1
         for name in (b"k0", b"copy1"):
@@ -151,6 +152,50 @@ def test_copies_stay_one_blob_when_it_moves() -> None:
         await process.volumes.close()
         await process.world.settle(process)
         assert await count(process, REFERENCES) == await count(process, VOLUMES) == 0
+
+    store.run(body)
+
+
+def test_parts_stay_shared_when_they_move() -> None:
+    """What an object that was appended to shares with the one it was copied from is one blob after compaction too."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        await make_wasteful(process, bucket)
+        source = await process.naming.current(bucket, b"k0")
+        assert source is not None
+        for name in (b"grown1", b"grown2"):
+            await process.objects.copy(bucket, b"k0", source, bucket, name, Copied(Attributes(), "owner"))
+            await append(process, bucket, name, name)
+        moved = await process.compactor.step()
+        assert moved.moved_bytes == LIVING * SMALL
+        grown = [await process.objects.find(bucket, name) for name in (b"grown1", b"grown2")]
+        shared = [(await process.reading.parts(record, 0, 2))[0].extents for record in grown]
+        assert shared[0] == shared[1] == (await process.objects.find(bucket, b"k0")).extents != source.record.extents
+        for name in (b"k0", b"grown1"):
+            await process.objects.delete(bucket, name)
+            await process.world.settle(process)
+            assert await get(process, bucket, b"grown2") == bytes(SMALL) + b"grown2"
+        for name in (b"grown2", *(b"k%d" % number for number in range(6, 40, 6))):
+            await process.objects.delete(bucket, name)
+        await process.volumes.close()
+        await process.world.settle(process)
+        assert await count(process, REFERENCES) == await count(process, VOLUMES) == 0
+
+    store.run(body)
+
+
+def test_compaction_yields_to_an_append() -> None:
+    """A page that grows while its parts are moved keeps what was appended."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        await make_wasteful(process, bucket)
+        await append(process, bucket, b"k0", b"one")
+        store.meddle(lambda: append(process, bucket, b"k0", b"two"))
+        await process.compactor.step()
+        await process.world.settle(process)
+        assert await get(process, bucket, b"k0") == bytes(SMALL) + b"onetwo"
 
     store.run(body)
 

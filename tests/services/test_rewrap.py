@@ -12,7 +12,8 @@ from pyrite.core.keyring import Keyring, MasterKeys, NotUnwrapped, UnknownMaster
 from pyrite.iam import accesskeys, accounts
 from pyrite.iam.changing import Changes
 from pyrite.iam.records import AccessKeyRecord, access_key_key
-from pyrite.kms.keys import KmsKeys, default_policy
+from pyrite.kms.access import default_policy
+from pyrite.kms.keys import KmsKeys
 from pyrite.kms.upkeep import keep_keys
 from pyrite.metadata.memory import MemoryEngine
 from pyrite.objects.buckets import Buckets
@@ -107,7 +108,7 @@ def test_what_was_wrapped_is_bound() -> None:
     with pytest.raises(NotUnwrapped):
         keyring.unwrap(wrapped, b"that")
     with pytest.raises(NotUnwrapped):
-        keyring.unwrap(wrapped._replace(secret=wrapped.secret[:-1] + b"\0"), b"this")
+        keyring.unwrap(wrapped._replace(secret=wrapped.secret[:-1] + bytes([wrapped.secret[-1] ^ 1])), b"this")
     with pytest.raises(UnknownMasterKey):
         keyring.unwrap(wrapped._replace(key_id="none"), b"this")
 

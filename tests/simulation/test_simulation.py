@@ -12,10 +12,10 @@ from pyrite.testing.simulation import Life, simulate
 SEEDS_AT_A_TIME = 50
 
 
-@pytest.mark.parametrize("first", range(0, 60, 15))
+@pytest.mark.parametrize("first", range(0, 80, 20))
 def test_lives_break_no_promise(first: int) -> None:
     """A few dozen seeds of three hundred operations each, with every kind of fault."""
-    for seed in range(first, first + 15):
+    for seed in range(first, first + 20):
         simulate(seed, 300)
 
 

@@ -8,7 +8,7 @@ import hmac
 from collections.abc import Mapping
 
 # The sub-resources and overrides that are part of the canonicalized resource.
-_SIGNED_PARAMETERS = frozenset(
+SIGNED_PARAMETERS = frozenset(
     b"acl accelerate analytics cors defaultObjectAcl delete encryption inventory lifecycle location logging "
     b"metrics notification object-lock legal-hold retention partNumber policy policyStatus publicAccessBlock "
     b"replication requestPayment restore select select-type tagging torrent uploadId uploads versionId "
@@ -32,7 +32,7 @@ def string_to_sign(
     lines = [method, headers.get(b"content-md5", b""), headers.get(b"content-type", b""), date]
     for name in sorted(name for name in headers if name.startswith(b"x-amz-")):
         lines.append(name + b":" + headers[name].strip())
-    signed = sorted(pair for pair in query if pair[0] in _SIGNED_PARAMETERS)
+    signed = sorted(pair for pair in query if pair[0] in SIGNED_PARAMETERS)
     suffix = b"&".join(name + b"=" + value if value else name for name, value in signed)
     lines.append(resource + (b"?" + suffix if suffix else b""))
     return b"\n".join(lines)

@@ -11,6 +11,7 @@ from pyrite.blobs.fragment import KIND_DATA, header
 from pyrite.blobs.layout import HEADER_BYTES, Extent
 from pyrite.blobs.openvolume import Append, OpenVolume
 from pyrite.blobs.reader import BlobReader
+from pyrite.blobs.tiers import NoTiers, Tiers, is_tiered
 from pyrite.blobs.volumes import Volumes
 from pyrite.blobs.writer import BlobWriter, Tap
 from pyrite.core.offload import Offload
@@ -35,7 +36,15 @@ class Placed(NamedTuple):
 class BlobStore:
     """Blobs over a set of volumes."""
 
-    def __init__(self, volumes: Volumes, pool: BufferPool, offload: Offload, on_damage: OnDamage) -> None:
+    def __init__(
+        self,
+        volumes: Volumes,
+        pool: BufferPool,
+        offload: Offload,
+        on_damage: OnDamage,
+        tiers: Tiers = NoTiers(),  # noqa: B008 - it has no state
+    ) -> None:
+        self._tiers = tiers
         self._volumes = volumes
         self._pool = pool
         self._offload = offload
@@ -83,18 +92,38 @@ class BlobStore:
 
     def read_now(self, extents: Sequence[Extent], start: int, stop: int) -> memoryview | None:
         """Bytes start..stop of a small blob if they can be had at once, without waiting; else None."""
-        if len(extents) != 1:
+        if len(extents) != 1 or is_tiered(extents[0].volume):
             return None
         return self._reader.read_now(extents[0], start, stop)
 
     def read(self, extents: Sequence[Extent], start: int, stop: int) -> AsyncIterator[list[memoryview]]:
         """Bytes start..stop of a blob in blocks; the views of a block last until the next is asked for."""
+        if extents and is_tiered(extents[0].volume):  # it is the only one
+            return self._tiers.read(extents[0], start, stop)
         return self._reader.read(extents, start, stop)
+
+    async def copy(self, extent: Extent) -> tuple[Extent, ...]:
+        """Store what `extent` holds once more, on drives. Raises Unavailable, OutOfSpace or Corrupt."""
+        blocks = self.read((extent,), 0, extent.length)
+        if extent.length <= SMALL_MAX_BYTES:
+            return await self.write_small(b"".join([bytes(view) async for block in blocks for view in block]))
+        writer = self.writer(extent.length)
+        try:
+            async for block in blocks:
+                for view in block:
+                    await writer.put(view)
+            return await writer.finish()
+        except BaseException:
+            await writer.abandon()
+            raise
 
     async def free(self, extents: Sequence[Extent]) -> dict[int, int]:
         """Give the space of a blob back; bytes of each shard freed, by volume."""
         freed: dict[int, int] = {}
         for extent in extents:
+            if is_tiered(extent.volume):
+                await self._tiers.free(extent)
+                continue
             freed[extent.volume] = freed.get(extent.volume, 0) + await self._volumes.punch(extent)
         return freed
 

@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from pyrite.cli.arguments import AsJson, Store, store_drives
-from pyrite.node.auditing import verify_logs
+from pyrite.node.auditverifying import verify_logs
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 

@@ -1,5 +1,6 @@
 """Owns the commands `pyrite bucket ...`: what buckets hold, and their quotas."""
 
+import sys
 from typing import Annotated
 
 import msgspec
@@ -35,5 +36,5 @@ def quota(
     store: Store = None,
 ) -> None:
     """Say how many bytes a bucket may hold, older versions with them. Deletes always work."""
-    set_quota(store_drives(store), name, parse_size(size))
+    set_quota(store_drives(store), name, parse_size(size), sys.argv[1:])
     print(f"{name} may hold {size}" if size != "none" else f"{name} has no quota")

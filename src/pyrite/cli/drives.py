@@ -1,6 +1,7 @@
 """Owns `pyrite drive`: list, add, drain, remove, replace."""
 
 import asyncio
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -62,7 +63,9 @@ def add(
     as_json: AsJson = False,
 ) -> None:
     """Add a drive; data evens out over it by itself."""
-    made = commands.with_live_store(store_drives(store), lambda live: commands.add(live, path.absolute(), domain))
+    made = commands.with_live_store(
+        store_drives(store), lambda live: commands.add(live, path.absolute(), domain), sys.argv[1:]
+    )
     _say(made, f"drive {made.id} at {made.path} belongs to the store", as_json)
 
 
@@ -84,7 +87,7 @@ def drain(
             await _watch(live, found, "draining", as_json)
         return found
 
-    done = commands.with_live_store(store_drives(store), body)
+    done = commands.with_live_store(store_drives(store), body, sys.argv[1:])
     _say(done, f"drive {done.id}: {'stays' if undo else 'drained' if wait else 'is draining'}", as_json)
 
 
@@ -104,7 +107,7 @@ def remove(
             await _watch(live, found, "repairing", as_json)
         return found
 
-    done = commands.with_live_store(store_drives(store), body)
+    done = commands.with_live_store(store_drives(store), body, sys.argv[1:])
     _say(done, f"drive {done.id} does not belong to the store any more", as_json)
 
 
@@ -125,7 +128,7 @@ def replace(
             await _watch(live, old, "rebuilding", as_json)
         return new
 
-    done = commands.with_live_store(store_drives(store), body)
+    done = commands.with_live_store(store_drives(store), body, sys.argv[1:])
     _say(done, f"drive {done.id} at {done.path} has taken over", as_json)
 
 

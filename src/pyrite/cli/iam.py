@@ -1,5 +1,6 @@
 """Owns the commands `pyrite iam ...`: accounts, users, groups, roles, policies and keys of a store."""
 
+import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,8 +26,8 @@ Name = Annotated[str, typer.Argument(help="Its name.")]
 _NOTHING = "nothing to change"
 
 
-def _run(store: list[str] | None, body: Callable[[Identities], Awaitable[T]]) -> T:
-    return with_identities(store_drives(store), body)
+def _run(store: list[str] | None, body: Callable[[Identities], Awaitable[T]], noted: bool = False) -> T:
+    return with_identities(store_drives(store), body, sys.argv[1:] if noted else ())
 
 
 def _change(store: list[str] | None, account: str | None, body: Callable[[Change, str], Awaitable[T]]) -> T:
@@ -34,9 +35,10 @@ def _change(store: list[str] | None, account: str | None, body: Callable[[Change
 
     async def run(identities: Identities) -> T:
         chosen = identities.own_account if account is None else account
+        await accounts.find(identities.changes.view, chosen)
         return await identities.changes.make(lambda change: body(change, chosen))
 
-    return _run(store, run)
+    return _run(store, run, noted=True)
 
 
 def _show(rows: list[dict[str, Any]], as_json: bool) -> None:
@@ -64,7 +66,7 @@ def apply_(
 ) -> None:
     """Make identities what a file declares, all of it or nothing."""
     declared = read_file(file)
-    lines = _run(store, lambda identities: apply(identities, declared, prune, dry_run))
+    lines = _run(store, lambda identities: apply(identities, declared, prune, dry_run), not dry_run)
     if as_json:
         print(msgspec.json.encode({"changes": lines, "applied": not dry_run}).decode())
         return

@@ -67,3 +67,6 @@ def main() -> None:
     except PyriteError as error:
         print(f"pyrite: {error}", file=sys.stderr)
         sys.exit(2)
+    except OSError as error:
+        print(f"pyrite: {error.filename or ''}: {error.strerror or error}", file=sys.stderr)
+        sys.exit(2)

@@ -14,6 +14,11 @@ from pyrite.node.recovering import Recovered
 app = typer.Typer(help="Back the names up, and put them back.", no_args_is_help=True)
 
 
+Without = Annotated[
+    list[str] | None, typer.Option("--without", help="The id of a drive that is lost for good; may be repeated.")
+]
+
+
 @app.command()
 def backup(
     file: Annotated[Path, typer.Argument(help="The file to write; one that is there is replaced.")],
@@ -29,19 +34,21 @@ def restore(
     file: Annotated[Path, typer.Argument(help="A file that pyrite metadata backup has written.")],
     store: Store = None,
     exactly: Annotated[bool, typer.Option("--exactly", help="Forget what was written after the backup.")] = False,
+    without: Without = None,
     as_json: AsJson = False,
 ) -> None:
     """Put a backup in the place of the names, and replay what the drives remember of the time after it."""
-    _say(recovering.restore(store_drives(store), file.absolute(), exactly), as_json)
+    _say(recovering.restore(store_drives(store), file.absolute(), exactly, without or ()), as_json)
 
 
 def recover(
     drives: Drives = None,
     discard: Annotated[bool, typer.Option("--discard", help="Rebuild even though metadata is there.")] = False,
+    without: Without = None,
     as_json: AsJson = False,
 ) -> None:
     """Rebuild all names from the drives alone, when every copy of the metadata is gone."""
-    _say(recovering.recover(store_drives(drives), discard), as_json)
+    _say(recovering.recover(store_drives(drives), discard, without or ()), as_json)
 
 
 def _say(found: Recovered, as_json: bool) -> None:

@@ -1,5 +1,9 @@
 """Owns `pyrite serve`: from flags and environment to the configuration of a server."""
 
+import math
+import tempfile
+from collections.abc import Callable
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -8,6 +12,8 @@ import typer
 from pyrite.cli.arguments import Drives, store_drives
 from pyrite.core.errors import ConfigError
 from pyrite.core.units import MIB
+from pyrite.functions.declared import read_functions
+from pyrite.node import kafka
 from pyrite.node.config import (
     Config,
     Environment,
@@ -19,6 +25,19 @@ from pyrite.node.config import (
 )
 from pyrite.node.ldapdirectory import LdapDirectory, read_config
 from pyrite.node.targets import read_targets
+from pyrite.node.tiering import read_tiers
+
+PARITY_MAX = 8
+_MAY_BE_ZERO = frozenset(("REBUILD_AFTER", "LOG_ROLL_S", "COMPACT_INTERVAL_S"))
+
+
+class LogLevel(StrEnum):
+    """What is logged."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
 
 
 def serve(
@@ -37,17 +56,16 @@ def serve(
     parity: Annotated[
         int | None, typer.Option(min=0, max=8, help="Drives that may be lost; by default by number of drives.")
     ] = None,
+    existing: Annotated[
+        bool, typer.Option("--existing", help="Serve a store that is there; make none where drives are not mounted.")
+    ] = False,
     tls_certificate: Annotated[Path | None, typer.Option(help="PEM file of the certificate chain.")] = None,
     tls_key: Annotated[Path | None, typer.Option(help="PEM file of the private key.")] = None,
     tls_client_ca: Annotated[Path | None, typer.Option(help="PEM file of authorities of client certificates.")] = None,
     access_log: Annotated[Path | None, typer.Option(help="Append one JSON line for each request.")] = None,
     audit_log: Annotated[Path | None, typer.Option(help="Keep a tamper-evident record of requests here.")] = None,
-    audit_webhook: Annotated[
-        str | None, typer.Option(help="Send the audit log on to this URL; its token is PYRITE_AUDIT_WEBHOOK_TOKEN.")
-    ] = None,
-    scrub_period: Annotated[
-        float | None, typer.Option(min=0.00001, help="Days within which every byte is verified (14).")
-    ] = None,
+    audit_webhook: Annotated[str | None, typer.Option(help="Send it on to this URL of https or kafka.")] = None,
+    scrub_period: Annotated[float | None, typer.Option(min=0.00001, help="Days until all is verified (14).")] = None,
     rebuild_after: Annotated[
         float | None, typer.Option(min=0, help="Minutes that a drive may be away before it is rebuilt elsewhere (10).")
     ] = None,
@@ -69,8 +87,10 @@ def serve(
     targets: Annotated[
         Path | None, typer.Option(help="TOML file of the webhooks and brokers that event notifications may go to.")
     ] = None,
+    functions: Annotated[Path | None, typer.Option(help="TOML file of functions to read objects through.")] = None,
+    tiers: Annotated[Path | None, typer.Option(help="TOML file of where storage classes have their bytes.")] = None,
     ldap: Annotated[Path | None, typer.Option(help="TOML file of an LDAP directory that people sign in with.")] = None,
-    log_level: Annotated[str, typer.Option(help="debug, info, warning or error.")] = "info",
+    log_level: Annotated[LogLevel, typer.Option(help="How much is logged.")] = LogLevel.INFO,
 ) -> None:
     """Serve S3 from drives. Makes the store if the drives are empty."""
     given = dict(locals())
@@ -97,14 +117,14 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
     certificate, key = path("tls_certificate", "TLS_CERTIFICATE"), path("tls_key", "TLS_KEY")
     if (certificate is None) != (key is None):
         raise ConfigError("TLS needs both --tls-certificate and --tls-key")
-    parity, ldap = environment.get("PARITY"), path("ldap", "LDAP")
-    targets = path("targets", "TARGETS")
-    if targets is not None:
-        read_targets(targets)
+    drives, ldap = store_drives(given["drives"]), path("ldap", "LDAP")
+    _check_readable(certificate, key, path("tls_client_ca", "TLS_CLIENT_CA"))
+    audit_log = path("audit_log", "AUDIT_LOG")
+    _check_writable(path("access_log", "ACCESS_LOG"), audit_log)
     if ldap is not None:
         LdapDirectory(read_config(ldap))  # so that what is wrong is said here, and not by each worker
     return Config(
-        drives=store_drives(given["drives"]),
+        drives=drives,
         host=host,
         port=port,
         workers=_number("PYRITE_WORKERS", environment.get("WORKERS"), given["workers"], default_workers()),
@@ -113,15 +133,14 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         region=given["region"] or environment.get("REGION") or "us-east-1",
         domains=_names(listed("domain", "DOMAIN")),
         website_domains=_names(listed("website_domain", "WEBSITE_DOMAIN")),
-        parity=given["parity"] if parity is None else _number("PYRITE_PARITY", parity, given["parity"], 0),
+        parity=_parity(given["parity"], environment, drives),
+        existing=given["existing"] or (environment.get("EXISTING") or "").lower() in ("1", "true", "yes"),
         tls_certificate=certificate,
         tls_key=key,
         tls_client_ca=path("tls_client_ca", "TLS_CLIENT_CA"),
         access_log=path("access_log", "ACCESS_LOG"),
-        audit_log=path("audit_log", "AUDIT_LOG"),
-        audit_webhook=_webhook(
-            given["audit_webhook"] or environment.get("AUDIT_WEBHOOK"), path("audit_log", "AUDIT_LOG")
-        ),
+        audit_log=audit_log.absolute() if audit_log is not None else None,
+        audit_webhook=_webhook(given["audit_webhook"] or environment.get("AUDIT_WEBHOOK"), audit_log),
         audit_webhook_token=environment.get("AUDIT_WEBHOOK_TOKEN") or "",
         log_level=given["log_level"],
         compat=parse_compat(given["compat"] or environment.get("COMPAT") or "aws"),
@@ -130,7 +149,9 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         identities=path("identities", "IDENTITIES"),
         ldap=ldap,
         keyring=path("keyring", "KEYRING"),
-        targets=targets,
+        targets=_checked(path("targets", "TARGETS"), read_targets),
+        functions=_checked(path("functions", "FUNCTIONS"), read_functions),
+        tiers=_checked(path("tiers", "TIERS"), read_tiers),
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, given["scrub_period"], 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),
@@ -141,8 +162,45 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
     )
 
 
+def _parity(given: int | None, environment: Environment, drives: tuple[Path, ...]) -> int | None:
+    """How many drives may be lost; None where their number decides. Raises ConfigError."""
+    text = environment.get("PARITY")
+    parity = given if text is None else _number("PYRITE_PARITY", text, given, 0)
+    if parity is not None and not 0 <= parity <= min(PARITY_MAX, len(drives) - 1):
+        raise ConfigError(f"--parity {parity} needs {parity + 1} drives, and is at most {PARITY_MAX}")
+    return parity
+
+
+def _check_readable(*paths: Path | None) -> None:
+    for path in paths:
+        try:
+            if path is not None:
+                path.read_bytes()
+        except OSError as error:
+            raise ConfigError(f"{path} cannot be read: {error.strerror}") from None
+
+
+def _check_writable(log: Path | None, folder: Path | None) -> None:
+    try:
+        if log is not None:
+            log.open("ab").close()
+        if folder is not None:
+            folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=folder):
+                pass
+    except OSError as error:
+        raise ConfigError(f"{error.filename or folder} cannot be written: {error.strerror}") from None
+
+
 def _names(listed: list[str]) -> tuple[str, ...]:
     return tuple(name.strip().lower() for name in listed if name.strip())
+
+
+def _checked(path: Path | None, read: Callable[[Path], object]) -> Path | None:
+    """The path of a file that can be read, so that what is wrong is said here, and not by each worker."""
+    if path is not None:
+        read(path)
+    return path
 
 
 def _webhook(url: str | None, folder: Path | None) -> str:
@@ -151,8 +209,11 @@ def _webhook(url: str | None, folder: Path | None) -> str:
         return ""
     if folder is None:
         raise ConfigError("--audit-webhook sends on what --audit-log keeps; name a folder for it")
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"--audit-webhook is no URL of http or https: {url!r}")
+    if url.startswith("kafka"):
+        kafka.parse(url)
+        kafka.check_installed("--audit-webhook")
+    elif not url.startswith(("http://", "https://")):
+        raise ConfigError(f"--audit-webhook is no URL of http, https or kafka: {url!r}")
     return url
 
 
@@ -171,6 +232,9 @@ def _decimal(name: str, environment: Environment, given: float | None, default: 
     if given is not None or text is None:
         return default if given is None else given
     try:
-        return float(text)
+        value = float(text)
     except ValueError:
-        raise ConfigError(f"PYRITE_{name} is not a number: {text!r}") from None
+        value = math.nan
+    if not (0 <= value < math.inf) or (value == 0 and name not in _MAY_BE_ZERO):
+        raise ConfigError(f"PYRITE_{name} is not a positive number: {text!r}")
+    return value

@@ -22,3 +22,7 @@ class BodyTooLarge(PyriteError):
 
 class MalformedBody(PyriteError):
     """The chunk framing of the body is wrong."""
+
+
+class WrongLength(PyriteError):
+    """The body of a response has more or fewer bytes than its head says."""

@@ -12,11 +12,15 @@ from pyrite.http.response import Response
 
 
 class Peer(NamedTuple):
-    """Who is at the other end: the address, whether TLS is used, and a verified client certificate (DER; b"": none)."""
+    """Who is at the other end: the address, whether TLS is used, and a verified client certificate (DER; b"": none).
+
+    `tls_version` is "1.2" or "1.3".
+    """
 
     address: str = ""
     secure: bool = False
     certificate: bytes = b""
+    tls_version: str = ""
 
 
 def peer_of(transport: asyncio.BaseTransport) -> Peer:
@@ -24,18 +28,19 @@ def peer_of(transport: asyncio.BaseTransport) -> Peer:
     address, tls = transport.get_extra_info("peername"), transport.get_extra_info("ssl_object")
     certificate = tls.getpeercert(binary_form=True) if tls is not None else None
     secure = transport.get_extra_info("sslcontext") is not None
-    return Peer(address[0] if address else "", secure, certificate or b"")
+    version = (tls.version() or "").removeprefix("TLSv") if tls is not None else ""
+    return Peer(address[0] if address else "", secure, certificate or b"", version)
 
 
 class Request:
     """What a handler gets. `peer` is the client's address, `secure` whether TLS was used."""
 
-    __slots__ = ("body", "certificate", "head", "peer", "secure")
+    __slots__ = ("body", "certificate", "head", "peer", "secure", "tls_version")
 
     def __init__(self, head: RequestHead, body: RequestBody, peer: Peer) -> None:
         self.head = head
         self.body = body
-        self.peer, self.secure, self.certificate = peer
+        self.peer, self.secure, self.certificate, self.tls_version = peer
 
     @property
     def is_near(self) -> bool:

@@ -5,11 +5,12 @@ moment later cannot lead anywhere else. No redirect is followed, no proxy is use
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import socket
 import ssl
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Mapping
+from typing import Any, NamedTuple
 
 import httpcore
 
@@ -19,6 +20,8 @@ Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
 TIMEOUT_S = 5.0
 RESPONSE_MAX_BYTES = 512 * 1024
+# RFC 4291 (IPv4-compatible), RFC 2765 (IPv4-translated), RFC 6052 and RFC 8215 (NAT64).
+_EMBEDDING = tuple(map(ipaddress.IPv6Network, ("::/96", "::ffff:0:0:0/96", "64:ff9b::/96", "64:ff9b:1::/48")))
 
 
 class OutboundError(PyriteError):
@@ -27,12 +30,29 @@ class OutboundError(PyriteError):
 
 def is_permitted(address: str, allowed: Iterable[Network]) -> bool:
     """Whether the store may connect to `address`: one of the public Internet, or of a network that is allowed."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    mapped = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    parsed = mapped or parsed
-    if any(parsed in network for network in allowed):
+    named = ipaddress.ip_address(address.partition("%")[0])
+    parsed = _led_to(named)
+    if any(named in network or parsed in network for network in allowed):
         return True
-    return parsed.is_global and not parsed.is_multicast
+    site_local = isinstance(parsed, ipaddress.IPv6Address) and parsed.is_site_local
+    return parsed.is_global and not parsed.is_multicast and not site_local
+
+
+def _led_to(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """The address to which packets to `address` may be translated: the one of IPv4 that is embedded in it, if any."""
+    if isinstance(address, ipaddress.IPv4Address):
+        return address
+    if any(address in network for network in _EMBEDDING):
+        return ipaddress.IPv4Address(int(address) & 0xFFFFFFFF)
+    return address.ipv4_mapped or address.sixtofour or (address.teredo[1] if address.teredo else address)
+
+
+class Answered(NamedTuple):
+    """An answer as it comes: its status, its fields by name in lower case, and the blocks of its body."""
+
+    status: int
+    headers: Mapping[str, str]
+    blocks: AsyncIterable[bytes]
 
 
 class _GuardedBackend(httpcore.AsyncNetworkBackend):
@@ -89,30 +109,53 @@ class Outbound:
         """The body of a successful answer to POST. Raises OutboundError."""
         return await asyncio.create_task(self._ask("POST", url, headers, body))
 
+    @contextlib.asynccontextmanager
+    async def stream(
+        self, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> AsyncIterator["Answered"]:
+        """The answer to POST as it comes, whatever its status; `timeout_s` is for each wait. Raises OutboundError.
+
+        It is to be entered and left in one task.
+        """
+        async with self._asking("POST", url, headers, body, timeout_s) as response:
+            fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in response.headers}
+            yield Answered(response.status, fields, response.aiter_stream())
+
     async def _ask(self, method: str, url: str, headers: Mapping[str, str], body: bytes) -> bytes:
+        try:
+            async with (
+                asyncio.timeout(2 * TIMEOUT_S),
+                self._asking(method, url, headers, body, TIMEOUT_S) as response,
+            ):
+                return await _read(response)
+        except TimeoutError as error:
+            raise OutboundError(f"{url} could not be reached: {type(error).__name__} {error}") from error
+
+    @contextlib.asynccontextmanager
+    async def _asking(
+        self, method: str, url: str, headers: Mapping[str, str], body: bytes, timeout_s: float
+    ) -> AsyncIterator[httpcore.Response]:
         parsed = httpcore.URL(url)
         if parsed.scheme not in (b"https", b"http") or (parsed.scheme == b"http" and not self._allowed):
             raise OutboundError("only https is spoken to places that no network allowed by the operator holds")
         backend = _GuardedBackend(self._allowed)
         if parsed.scheme == b"http":
             backend = _PlainBackend(self._allowed)
+        timeouts = dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)
         try:
             async with (
-                asyncio.timeout(2 * TIMEOUT_S),
                 httpcore.AsyncConnectionPool(
                     ssl_context=ssl.create_default_context(), max_connections=1, network_backend=backend
                 ) as pool,
-            ):
-                timeouts = dict.fromkeys(("connect", "read", "write", "pool"), TIMEOUT_S)
-                async with pool.stream(
+                pool.stream(
                     method, url, headers=list(headers.items()), content=body, extensions={"timeout": timeouts}
-                ) as response:
-                    return await _read(response)
+                ) as response,
+            ):
+                yield response
         except (
             httpcore.NetworkError,
             httpcore.TimeoutException,
             httpcore.ProtocolError,
-            TimeoutError,
             OSError,
         ) as error:
             raise OutboundError(f"{url} could not be reached: {type(error).__name__} {error}") from error

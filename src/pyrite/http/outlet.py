@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Callable
 
-from pyrite.http.errors import ClientGone
+from pyrite.http.errors import ClientGone, WrongLength
 from pyrite.http.response import BodyStream, Response, render_head
 
 
@@ -60,19 +60,29 @@ class Outlet:
 
     async def send(self, response: Response, head_only: bool, close: bool) -> None:
         """Send any response. Raises ClientGone or UnsafeHeader."""
-        if self.closed:
-            raise ClientGone("the client closed the connection")
         body = response.body
-        if head_only or body is None or isinstance(body, (bytes, memoryview)):
-            self.write(response, head_only, close)
-        else:
-            await self._stream(render_head(response, self._date(), close), body, response.length)
+        try:
+            if self.closed:
+                raise ClientGone("the client closed the connection")
+            if head_only or body is None or isinstance(body, (bytes, memoryview)):
+                self.write(response, head_only, close)
+            else:
+                await self._stream(render_head(response, self._date(), close), body, response.length)
+        finally:
+            closer = getattr(body, "aclose", None)  # of a stream, whether it was begun or not
+            if closer is not None:
+                await closer()
 
     async def _stream(self, head: bytes, body: BodyStream, length: int | None) -> None:
         """Send a stream; an error in it breaks the connection off, so that the client sees a short body."""
         self._transport.write(head)
+        left = length
         try:
             async for views in body:
+                if left is not None:
+                    left -= sum(map(len, views))
+                    if left < 0:
+                        raise WrongLength("a body is longer than was said")  # the rest would be taken for a response
                 if length is None:
                     views = [memoryview(b"%x\r\n" % sum(map(len, views))), *views, memoryview(b"\r\n")]
                 if self.closed:
@@ -81,6 +91,8 @@ class Outlet:
                 self.sent_bytes += sum(map(len, views))
                 if self._drained is not None:
                     await self._drained
+            if left:
+                raise WrongLength("a body is shorter than was said")
             if length is None:
                 self._transport.write(b"0\r\n\r\n")
         except ClientGone:
@@ -89,7 +101,3 @@ class Outlet:
             self._on_crash(error)
             self._transport.abort()
             raise ClientGone("the response broke off") from error
-        finally:
-            closer = getattr(body, "aclose", None)
-            if closer is not None:
-                await closer()

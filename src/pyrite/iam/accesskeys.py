@@ -50,10 +50,8 @@ async def create(
     held = await _held(change, account, user)
     if len(held) >= KEYS_MAX:
         raise LimitExceeded(f"Cannot exceed quota for AccessKeysPerUser: {KEYS_MAX}")
-    if access_key and (not _ID.match(access_key) or access_key.startswith(TEMPORARY_PREFIX)):
-        raise InvalidInput("An access key id has 3 to 128 of A-Z a-z 0-9 _ . + - and does not begin with ASIA")
-    if secret and len(secret) < _SECRET_MIN_CHARS:
-        raise InvalidInput(f"A secret access key has at least {_SECRET_MIN_CHARS} characters")
+    if access_key or secret:
+        check_pair(access_key or ID_PREFIX, secret or "*" * _SECRET_MIN_CHARS)
     if policy:
         parse_policy(policy, Use.IDENTITY)
     user = (await entities.find(change, "user", account, user)).name if user else ""
@@ -72,6 +70,14 @@ async def create(
     change.put(access_key_key(record.id), record)
     await _hold(change, account, user, (*held, record.id))
     return record
+
+
+def check_pair(access_key: str, secret: str) -> None:
+    """Raises InvalidInput unless these can be an access key and its secret."""
+    if not _ID.match(access_key) or access_key.startswith(TEMPORARY_PREFIX):
+        raise InvalidInput("An access key id has 3 to 128 of A-Z a-z 0-9 _ . + - and does not begin with ASIA")
+    if len(secret) < _SECRET_MIN_CHARS:
+        raise InvalidInput(f"A secret access key has at least {_SECRET_MIN_CHARS} characters")
 
 
 async def find(view: View, account: str, user: str, access_key: str) -> AccessKeyRecord:

@@ -17,6 +17,7 @@ from pyrite.iam.declared import (
     DeclaredUser,
     text_of,
 )
+from pyrite.iam.differences import differences
 from pyrite.iam.errors import InvalidInput
 from pyrite.iam.names import check_email, check_path, check_tags
 from pyrite.iam.policy import Use, parse_policy
@@ -49,10 +50,16 @@ class Applier:
         """Apply all of it; what changed. Raises errors of `iam/errors.py`."""
         for declared in declaration.accounts:
             await self._account(declared)
+        for declared in declaration.accounts:
+            for role in declared.roles:  # once all are there whom they may trust
+                await self._bind(self._account_of(declared), role.name)
         return self.lines
 
+    def _account_of(self, declared: DeclaredAccount) -> str:
+        return self._own if declared.id is None else declared.id
+
     async def _account(self, declared: DeclaredAccount) -> None:
-        account = self._own if declared.id is None else declared.id
+        account = self._account_of(declared)
         if account:
             await self._account_itself(account, declared)
         for policy in declared.policies:
@@ -94,7 +101,10 @@ class Applier:
         if found is None:
             await policies.create(self._change, account, declared.name, text, declared.path, declared.description)
             self.lines.append(f"+ policy {account}/{declared.name}")
-        elif found.document != text:
+            return
+        if declared.path not in (found.path, "/"):
+            raise InvalidInput(f"the path of policy {declared.name} cannot be changed; make another policy")
+        if found.document != text:
             policies.check_document(text)
             number = found.latest + 1
             kept = found.versions[-(policies.VERSIONS_MAX - 1) :]
@@ -106,6 +116,7 @@ class Applier:
                 ),
             )
             self.lines.append(f"~ policy {account}/{declared.name}: document")
+            self.lines += differences("document", found.document, text)
 
     async def _entity(self, kind: EntityKind, account: str, declared: Declared, **more: object) -> EntityRecord:
         """Make an entity as declared; `more` are fields that only its kind has."""
@@ -130,6 +141,8 @@ class Applier:
         changed = [name for name in final.__struct_fields__ if getattr(final, name) != getattr(old, name)]
         if changed and f"+ {label}" not in self.lines:
             self.lines.append(f"~ {label}: {', '.join(changed)}")
+            for name in changed:
+                self.lines += differences(name, getattr(old, name), getattr(final, name))
         return final
 
     async def _attachments(self, record: EntityRecord, declared: Declared) -> None:
@@ -183,18 +196,29 @@ class Applier:
 
     async def _role(self, account: str, declared: DeclaredRole) -> None:
         trust = text_of(declared.trust)
-        entities.check_trust(trust)
+        await entities.trusting(self._change, trust, strict=False)
         entities.check_session_limit(declared.max_session)
         await self._entity(
             "role", account, declared, trust=trust, description=declared.description, max_session_s=declared.max_session
         )
 
+    async def _bind(self, account: str, name: str) -> None:
+        """Have a role trust those who have the names in its policy now."""
+        record = await entities.find(self._change, "role", account, name)
+        fields = await entities.trusting(self._change, record.trust, strict=False)
+        if fields["bound"] == record.bound:
+            return
+        if record.bound:
+            self.lines.append(f"~ role {account}/{name}: trusts others of the same names")
+        entities.save(self._change, msgspec.structs.replace(record, **fields))
+
     async def _key(self, account: str, user: str, declared: DeclaredKey) -> None:
         found = await self._change.get(AccessKeyRecord, access_key_key(declared.access_key))
         policy, expires_ms = text_of(declared.policy), _moment_ms(declared.expires)
         label = f"key {declared.access_key} of {account}/{user or 'root'}"
+        accesskeys.check_pair(declared.access_key, declared.secret_key)
         if found is None:
-            await accesskeys.create(
+            made = await accesskeys.create(
                 self._change,
                 account,
                 user,
@@ -204,19 +228,22 @@ class Applier:
                 expires_ms,
                 declared.description,
             )
+            if declared.active is False:
+                self._change.put(access_key_key(made.id), msgspec.structs.replace(made, active=False))
             self.lines.append(f"+ {label}")
             return
         if (found.account, found.user) != (account, user):
             raise InvalidInput(f"the access key {declared.access_key} belongs to another user")
         if policy:
             parse_policy(policy, Use.IDENTITY)
+        active = found.active if declared.active is None else declared.active
         wanted = msgspec.structs.replace(
             found,
             secret=declared.secret_key,
             policy=policy,
             expires_ms=expires_ms,
             description=declared.description,
-            active=True,
+            active=active,
         )
         if wanted != found:
             self._change.put(access_key_key(found.id), wanted)
@@ -246,6 +273,10 @@ class Applier:
     # ---- what is not declared
 
     async def _remove_others(self, account: str, declared: DeclaredAccount) -> None:
+        of_root = {key.access_key for key in declared.keys}
+        for key in sorted(set((await accounts.find(self._change, account)).keys) - of_root):
+            await accesskeys.delete(self._change, account, "", key)
+            self.lines.append(f"- key {key} of {account}/root")
         users = {user.name.lower(): user for user in declared.users}
         for record in await entities.list_all(self._change, "user", account):
             kept = users.get(record.name.lower())

@@ -121,18 +121,18 @@ class Callers:
             return None
 
     async def _holder(self, record: AccessKeyRecord) -> Caller:
-        sessions, expires_s = key_limits(record), record.expires_ms // 1000
+        limits, expires_s = key_limits(record), record.expires_ms // 1000
         if not record.user:
             account = await accounts.find(self._view, record.account)
-            return root_of(account, record.id, sessions, expires_s)
+            return root_of(account, record.id, limits, expires_s)
         user = await entities.find(self._view, "user", record.account, record.user)
-        return await self.caller_of_user(user, record.id, sessions, expires_s)
+        return await self.caller_of_user(user, record.id, limits, expires_s)
 
     async def caller_of_user(
         self,
         user: EntityRecord,
         access_key: str = "",
-        sessions: tuple[tuple[Policy, ...], ...] = (),
+        limits: tuple[tuple[Policy, ...], ...] = (),
         expires_s: int = 0,
         more: Mapping[str, Values] | None = None,
     ) -> Caller:
@@ -146,11 +146,12 @@ class Callers:
             arn=user.arn,
             principal_arn=user.arn,
             id=user.id,
+            unique=user.id,
             name=user.name,
             is_root=bool(user.owner),
             policies=await self._policies_of(user),
             boundary=await self._managed(user.account, (user.boundary,) if user.boundary else ()),
-            sessions=sessions,
+            limits=limits,
             keys={
                 **keys_of(user.account, user.arn, "User", user.id),
                 "aws:username": (user.name,),
@@ -171,6 +172,7 @@ class Callers:
             arn=f"arn:{PARTITION}:sts::{role.account}:assumed-role/{role.name}/{session.session_name}",
             principal_arn=role.arn,
             id=user_id,
+            unique=role.id,
             name=role.name,
             provider=session.provider,
             policies=await self._policies_of(role),
@@ -182,6 +184,7 @@ class Callers:
                 **session_keys(session),
             },
             expires_s=session.expires_s,
+            passed_on={key: session.tags[key] for key in session.transitive if key in session.tags},
         )
 
     async def _load_session(self, access_key: str, token: str) -> Found:
@@ -198,18 +201,23 @@ class Callers:
         kind: EntityKind = "role" if session.kind == "role" else "user"
         if kind == "user" and not session.name:
             account = await accounts.find(self._view, session.account)
-            limits = await self._parent_limits(session) + await self._session_policies(session)
+            limits, sessions = await self._limits(session)
             caller = root_of(account, session.access_key, limits, session.expires_s, session_keys(session))
-            return caller if session.kind == "user" else federated(caller, session)
+            return caller if session.kind == "user" else federated(caller, session, sessions)
         entity = await entities.find(self._view, kind, session.account, session.name)
         if entity.id != session.id:
             raise NoSuchEntity(f"the {kind} was made again")
         if kind == "role":
             return await self.caller_of_role(entity, session)
-        limits = await self._parent_limits(session) + await self._session_policies(session)
+        limits, sessions = await self._limits(session)
         more = session_keys(session)
         caller = await self.caller_of_user(entity, session.access_key, limits, session.expires_s, more)
-        return caller if session.kind == "user" else federated(caller, session)
+        return caller if session.kind == "user" else federated(caller, session, sessions)
+
+    async def _limits(self, session: Session) -> tuple[tuple[tuple[Policy, ...], ...], tuple[tuple[Policy, ...], ...]]:
+        """What holds always in a session that a user began, and what only holds where it is not named itself."""
+        limits, sessions = await self._parent_limits(session), await self._session_policies(session)
+        return (limits, sessions) if session.kind == "federated" else (limits + sessions, ())
 
     async def _parent_limits(self, session: Session) -> tuple[tuple[Policy, ...], ...]:
         """What the access key limits with which a user began a session. Raises NoSuchEntity when it has ended."""

@@ -15,10 +15,11 @@ Document = str | dict[str, Any]
 
 
 class DeclaredKey(msgspec.Struct, forbid_unknown_fields=True):
-    """A fixed access key; `policy` and `expires` (ISO 8601) limit it."""
+    """A fixed access key; `policy` and `expires` (ISO 8601) limit it. `active`: as it is where that is not said."""
 
     access_key: str
     secret_key: str
+    active: bool | None = None
     policy: Document = ""
     expires: str = ""
     description: str = ""

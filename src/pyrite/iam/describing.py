@@ -33,7 +33,7 @@ def key_limits(record: AccessKeyRecord) -> tuple[tuple[Policy, ...], ...]:
 def root_of(
     account: AccountRecord,
     access_key: str,
-    sessions: tuple[tuple[Policy, ...], ...] = (),
+    limits: tuple[tuple[Policy, ...], ...] = (),
     expires_s: int = 0,
     more: Mapping[str, Values] | None = None,
 ) -> Caller:
@@ -49,13 +49,13 @@ def root_of(
         id=account.id,
         name=account.name,
         is_root=True,
-        sessions=sessions,
+        limits=limits,
         keys={**keys_of(account.id, arn, "Account", account.id), **(more or {})},
         expires_s=expires_s,
     )
 
 
-def federated(caller: Caller, session: Session) -> Caller:
+def federated(caller: Caller, session: Session, sessions: tuple[tuple[Policy, ...], ...]) -> Caller:
     """The session of GetFederationToken: what its user may do, as far as the session's policies say so too."""
     user_id = f"{caller.account}:{session.session_name}"
     return Caller(
@@ -66,11 +66,13 @@ def federated(caller: Caller, session: Session) -> Caller:
         arn=f"arn:{PARTITION}:sts::{caller.account}:federated-user/{session.session_name}",
         principal_arn=caller.arn,
         id=user_id,
+        unique=caller.unique,
         name=session.session_name,
         is_root=caller.is_root,
         policies=caller.policies,
         boundary=caller.boundary,
-        sessions=caller.sessions,
+        sessions=sessions,
+        limits=caller.limits,
         keys={
             **{key: values for key, values in caller.keys.items() if key != "aws:username"},
             "aws:userid": (user_id,),

@@ -2,9 +2,11 @@
 
 import re
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
+from pyrite.iam.bindings import bind
 from pyrite.iam.changing import Change, View
 from pyrite.iam.errors import DeleteConflict, EntityExists, InvalidInput, LimitExceeded, NoSuchEntity
 from pyrite.iam.names import check_name, check_path, check_tags, new_id
@@ -80,22 +82,25 @@ async def create_role(
     tags: Mapping[str, str] | None = None,
     description: str = "",
     max_session_s: int = SESSION_MIN_S,
+    strict: bool = False,
 ) -> EntityRecord:
     """Make a role. Raises EntityExists, InvalidInput or MalformedPolicy."""
-    check_trust(trust)
+    fields = await trusting(change, trust, strict)
     check_session_limit(max_session_s)
     record = await create(change, "role", account, name, path, tags)
-    return save(
-        change,
-        msgspec.structs.replace(record, trust=trust, description=description, max_session_s=max_session_s),
-    )
+    return save(change, msgspec.structs.replace(record, description=description, max_session_s=max_session_s, **fields))
 
 
-def check_trust(document: str) -> None:
-    """Raises MalformedPolicy or LimitExceeded unless it can be a role's trust policy."""
-    parse_policy(document, Use.TRUST)
+async def trusting(view: View, document: str, strict: bool) -> dict[str, Any]:
+    """The fields of a role that have its trust policy.
+
+    Raises MalformedPolicy or LimitExceeded unless the document can be one, and where it is `strict` names nobody who
+    is not there.
+    """
+    policy = parse_policy(document, Use.TRUST)
     if characters_of(document) > TRUST_MAX_CHARS:
         raise LimitExceeded(f"Cannot exceed quota for ACLSizePerRole: {TRUST_MAX_CHARS}")
+    return {"trust": document, "bound": await bind(view, policy, strict)}
 
 
 def check_session_limit(seconds: int) -> None:

@@ -70,10 +70,10 @@ def decide(caller: Caller, question: Question) -> Decision:
     return Decision(False, Reason.NO_RESOURCE_ALLOW)
 
 
-def decide_key(caller: Caller, question: Question) -> Decision:
-    """The answer about a KMS key: the policies of identities count only where the key's own policy lets them.
+def decide_with_consent(caller: Caller, question: Question) -> Decision:
+    """The answer about a KMS key or a role: the policies of identities count only where its own policy lets them.
 
-    Source: AWS, "Key policies in AWS KMS".
+    Source: AWS, "Key policies in AWS KMS", and "Policy evaluation for requests within a single account".
     """
     decision = decide(caller, question)
     if decision.allowed and _resource_grants(caller, question)[0] is Match.NONE:
@@ -82,9 +82,12 @@ def decide_key(caller: Caller, question: Question) -> Decision:
 
 
 def _within_account(caller: Caller, question: Question, grade: Match, source: str) -> Decision:
-    """A grant that names the session or user itself is final; one to its role, or to anyone, is still limited."""
+    """A grant that names the session or user itself is final but for what limits its access key.
+
+    One to its role, or to anyone, is still limited by boundaries and sessions.
+    """
     if grade is Match.CALLER:
-        return Decision(True, Reason.RESOURCE_ALLOW, source)
+        return _key_limits(caller, question) or Decision(True, Reason.RESOURCE_ALLOW, source)
     if grade in (Match.ROLE, Match.ANYONE):
         return _limits(caller, question) or Decision(True, Reason.RESOURCE_ALLOW, source)
     if question.granted and caller.owner != question.owner:
@@ -108,6 +111,12 @@ def _limits(caller: Caller, question: Question) -> Decision | None:
     if caller.boundary and _first_allow(caller.boundary, question) is None:
         return Decision(False, Reason.NO_BOUNDARY_ALLOW)
     if any(_first_allow(policies, question) is None for policies in caller.sessions):
+        return Decision(False, Reason.NO_SESSION_ALLOW)
+    return _key_limits(caller, question)
+
+
+def _key_limits(caller: Caller, question: Question) -> Decision | None:
+    if any(_first_allow(policies, question) is None for policies in caller.limits):
         return Decision(False, Reason.NO_SESSION_ALLOW)
     return None
 

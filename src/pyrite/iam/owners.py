@@ -17,7 +17,7 @@ class Owners:
     """The owners of buckets and objects. A canonical id belongs to one account for ever; its name may be old."""
 
     def __init__(self, engine: Engine) -> None:
-        self._view = View(engine)
+        self.view = View(engine)
         self._known: LruMap[str, OwnerRecord] = LruMap(_KEPT)
 
     async def find(self, canonical_id: str) -> OwnerRecord | None:
@@ -25,7 +25,7 @@ class Owners:
         known = self._known.get(canonical_id)
         if known is None:
             try:
-                known = await accounts.by_canonical_id(self._view, canonical_id)
+                known = await accounts.by_canonical_id(self.view, canonical_id)
             except NoSuchEntity:
                 return None
             self._known.put(canonical_id, known)
@@ -49,6 +49,6 @@ class Owners:
     async def by_email(self, email: str) -> str | None:
         """The canonical id behind an e-mail address, or None."""
         try:
-            return (await accounts.by_email(self._view, email)).canonical_id
+            return (await accounts.by_email(self.view, email)).canonical_id
         except NoSuchEntity:
             return None

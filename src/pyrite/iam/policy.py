@@ -5,7 +5,7 @@ Source: AWS, "IAM JSON policy reference" and "Grammar of the IAM JSON policy lan
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
@@ -19,6 +19,7 @@ _ELEMENTS = frozenset("Sid Effect Principal NotPrincipal Action NotAction Resour
 _ACTION = re.compile(r"[A-Za-z0-9_-]+:[A-Za-z0-9_*?-]+\Z")
 _SID = re.compile(r"[A-Za-z0-9]*\Z")
 _DEPTH_MAX = 12
+_UNBOUND: Mapping[str, str] = {}
 
 
 class Use(Enum):
@@ -81,10 +82,13 @@ class Policy:
         return found
 
 
-def parse_policy(text: str, use: Use, name: str = "", lenient: bool = False) -> Policy:
+def parse_policy(
+    text: str, use: Use, name: str = "", lenient: bool = False, bound: Mapping[str, str] = _UNBOUND
+) -> Policy:
     """The policy in `text`. Raises MalformedPolicy.
 
-    `lenient` accepts, and does not look at, a Principal in the policy of an identity.
+    `lenient` accepts, and does not look at, a Principal in the policy of an identity. `bound` has the unique ids of
+    users and roles that it names by ARN: it speaks of those, and of nobody else who has these names.
     """
     document = load_document(text)
     unknown = document.keys() - {"Version", "Id", "Statement"}
@@ -98,7 +102,7 @@ def parse_policy(text: str, use: Use, name: str = "", lenient: bool = False) -> 
     if not items or not all(isinstance(item, dict) and item for item in items):
         raise MalformedPolicy("Syntax errors in policy: there is no statement")
     variables = version == "2012-10-17"
-    statements = tuple(_statement(item, use, variables, lenient) for item in items)
+    statements = tuple(_statement(item, use, variables, lenient, bound) for item in items)
     if use is not Use.RESOURCE:
         check_sids(statements)
     return Policy(name, statements, text)
@@ -140,7 +144,7 @@ def _check_depth(value: object, depth: int) -> None:
         _check_depth(child, depth + 1)
 
 
-def _statement(item: dict[str, Any], use: Use, variables: bool, lenient: bool) -> Statement:
+def _statement(item: dict[str, Any], use: Use, variables: bool, lenient: bool, bound: Mapping[str, str]) -> Statement:
     unknown = item.keys() - _ELEMENTS
     if unknown:
         raise MalformedPolicy(f"Syntax errors in policy: {min(unknown)} is not an element of a statement")
@@ -150,7 +154,7 @@ def _statement(item: dict[str, Any], use: Use, variables: bool, lenient: bool) -
     sid = item.get("Sid", "")
     if not isinstance(sid, str) or (use is not Use.RESOURCE and not _SID.match(sid)):
         raise MalformedPolicy("Statement IDs (SID) must be alpha-numeric")
-    principals = _principals(item, use, lenient)
+    principals = _principals(item, use, lenient, bound)
     actions = _matcher(item, "Action", variables=False, is_arn=False)
     if actions is None:
         raise MalformedPolicy("Policy statement must contain actions")
@@ -164,7 +168,7 @@ def _statement(item: dict[str, Any], use: Use, variables: bool, lenient: bool) -
     return Statement(sid, effect == "Allow", principals, actions, resources, conditions)
 
 
-def _principals(item: dict[str, Any], use: Use, lenient: bool) -> Principals | None:
+def _principals(item: dict[str, Any], use: Use, lenient: bool, bound: Mapping[str, str]) -> Principals | None:
     present = [name for name in ("Principal", "NotPrincipal") if name in item]
     if use is Use.IDENTITY:
         if present and not lenient:
@@ -172,7 +176,7 @@ def _principals(item: dict[str, Any], use: Use, lenient: bool) -> Principals | N
         return None
     if len(present) != 1:
         raise MalformedPolicy("Missing required field Principal" if not present else "Principal stands there twice")
-    return parse_principals(item[present[0]], present[0] == "NotPrincipal")
+    return parse_principals(item[present[0]], present[0] == "NotPrincipal", bound)
 
 
 def _matcher(item: dict[str, Any], name: str, variables: bool, is_arn: bool) -> Matcher | None:

@@ -4,6 +4,7 @@ Source: AWS, "AWS JSON policy elements: Principal" and "NotPrincipal".
 """
 
 import re
+from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -13,6 +14,8 @@ from pyrite.iam.errors import MalformedPolicy
 
 _ACCOUNT = re.compile(r"\d{12}\Z")
 _UNIQUE_ID = re.compile(r"A(IDA|ROA)[A-Z0-9]{12,}\Z")
+_SESSION = "arn:aws:sts:"
+_UNBOUND: Mapping[str, str] = {}
 _KINDS = ("AWS", "Federated", "Service", "CanonicalUser")
 
 
@@ -30,10 +33,11 @@ class Match(IntEnum):
 
 
 class Named(NamedTuple):
-    """One principal: its kind, and an ARN, an id, or "*"."""
+    """One principal: its kind, and an ARN, an id, or "*"; `unique` is the id of the one user or role that is meant."""
 
     kind: str
     value: str
+    unique: str = ""
 
     def match(self, caller: Caller) -> Match:
         """How closely this names `caller`."""
@@ -43,10 +47,14 @@ class Named(NamedTuple):
             return _of_account(caller) if caller.owner and self.value == caller.owner else Match.NONE
         if self.kind != "AWS":
             return Match.CALLER if caller.provider and self.value == caller.provider else Match.NONE
+        if self.unique and self.unique != caller.unique:
+            return Match.NONE
         if self.value in (caller.arn, caller.id) and self.value:
             return Match.CALLER
-        if self.value == caller.principal_arn and self.value:
+        if self.value in (caller.principal_arn, caller.unique) and self.value:
             return Match.ROLE
+        if self.unique and not self.value.startswith(_SESSION):
+            return Match.CALLER if caller.kind == "User" else Match.ROLE  # its name has changed
         if caller.account and self.value in (caller.account, iam_arn(caller.account, "root")):
             return _of_account(caller)
         return Match.NONE
@@ -75,8 +83,8 @@ class Principals(NamedTuple):
         return self.negated or any(named.value == "*" and named.kind == "AWS" for named in self.named)
 
 
-def parse_principals(element: object, negated: bool) -> Principals:
-    """The principals of an element. Raises MalformedPolicy."""
+def parse_principals(element: object, negated: bool, bound: Mapping[str, str] = _UNBOUND) -> Principals:
+    """The principals of an element; `bound` has the ids of those that it names. Raises MalformedPolicy."""
     if element == "*":
         return Principals((Named("AWS", "*"),), negated)
     if not isinstance(element, dict) or not element:
@@ -88,11 +96,11 @@ def parse_principals(element: object, negated: bool) -> Principals:
         listed = values if isinstance(values, list) else [values]
         if not listed:
             raise MalformedPolicy("Invalid principal in policy: it is empty")
-        named += [_parse(kind, value) for value in listed]
+        named += [_parse(kind, value, bound) for value in listed]
     return Principals(tuple(named), negated)
 
 
-def _parse(kind: str, value: object) -> Named:
+def _parse(kind: str, value: object, bound: Mapping[str, str]) -> Named:
     if not isinstance(value, str) or not value.strip():
         raise MalformedPolicy("Invalid principal in policy: a principal is a string")
     if kind != "AWS" or value == "*" or _ACCOUNT.match(value) or _UNIQUE_ID.match(value):
@@ -106,4 +114,4 @@ def _parse(kind: str, value: object) -> Named:
         value = str(arn)
     if arn.service not in ("iam", "sts") or not arn.resource or "*" in value or "?" in value:
         raise MalformedPolicy(f"Invalid principal in policy: {value!r}")
-    return Named(kind, value)
+    return Named(kind, value, bound.get(value, ""))

@@ -50,7 +50,7 @@ async def find(view: View, account: str, arn: str) -> ProviderRecord:
     found = None
     if fields.account == account:
         found = await view.get(ProviderRecord, named_key("provider", account, name))
-    if found is None:
+    if found is None or found.arn != arn:  # policies spoke of the ARN as it was spelled
         raise NoSuchEntity(f"OpenIDConnect Provider not found for arn {arn}")
     return found
 

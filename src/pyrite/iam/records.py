@@ -33,7 +33,8 @@ class EntityRecord(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
 
     `inline` maps the names of inline policies to documents, `attached` holds the ARNs of managed ones. Of a user:
     `groups` and `keys`; `owner` is a canonical id of its own, for a user that owns what it makes like an account.
-    Of a group: `members`. Of a role: `trust`, `description`, `max_session_s`.
+    Of a group: `members`. Of a role: `trust`, whom that names with their unique ids (`bound`), `description`,
+    `max_session_s`.
     """
 
     format: int = FORMAT
@@ -56,6 +57,7 @@ class EntityRecord(msgspec.Struct, frozen=True, array_like=True, kw_only=True):
     owner: str = ""
     email: str = ""
     display_name: str = ""
+    bound: dict[str, str] = {}
 
     @property
     def arn(self) -> str:

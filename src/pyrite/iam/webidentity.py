@@ -9,10 +9,6 @@ import json
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
-from joserfc import jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import KeySet
-
 from pyrite.iam.errors import ExpiredToken, RejectedIdentity
 from pyrite.iam.patterns import Values
 from pyrite.iam.records import ProviderRecord
@@ -23,6 +19,7 @@ ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES
 """Signatures by a key that only the provider has. `none` and the symmetric ones are not among them."""
 
 _TAGS = "https://aws.amazon.com/tags"
+_SOURCE = "https://aws.amazon.com/source_identity"
 _KEY_TYPES = frozenset(("RSA", "EC", "OKP"))
 _NOT_KEYS = frozenset(("exp", "iat", "nbf", "jti", _TAGS))
 _VALUES_MAX = 100
@@ -36,12 +33,17 @@ class Header(NamedTuple):
 
 
 class WebIdentity(NamedTuple):
-    """Who a believed token speaks of. `keys` are condition keys, `tags` the session tags that it asks for."""
+    """Who a believed token speaks of. `keys` are condition keys, `tags` the session tags that it asks for.
+
+    `transitive` are those of the tags that are passed on, `source` is the source identity.
+    """
 
     subject: str
     audience: str
     keys: dict[str, Values]
     tags: dict[str, Values]
+    transitive: tuple[str, ...] = ()
+    source: str = ""
 
 
 def peek(token: str) -> Header:
@@ -90,6 +92,10 @@ def believe(
     fitting = [key for key in keys if not key_id or key.get("kid") == key_id]
     if not fitting or (not key_id and len(fitting) > 1):
         raise RejectedIdentity("Couldn't retrieve verification key from your identity provider")
+    from joserfc import jwt  # what few stores need: it takes more than two MiB
+    from joserfc.errors import JoseError
+    from joserfc.jwk import KeySet
+
     try:
         trusted = KeySet.import_key_set({"keys": fitting})
         decoded = jwt.decode(token, trusted, algorithms=ALGORITHMS)
@@ -139,7 +145,14 @@ def _identity(claims: Mapping[str, Any], provider: ProviderRecord, any_client: b
         f"{prefix}:oaud": tuple(audiences),
         f"{prefix}:app_id": tuple(audiences),
     }
-    return WebIdentity(subject, audience, keys, _tags(claims.get(_TAGS)))
+    tags, source = _tags(claims.get(_TAGS)), claims.get(_SOURCE)
+    transitive = tuple(key for key in _transitive(claims.get(_TAGS)) if key in tags)
+    return WebIdentity(subject, audience, keys, tags, transitive, source if isinstance(source, str) else "")
+
+
+def _transitive(claim: object) -> list[str]:
+    listed = claim.get("transitive_tag_keys") if isinstance(claim, dict) else None
+    return [key for key in listed if isinstance(key, str)] if isinstance(listed, list) else []
 
 
 def _texts(claims: Mapping[str, Any]) -> dict[str, Values]:

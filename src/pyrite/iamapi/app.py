@@ -22,7 +22,7 @@ from pyrite.iamapi.actions import (
 from pyrite.iamapi.authorization import UNSIGNED, authorize
 from pyrite.iamapi.call import Call, Handler, Identities
 from pyrite.iamapi.errors import QueryError, translate
-from pyrite.iamapi.wire import Params, parse_form, respond, respond_error
+from pyrite.iamapi.wire import Params, parse_form, respond, respond_error, service_of_version
 
 BODY_MAX_BYTES = 512 * 1024
 
@@ -69,7 +69,7 @@ class IamApp:
         service, code = "iam", ""
         try:
             params, payload = await _read(request)
-            service = SERVICE_OF.get(params.get("Action") or "", "iam")
+            service = SERVICE_OF.get(params.get("Action") or "") or service_of_version(params.get("Version") or "")
             call = Call(
                 params.need("Action"),
                 params,

@@ -30,6 +30,7 @@ STATUSES = {
     "MissingParameter": 400,
     "NoSuchEntity": 404,
     "NotFound": 404,
+    "PackedPolicyTooLarge": 400,
     "RequestExpired": 400,
     "ServiceUnavailable": 503,
     "SignatureDoesNotMatch": 403,

@@ -13,7 +13,7 @@ from pyrite.iam.errors import InvalidInput
 from pyrite.iam.names import check_tags, new_id, new_secret
 from pyrite.iam.policies import find as find_policy
 from pyrite.iam.policy import Use, parse_policy
-from pyrite.iam.tokens import Session, SessionKind, current_key, seal
+from pyrite.iam.tokens import TOKEN_MAX_CHARS, Session, SessionKind, current_key, seal
 from pyrite.iamapi.call import Call
 from pyrite.iamapi.errors import QueryError
 from pyrite.iamapi.wire import Params, iso
@@ -78,16 +78,36 @@ async def session_policies(call: Call, account: str) -> tuple[tuple[str, ...] | 
     return (text,) if text is not None else None, arns or None
 
 
-def session_tags(params: Params) -> tuple[dict[str, str], tuple[str, ...]]:
-    """The tags of a session and the keys of those that are passed on. Raises InvalidInput."""
-    tags, transitive = check_tags(params.tags()), tuple(params.members("TransitiveTagKeys"))
-    if not set(transitive) <= tags.keys():
+class SessionTags(NamedTuple):
+    """The tags that a request asks for, the keys of those that are passed on, and what was passed on to the caller."""
+
+    asked: dict[str, str]
+    transitive: tuple[str, ...]
+    inherited: Mapping[str, str] = {}
+
+    @property
+    def all(self) -> dict[str, str]:
+        """The tags that the session has."""
+        return {**self.asked, **self.inherited}
+
+
+def session_tags(params: Params, inherited: Mapping[str, str] | None = None) -> SessionTags:
+    """The tags of a session. Raises InvalidInput. Source: AWS, "Chaining roles with session tags"."""
+    asked, transitive = check_tags(params.tags()), tuple(params.members("TransitiveTagKeys"))
+    inherited = inherited or {}
+    if not set(transitive) <= asked.keys():
         raise InvalidInput("A transitive tag key has to be the key of a tag")
-    return tags, transitive
+    changed = {key.lower() for key in asked} & {key.lower() for key in inherited}
+    if changed:
+        raise InvalidInput(f"The session passes on tags that cannot be set again: {', '.join(sorted(changed))}")
+    check_tags({**asked, **inherited})
+    return SessionTags(asked, (*inherited, *transitive), inherited)
 
 
 async def begin(call: Call, who: Who, wanted: Wanted) -> tuple[Session, dict[str, object]]:
-    """Begin a session; it, and its credentials as the answer shows them."""
+    """Begin a session; it, and its credentials as the answer shows them. Raises QueryError when it says too much."""
+    if wanted.source_identity and not _NAME.match(wanted.source_identity):
+        raise QueryError("ValidationError", "A source identity has 2 to 64 of A-Z a-z 0-9 + = , . @ - _")
     identities = call.identities
     now_s = identities.clock.now_ms() // 1000
 
@@ -114,10 +134,16 @@ async def begin(call: Call, who: Who, wanted: Wanted) -> tuple[Session, dict[str
         keys=dict(wanted.keys),
         parent_key=wanted.parent_key,
     )
+    token = seal(session, key, identities.entropy)
+    if len(token) > TOKEN_MAX_CHARS:
+        raise QueryError(
+            "PackedPolicyTooLarge",
+            f"Policies, tags and claims of the session make a token of more than {TOKEN_MAX_CHARS} characters",
+        )
     credentials: dict[str, object] = {
         "AccessKeyId": session.access_key,
         "SecretAccessKey": session.secret,
-        "SessionToken": seal(session, key, identities.entropy),
+        "SessionToken": token,
         "Expiration": iso(session.expires_s * 1000),
     }
     return session, credentials

@@ -5,6 +5,7 @@ Source: AWS, "Making query requests" in the IAM User Guide.
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -21,9 +22,19 @@ NAMESPACES = {
 PARAMETERS_MAX = 1000
 _SECRETS = ("token", "secret", "password", "assertion")
 _SHOWN_MAX_CHARS = 8192
+_SECRETS_IN_URLS = (
+    (re.compile(r"(://)[^/@\s]+(@)"), r"\1(secret)\2"),
+    (re.compile(r"(://[^\s?\"]*\?)[^\s\"]+"), r"\1(secret)"),
+)
 ITEMS_MAX = 1000
 
 T = TypeVar("T")
+
+
+def service_of_version(version: str) -> str:
+    """The service whose API has this version (a parameter of each call); IAM where none has it."""
+    named = (service for service, place in NAMESPACES.items() if version and place.endswith(f"/{version}/"))
+    return next(named, "iam")
 
 
 class Params:
@@ -35,7 +46,9 @@ class Params:
     def shown(self) -> dict[str, str]:
         """All parameters, for logs: secrets are left out, long texts are cut."""
         return {
-            name: "(secret)" if any(word in name.lower() for word in _SECRETS) else value[:_SHOWN_MAX_CHARS]
+            name: "(secret)"
+            if any(word in name.lower() for word in _SECRETS)
+            else _without_secrets(value)[:_SHOWN_MAX_CHARS]
             for name, value in self._values.items()
         }
 
@@ -96,6 +109,13 @@ class Params:
                 "InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
             )
         return tags
+
+
+def _without_secrets(text: str) -> str:
+    """A text without the passwords and queries of URLs in it."""
+    for pattern, shown in _SECRETS_IN_URLS if "://" in text else ():
+        text = pattern.sub(shown, text)
+    return text
 
 
 def parse_form(body: bytes) -> Params:

@@ -3,7 +3,6 @@
 Source: AWS, "AWS KMS concepts" and "Encryption context" in the AWS KMS Developer Guide.
 """
 
-import json
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -17,6 +16,7 @@ from pyrite.core.clock import Clock
 from pyrite.core.entropy import Entropy
 from pyrite.core.keyring import Keyring, NotUnwrapped, Wrapped, unwrap, wrap
 from pyrite.core.lru import LruMap
+from pyrite.iam.changing import View
 from pyrite.kms.errors import (
     AliasExists,
     IncorrectKey,
@@ -77,6 +77,7 @@ class KmsKeys:
 
     def __init__(self, engine: Engine, keyring: Keyring | None, clock: Clock, entropy: Entropy, region: str) -> None:
         self._engine = engine
+        self.view = View(engine)
         self._keyring = keyring
         self._clock = clock
         self._entropy = entropy
@@ -155,10 +156,10 @@ class KmsKeys:
         description: str = "",
         tags: Mapping[str, str] | None = None,
         managed_by: str = "",
+        bound: Mapping[str, str] | None = None,
     ) -> KmsKeyRecord:
-        """Make a key. Raises NoKeyring, InvalidKmsInput."""
-        if key_id and not _ID.match(key_id):
-            raise InvalidKmsInput("A key id has 1 to 64 of A-Z a-z 0-9 _ -")
+        """Make a key; `bound` is whom its policy names. Raises NoKeyring, InvalidKmsInput."""
+        self.check_can_make(key_id)
         key_id = key_id or str(uuid.UUID(bytes=self._entropy.bytes(16), version=4))
         record = KmsKeyRecord(
             FORMAT,
@@ -170,10 +171,17 @@ class KmsKeys:
             description,
             tags=dict(tags or {}),
             managed_by=managed_by,
+            bound=dict(bound or {}),
         )
         if not await self._replace(key_key(account, key_id), ABSENT, encode(record)):
             raise InvalidKmsInput(f"there is a key {key_id!r} already")
         return record
+
+    def check_can_make(self, key_id: str) -> None:
+        """Raises InvalidKmsInput or NoKeyring unless a key could be called so ("": anything) and made."""
+        if key_id and not _ID.match(key_id):
+            raise InvalidKmsInput("A key id has 1 to 64 of A-Z a-z 0-9 _ -")
+        assert self.keyring is not None
 
     def new_material(self, number: int, account: str, key_id: str) -> KeyMaterial:
         """A generation of a key. Raises NoKeyring."""
@@ -230,10 +238,7 @@ class KmsKeys:
 
     async def set_alias(self, account: str, alias: str, name: str, replace: bool) -> None:
         """Have `alias` mean the key called `name`. Raises AliasExists, NoSuchKmsKey or InvalidKmsInput."""
-        if not _ALIAS.match(alias) or (alias.startswith("alias/aws/") and not replace):
-            raise InvalidKmsInput(
-                "An alias begins with alias/, not with alias/aws/, and has 1 to 250 of A-Z a-z 0-9 / _ -"
-            )
+        check_alias(alias, replace)
         found = await self.find(account, name)
         place = alias_key(account, alias)
         entry = await self._engine.get(place)
@@ -311,6 +316,12 @@ class KmsKeys:
         return known
 
 
+def check_alias(alias: str, may_be_own: bool = False) -> None:
+    """Raises InvalidKmsInput unless a key can be called so; `may_be_own`: also as only the store calls its keys."""
+    if not _ALIAS.match(alias) or (alias.startswith("alias/aws/") and not may_be_own):
+        raise InvalidKmsInput("An alias begins with alias/, not with alias/aws/, and has 1 to 250 of A-Z a-z 0-9 / _ -")
+
+
 def purpose_of(account: str, key_id: str, number: int) -> bytes:
     """What the secret of a generation of a key is wrapped for."""
     return f"kms {account} {key_id} {number}".encode()
@@ -329,18 +340,6 @@ def check_not_pending(record: KmsKeyRecord) -> KmsKeyRecord:
     if record.state == "PendingDeletion":
         raise KeyPending(f"{record.id} is pending deletion.")
     return record
-
-
-def default_policy(account: str) -> str:
-    """The policy of a key that is made without one: its account decides by the policies of its identities."""
-    statement = {
-        "Sid": "Enable IAM policies",
-        "Effect": "Allow",
-        "Principal": {"AWS": f"arn:{PARTITION}:iam::{account}:root"},
-        "Action": "kms:*",
-        "Resource": "*",
-    }
-    return json.dumps({"Version": "2012-10-17", "Id": "key-default-1", "Statement": [statement]})
 
 
 def _bound(context: Context) -> bytes:

@@ -21,7 +21,10 @@ class KeyMaterial(msgspec.Struct, frozen=True, array_like=True):
 
 
 class KmsKeyRecord(msgspec.Struct, frozen=True, array_like=True):
-    """A key. `rotation_days` is 0 where it does not rotate by itself; `deletion_ms` is when it goes for good."""
+    """A key. `rotation_days` is 0 where it does not rotate by itself; `deletion_ms` is when it goes for good.
+
+    `bound` are those that its policy names by ARN, with the unique ids that they had when it was put.
+    """
 
     format: int
     account: str
@@ -35,6 +38,7 @@ class KmsKeyRecord(msgspec.Struct, frozen=True, array_like=True):
     rotation_days: int = 0
     tags: dict[str, str] = {}
     managed_by: str = ""
+    bound: dict[str, str] = {}
 
     @property
     def newest(self) -> KeyMaterial:

@@ -7,13 +7,14 @@ from typing import Any
 
 import msgspec
 
+from pyrite.iam import bindings
 from pyrite.iam.evaluate import Question, decide
 from pyrite.iam.policy import Use, check_sids, parse_policy
-from pyrite.kms.access import refusal
+from pyrite.kms.access import default_policy, refusal
 from pyrite.kms.errors import InvalidKmsInput, KeyPending, KmsAccessRefused
-from pyrite.kms.keys import check_not_pending, default_policy
-from pyrite.kms.records import KmsKeyRecord
-from pyrite.kmsapi.call import Call, Handler, Result
+from pyrite.kms.keys import check_not_pending
+from pyrite.kms.records import AliasRecord, KmsKeyRecord
+from pyrite.kmsapi.call import Call, Handler, Result, check_tags
 
 _LIST_MAX = 1000
 _POLICY_MAX_CHARS = 32_768
@@ -23,7 +24,9 @@ _DAY_MS = 86_400_000
 def _require(call: Call, resource: str = "*") -> None:
     """Raises KmsAccessRefused unless policies of the caller's identity allow an action that is about no key."""
     caller = call.caller
-    keys = {**call.keys_of_request, **caller.keys}
+    keys = {
+        **call.keys_of_request, **caller.keys, **call.keys_of_parameters(), "aws:resourceaccount": (caller.account,)
+    }  # fmt: skip
     decision = decide(caller, Question(f"kms:{call.action}", resource, keys, caller.owner, caller.account))
     if not decision.allowed:
         raise KmsAccessRefused(refusal(caller, f"kms:{call.action}", resource, decision.reason))
@@ -63,19 +66,23 @@ async def create_key(call: Call) -> Result:
     if call.text("Origin", "AWS_KMS") != "AWS_KMS" or call.params.get("MultiRegion"):
         raise InvalidKmsInput("Keys are made here: Origin AWS_KMS, no MultiRegion")
     policy = call.text("Policy", default_policy(call.account))
-    _check_policy(call, policy)
-    record = await call.keys.create(call.account, policy, "", call.text("Description", ""), call.tags())
+    bound = await _checked_policy(call, policy)
+    record = await call.keys.create(call.account, policy, "", call.text("Description", ""), call.tags(), bound=bound)
     return {"KeyMetadata": _metadata(call, record)}
 
 
-def _check_policy(call: Call, policy: str) -> None:
-    """Raises MalformedPolicy, and InvalidKmsInput for a policy that would lock out who puts it, unless that is said."""
+async def _checked_policy(call: Call, policy: str) -> dict[str, str]:
+    """Whom a policy names, by ARN, with their unique ids.
+
+    Raises MalformedPolicy, and InvalidKmsInput for one that would lock out who puts it, unless that is said.
+    """
     if len(policy) > _POLICY_MAX_CHARS:
         raise InvalidKmsInput(f"A key policy has at most {_POLICY_MAX_CHARS} characters")
     parsed = parse_policy(policy, Use.RESOURCE, "key policy")
     check_sids(parsed.statements)
-    if call.params.get("BypassPolicyLockoutSafetyCheck"):
-        return
+    bound = await bindings.bind(call.keys.view, parsed, strict=True)
+    if call.params.get("BypassPolicyLockoutSafetyCheck") or call.params.get("Policy") is None:
+        return bound
     keys = {**call.keys_of_request, **call.caller.keys}
     question = Question("kms:PutKeyPolicy", "*", keys, call.caller.owner, call.account, parsed)
     speaks = any(
@@ -84,6 +91,7 @@ def _check_policy(call: Call, policy: str) -> None:
     )
     if not (speaks and decide(call.caller, question).allowed):
         raise InvalidKmsInput("The new key policy will not allow you to update the key policy in the future.")
+    return bound
 
 
 async def describe_key(call: Call) -> Result:
@@ -159,7 +167,8 @@ async def cancel_deletion(call: Call) -> Result:
 
 async def get_policy(call: Call) -> Result:
     record = (await call.key()).record
-    return {"Policy": record.policy, "PolicyName": "default"}
+    told = await bindings.shown(call.keys.view, record.policy, record.bound)
+    return {"Policy": told, "PolicyName": "default"}
 
 
 async def put_policy(call: Call) -> Result:
@@ -167,8 +176,8 @@ async def put_policy(call: Call) -> Result:
     if call.text("PolicyName", "default") != "default":
         raise InvalidKmsInput("The only valid policy name is default")
     policy = call.text("Policy")
-    _check_policy(call, policy)
-    await call.keys.change(record.account, record.id, lambda r: msgspec.structs.replace(r, policy=policy))
+    bound = await _checked_policy(call, policy)
+    await call.keys.change(record.account, record.id, lambda r: msgspec.structs.replace(r, policy=policy, bound=bound))
     return {}
 
 
@@ -180,7 +189,9 @@ async def list_policies(call: Call) -> Result:
 async def tag_resource(call: Call) -> Result:
     record, tags = (await call.key()).record, call.tags()
     await call.keys.change(
-        record.account, record.id, lambda r: msgspec.structs.replace(check_not_pending(r), tags={**r.tags, **tags})
+        record.account,
+        record.id,
+        lambda r: msgspec.structs.replace(check_not_pending(r), tags=check_tags({**r.tags, **tags})),
     )
     return {}
 
@@ -243,8 +254,14 @@ async def list_rotations(call: Call) -> Result:
 # ---- aliases
 
 
+def _alias_arn(call: Call) -> str:
+    """The ARN of the alias that the call is about, which it needs permission for beside that for the key."""
+    return call.keys.alias_arn(AliasRecord(0, call.account, call.text("AliasName"), "", 0))
+
+
 async def create_alias(call: Call) -> Result:
     record = (await call.key("TargetKeyId")).record
+    _require(call, _alias_arn(call))
     await call.keys.set_alias(record.account, call.text("AliasName"), record.id, replace=False)
     return {}
 
@@ -252,6 +269,7 @@ async def create_alias(call: Call) -> Result:
 async def update_alias(call: Call) -> Result:
     record = (await call.key("TargetKeyId")).record
     await call.key("AliasName")
+    _require(call, _alias_arn(call))
     if call.text("AliasName").startswith("alias/aws/"):
         raise InvalidKmsInput("Aliases that begin with alias/aws/ are not changed by users")
     await call.keys.set_alias(record.account, call.text("AliasName"), record.id, replace=True)
@@ -260,6 +278,7 @@ async def update_alias(call: Call) -> Result:
 
 async def delete_alias(call: Call) -> Result:
     record = (await call.key("AliasName")).record
+    _require(call, _alias_arn(call))
     if call.text("AliasName").startswith("alias/aws/"):
         raise InvalidKmsInput("Aliases that begin with alias/aws/ are not deleted by users")
     await call.keys.delete_alias(record.account, call.text("AliasName"))

@@ -8,11 +8,16 @@ from pyrite.core.clock import Clock
 from pyrite.iam.caller import Caller
 from pyrite.iam.patterns import Values
 from pyrite.kms.access import check_use
-from pyrite.kms.errors import InvalidKmsInput
+from pyrite.kms.errors import InvalidKmsInput, KmsAccessRefused
 from pyrite.kms.keys import FoundKey, KmsKeys
 from pyrite.kms.records import KmsKeyRecord
 
 TAGS_MAX = 50
+_ACROSS_ACCOUNTS = frozenset(
+    "DescribeKey GetKeyRotationStatus Encrypt Decrypt ReEncryptFrom ReEncryptTo GenerateDataKey "
+    "GenerateDataKeyWithoutPlaintext".split()
+)
+"""What may be done with keys of other accounts. Source: AWS, "Cross-account use" of each action."""
 
 Result = Mapping[str, Any]
 
@@ -70,27 +75,51 @@ class Call(NamedTuple):
             tags = {str(tag["TagKey"]): str(tag["TagValue"]) for tag in listed}
         except (TypeError, KeyError):
             raise InvalidKmsInput("Tags must be a list of TagKey and TagValue") from None
-        if len(tags) != len(listed) or len(tags) > TAGS_MAX or any(key.startswith("aws:") for key in tags):
-            raise InvalidKmsInput(f"a key has at most {TAGS_MAX} tags, each once, and none that begins with aws:")
-        return tags
+        if len(tags) != len(listed) or any(key.lower().startswith("aws:") for key in tags):
+            raise InvalidKmsInput("a key has each tag once, and none that begins with aws:")
+        return check_tags(tags)
 
     async def key(self, parameter: str = "KeyId", action: str = "") -> FoundKey:
         """The key that a parameter names, once it is certain that the caller may do the action with it.
 
-        Raises NoSuchKmsKey, KmsAccessRefused and InvalidKmsInput.
+        Keys of other accounts are used, not managed. Raises NoSuchKmsKey, KmsAccessRefused and InvalidKmsInput.
         """
         found = await self.keys.find(self.account, self.text(parameter))
         self.check(found.record, action)
+        if found.record.account != self.account and (action or self.action) not in _ACROSS_ACCOUNTS:
+            raise KmsAccessRefused(f"{self.action} is not for keys of other accounts")
         return found
+
+    def keys_of_parameters(self) -> dict[str, Values]:
+        """The condition keys of the tags that the call puts or takes away, and of the alias that it is about."""
+        keys: dict[str, Values] = {}
+        if self.action in ("CreateKey", "TagResource"):
+            tags = self.tags()
+            if tags:
+                keys["aws:tagkeys"] = tuple(tags)
+                keys |= {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
+        elif self.action == "UntagResource" and self.params.get("TagKeys"):
+            keys["aws:tagkeys"] = tuple(map(str, self.params["TagKeys"]))
+        return keys
 
     def check(self, record: KmsKeyRecord, action: str = "", context: Mapping[str, str] | None = None) -> None:
         """Raises KmsAccessRefused unless the caller may do the action with this key."""
-        keys: dict[str, Values] = {**self.keys_of_request, **self.caller.keys}
+        keys: dict[str, Values] = {**self.keys_of_request, **self.caller.keys, **self.keys_of_parameters()}
+        keys["aws:resourceaccount"] = (record.account,)
         for name, value in (context or {}).items():
             keys[f"kms:encryptioncontext:{name.lower()}"] = (value,)
         if context:
             keys["kms:encryptioncontextkeys"] = tuple(context)
         check_use(self.caller, f"kms:{action or self.action}", self.keys.arn(record), record, keys)
+
+
+def check_tags(tags: dict[str, str]) -> dict[str, str]:
+    """`tags`, if a key may have them. Raises InvalidKmsInput."""
+    if len(tags) > TAGS_MAX:
+        raise InvalidKmsInput(f"a key has at most {TAGS_MAX} tags")
+    if len({key.lower() for key in tags}) != len(tags):  # a condition could see one of them only
+        raise InvalidKmsInput("tags whose keys differ only in case are one tag to policies")
+    return tags
 
 
 Handler = Callable[[Call], Awaitable[Result]]

@@ -53,6 +53,7 @@ class LmdbEnvironment:
             readonly=readonly,
             readahead=False,
             meminit=False,
+            mode=0o600,
         )
         self._env.reader_check()
         self._tables = [
@@ -163,6 +164,7 @@ class LmdbEnvironment:
         self.copies += 1
         try:
             self._env.copy(str(target), compact=True)
+            (target / "data.mdb").chmod(0o600)
             self._env.sync(True)
         finally:
             self.copies -= 1

@@ -12,6 +12,7 @@ HEADS = b"h"  # bucket id, key                            -> HeadRecord (of a ke
 UPLOADS = b"u"  # bucket id, escaped key, upload id       -> UploadRecord
 PARTS = b"p"  # upload id, part number                    -> PartRecord (of an upload under way)
 PAGES = b"m"  # upload id, page number                    -> PartPage (of a completed multipart object)
+ANNOTATIONS = b"A"  # annotations id, name                -> PartRecord (of an annotation)
 REFERENCES = b"r"  # blob id                              -> counter of references beyond the first
 GARBAGE = b"g"  # stamp, nonce                            -> GarbageRecord
 USAGE = b"n"  # bucket id, kind                           -> counter

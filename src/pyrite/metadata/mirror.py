@@ -39,6 +39,10 @@ class Mirror:
         """Make what was prepared durable. Fails with lmdb.Error."""
         return self._thread.submit(self._commit)
 
+    def record(self, mirrors: MirrorSet) -> "Future[None]":
+        """Note the set of mirrors, outside any numbered transaction. Fails with lmdb.Error."""
+        return self._thread.submit(self._record, mirrors)
+
     def abort(self) -> None:
         """Undo what was prepared, if anything."""
         self._thread.submit(self._abort).result()
@@ -65,6 +69,14 @@ class Mirror:
         if txn.mirrors != mirrors:
             txn.set_mirrors(mirrors)
         txn.finish(sequence, redo)
+
+    def _record(self, mirrors: MirrorSet) -> None:
+        txn = self.environment.begin()
+        try:
+            txn.set_mirrors(mirrors)
+            txn.commit()
+        finally:
+            txn.abort()
 
     def _commit(self) -> None:
         txn, self._txn = self._txn, None

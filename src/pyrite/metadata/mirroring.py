@@ -140,14 +140,18 @@ class MirroredCommitter:
         return MirrorSet(self._epoch, tuple(mirror.name for mirror in self.mirrors))
 
     def _adopt(self, known: MirrorSet | None) -> None:
-        """Follow another worker that has dropped a mirror, or taken one in."""
-        if known is None or known.epoch <= self._epoch:
+        """Follow another worker that has dropped a mirror, or taken one in.
+
+        A set of the same epoch is another worker's that changed it at the same moment: what is in both is kept.
+        """
+        if known is None or known.epoch < self._epoch or known == self._mirror_set():
             return
-        self._epoch = known.epoch
         mine = {mirror.name: mirror for mirror in self.mirrors}
+        both = [mine[name] for name in known.members if name in mine] if known.epoch == self._epoch else []
+        self._epoch = known.epoch
         opened = [mine.get(name) or self._open(name) for name in known.members]
-        kept = [mirror for mirror in opened if mirror is not None]
-        if len(kept) < len(opened):
+        kept = both or [mirror for mirror in opened if mirror is not None]
+        if both or len(kept) < len(opened):
             self._epoch += 1
             self._announce(MirrorSet(self._epoch, tuple(mirror.name for mirror in kept)))
         if self.mirrors[0] not in kept:
@@ -186,19 +190,19 @@ class MirroredCommitter:
             joined = MirrorSet(self._epoch, (*(mirror.name for mirror in self.mirrors), name))
             self._announce(joined)
             self.mirrors.append(Mirror(name, copy))
-            txn.set_mirrors(joined)
-            self._tell(joined)
-            txn.commit()
+            self._tell(joined, txn)
         finally:
             txn.abort()
         return True
 
-    def _tell(self, joined: MirrorSet) -> None:
-        """Have the other mirrors know the set too, outside any numbered transaction."""
+    def _tell(self, known: MirrorSet, txn: WriteTransaction) -> None:
+        """Have every mirror know the set, outside any numbered transaction; the first one's is `txn`."""
         for mirror in self.mirrors[1:]:
-            other = mirror.environment.begin()
-            other.set_mirrors(joined)
-            other.commit()
+            error = _error(mirror.record(known))
+            if error is not None:
+                raise error
+        txn.set_mirrors(known)
+        txn.commit()
 
     @property
     def epoch(self) -> int:
@@ -209,8 +213,22 @@ class MirroredCommitter:
         """Take note of what others did to the set, and drop what is condemned, although there is nothing to commit."""
         try:
             self._take_note()
-        except (MirrorBehind, lmdb.Error):
+            self._record()
+        except (MirrorBehind, lmdb.Error, TimeoutError):
             return  # the next commit brings them together, or tries again
+
+    def _record(self) -> None:
+        """Tell other processes what was dropped here: without it they would go by the old set until a commit."""
+        first = self.mirrors[0].environment
+        if (known := first.read_mirrors()) is not None and known.epoch >= self._epoch:
+            return
+        txn = first.begin()
+        try:
+            self._adopt(txn.mirrors)
+            if txn.mirrors is None or txn.mirrors.epoch < self._epoch:
+                self._tell(self._mirror_set(), txn)
+        finally:
+            txn.abort()
 
     def _take_note(self) -> None:
         """Before anything is dropped here: what others have dropped, or taken in, is told by any current mirror."""

@@ -33,7 +33,8 @@ def choose_source(places: Mapping[str, Path], announced: MirrorSet) -> str:
             newest = (sequence, name)
     if newest is None:
         raise Unavailable(
-            "no current copy of the metadata is present; it is on drive(s) " + ", ".join(announced.members)
+            "no current copy of the names is on the drives that were named; it is on drive(s) "
+            f"{', '.join(announced.members)}. Name all drives of the store; if those are lost for good: pyrite recover"
         )
     return newest[1]
 
@@ -66,7 +67,7 @@ def create_first(places: Mapping[str, Path], announce: Announce) -> MirrorSet:
     members = list(places)[:MIRRORS_MAX]
     for name in members:
         shutil.rmtree(places[name], ignore_errors=True)
-        places[name].mkdir(parents=True)
+        places[name].mkdir(mode=0o700, parents=True)
         LmdbEnvironment(places[name], create=True).close()
         sync_directory(places[name].parent)
     chosen = MirrorSet(1, tuple(members))
@@ -103,7 +104,7 @@ def copy_environment(environment: LmdbEnvironment, target: Path) -> None:
     """Put a consistent copy of `environment` at `target`, in the place of what is there. Raises lmdb.Error, OSError."""
     staging = target.with_name(target.name + ".new")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()  # never the drive itself: where that is gone, nothing must stand in its place
+    staging.mkdir(mode=0o700)  # never the drive itself: where that is gone, nothing must stand in its place
     environment.copy_to(staging)
     settle_environment(staging)
     shutil.rmtree(target, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""Owns sending the audit log on to a webhook: in order for each chain, at least once. The log itself is the queue."""
+"""Owns sending the audit log on, to a webhook or to Kafka: in order for each chain, at least once. It is the queue."""
 
 import ipaddress
 from collections.abc import Iterator
@@ -11,9 +11,11 @@ from pyrite.core.units import KIB
 from pyrite.http.outbound import Outbound, OutboundError
 from pyrite.metadata.keyspaces import STORE
 from pyrite.metadata.kv import Batch, Engine, decode_counter, encode_counter
+from pyrite.node import kafka
 from pyrite.telemetry.audit import chains_in
 
 BATCH_MAX_BYTES = 256 * KIB
+TOPIC = "pyrite-audit"
 _SHIPPED = STORE + b"audit-shipped/"
 _ANYWHERE = (ipaddress.ip_network("0.0.0.0/0"), ipaddress.ip_network("::/0"))
 
@@ -25,17 +27,47 @@ class _Numbered(msgspec.Struct):
 _decode = msgspec.json.Decoder(_Numbered).decode
 
 
-class AuditShipper:
-    """Sends the records of every chain in `folder` to `url`, as lines of JSON; the operator names it, so no guard."""
+class _Webhook:
+    """Takes lines of JSON; the operator names it, so no guard."""
 
-    def __init__(self, engine: Engine, folder: Path, url: str, token: str) -> None:
-        self._engine = engine
-        self._folder = folder
+    def __init__(self, url: str, token: str) -> None:
         self._url = url
         self._headers = {"Content-Type": "application/x-ndjson"}
         if token:
             self._headers["Authorization"] = f"Bearer {token}"
         self._outbound = Outbound(_ANYWHERE)
+
+    async def take(self, slot: str, lines: list[bytes]) -> None:
+        """Raises OutboundError."""
+        await self._outbound.post(self._url, self._headers, b"".join(lines))
+
+
+class _Kafka:
+    """Takes each record as a message, with the name of its chain as its key."""
+
+    def __init__(self, url: str) -> None:
+        self._url = kafka.parse(url)
+        self._producer: kafka.KafkaProducer | None = None
+
+    async def take(self, slot: str, lines: list[bytes]) -> None:
+        """Raises KafkaError."""
+        producer = self._producer or await kafka.KafkaProducer.connect(self._url)
+        self._producer = None
+        try:
+            await producer.send(self._url.topic or TOPIC, [(slot.encode(), line.rstrip(b"\n")) for line in lines])
+        except kafka.KafkaError:
+            await producer.close()
+            raise
+        self._producer = producer
+
+
+class AuditShipper:
+    """Sends the records of every chain in `folder` to `url`, of a webhook or of Kafka."""
+
+    def __init__(self, engine: Engine, folder: Path, url: str, token: str) -> None:
+        self._engine = engine
+        self._folder = folder
+        self._sink = _Kafka(url) if url.startswith("kafka") else _Webhook(url, token)
         self._offsets: dict[int, int] = {}
         self.reason = ""
 
@@ -51,9 +83,9 @@ class AuditShipper:
                 self._offsets.update(offsets)
                 continue
             try:
-                await self._outbound.post(self._url, self._headers, b"".join(lines))
+                await self._sink.take(slot, lines)
                 self.reason = ""
-            except OutboundError as error:
+            except (OutboundError, kafka.KafkaError) as error:
                 self.reason = str(error)
                 raise
             batch = Batch()

@@ -20,10 +20,12 @@ from pyrite.node.monitoring import Monitor
 from pyrite.node.registry import drop_drive
 from pyrite.node.storeprocess import StoreProcess
 from pyrite.objects.volumecatalog import MetadataCatalog
+from pyrite.s3.handlers.inventories import place_of
 from pyrite.s3.handlers.logs import destination_of
 from pyrite.services.claims import Claims
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
+from pyrite.services.inventory import Inventories
 from pyrite.services.lifecycle import Lifecycle
 from pyrite.services.logdelivery import LogDelivery
 from pyrite.services.notify import Notifier
@@ -33,10 +35,12 @@ from pyrite.services.repair import Repaired, Repairer
 from pyrite.services.rewrap import Rewrapper
 from pyrite.services.scrub import Scrubber, note_names_verified
 from pyrite.services.surroundings import Surroundings
+from pyrite.services.transitions import Mover, TierSweeper
 from pyrite.services.upkeep import Upkeep, use_of
 from pyrite.telemetry.status import StatusBoard
 
 _PAUSE_S = 1.0
+_DEFECT_PAUSE_S = 30.0
 _FAILED_PAUSE_S = 5.0
 
 
@@ -69,7 +73,13 @@ class Background:
                 store.engine, config.audit_log, config.audit_webhook, config.audit_webhook_token
             )
         service = store.service(config)
-        self.notifier = Notifier(store.engine, store.targets(config).deliver, config.region, store.clock.now_ms)
+        self.notifier = Notifier(
+            store.engine,
+            store.targets(config).deliver,
+            config.region,
+            store.clock.now_ms,
+            service.listeners.sweep,
+        )
         self.logs = LogDelivery(
             store.engine,
             store.buckets,
@@ -78,11 +88,33 @@ class Background:
             store.clock.now_ms,
             config.log_roll_s,
         )
+        mover = Mover(store.naming, store.reading, store.blobs, store.tiers, SystemEntropy(), store.under_way)
         self.lifecycle = Lifecycle(
-            store.engine, store.buckets, store.naming, store.uploads, store.clock.now_ms, config.lifecycle_day_s
+            store.engine, store.buckets, store.naming, store.uploads, store.clock.now_ms, config.lifecycle_day_s, mover
         )
+        self.inventories = Inventories(
+            store.engine,
+            store.buckets,
+            store.objects,
+            partial(place_of, service),
+            store.offload,
+            SystemEntropy(),
+            store.clock.now_ms,
+            config.lifecycle_day_s,
+        )
+        self.tier_sweeper = TierSweeper(store.engine, store.tiers, store.under_way, store.clock.now_ms)
         self.rewrapper = Rewrapper(store.engine, store.keyring, store.keys) if store.keyring is not None else None
         self.conditions = Conditions(store, board, self.upkeep)
+        monitor.background = self._counts
+
+    def _counts(self) -> dict[str, dict[str, int]]:
+        """What the services of buckets have done, for the metrics."""
+        return {
+            "lifecycle": dict(self.lifecycle.done),
+            "events": dict(self.notifier.done),
+            "inventories": {"delivered": self.inventories.delivered},
+            "access_logs": {"delivered": self.logs.delivered, "dropped": self.logs.dropped},
+        }
 
     def _surroundings(self) -> Surroundings:
         store, workforce = self._store, self._store.volumes.workforce
@@ -119,6 +151,7 @@ class Background:
             self._keep_names,
             self._keep_keys,
             self._live,
+            self._take_inventories,
             self._deliver_logs,
             self._notify,
             self._ship_audit,
@@ -136,6 +169,9 @@ class Background:
             except PyriteError as error:
                 self._on_error(error)
                 pause = _FAILED_PAUSE_S
+            except Exception as error:  # noqa: BLE001 - a defect of one service does not end the others
+                self._log.error("background_step_defect", step=step.__name__, exc_info=error)
+                pause = _DEFECT_PAUSE_S
             await asyncio.sleep(pause)
 
     async def _reap(self) -> bool:
@@ -202,7 +238,16 @@ class Background:
         """Do what lifecycle rules say."""
         if await self.lifecycle.step():
             self._log.info("lifecycle", **self.lifecycle.done)
+        swept = await self.tier_sweeper.step()
+        if swept:
+            self._log.info("tiers_swept", blobs=swept)
         return self.lifecycle.is_busy
+
+    async def _take_inventories(self) -> bool:
+        """Make the inventories that are due."""
+        if await self.inventories.step():
+            self._log.info("inventory_delivered", count=self.inventories.delivered)
+        return self.inventories.is_busy
 
     async def _ship_audit(self) -> bool:
         """Send the audit log on."""

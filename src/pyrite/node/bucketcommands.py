@@ -1,6 +1,7 @@
 """Owns what `pyrite bucket` does with a store, which may be running."""
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
@@ -62,7 +63,7 @@ def list_buckets(paths: tuple[Path, ...]) -> list[BucketUse]:
     return with_live_store(paths, run)
 
 
-def set_quota(paths: tuple[Path, ...], name: str, quota_bytes: int | None) -> None:
+def set_quota(paths: tuple[Path, ...], name: str, quota_bytes: int | None, words: Sequence[str] = ()) -> None:
     """Say how many bytes a bucket may hold; None lifts it. Raises ConfigError."""
 
     async def run(live: LiveStore) -> None:
@@ -73,4 +74,4 @@ def set_quota(paths: tuple[Path, ...], name: str, quota_bytes: int | None) -> No
             raise ConfigError(f"there is no bucket {name}") from None
         await buckets.configure(bucket, QUOTA, None if quota_bytes is None else str(quota_bytes))
 
-    with_live_store(paths, run)
+    with_live_store(paths, run, words)

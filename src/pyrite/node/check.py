@@ -16,9 +16,10 @@ from pyrite.blobs.buffers import Scratch
 from pyrite.blobs.drive import Drive, DriveError, DriveState
 from pyrite.blobs.fragment import KIND_DATA, verify
 from pyrite.blobs.layout import HEADER_BYTES, Extent, Stripe
+from pyrite.blobs.tiers import is_tiered
 from pyrite.blobs.volume import VolumeRecord, shard_name
-from pyrite.metadata.environment import LmdbEnvironment
 from pyrite.metadata.keyspaces import (
+    ANNOTATIONS,
     BUCKETS,
     GARBAGE,
     HEADS,
@@ -35,7 +36,8 @@ from pyrite.metadata.keyspaces import (
     VOLUMES,
 )
 from pyrite.metadata.kv import MetadataCorrupt, Row, after_prefix, decode_counter
-from pyrite.node.drives import METADATA, DriveLocks
+from pyrite.node.checkmirrors import check_mirrors
+from pyrite.node.drives import DriveLocks
 from pyrite.node.offline import OfflineStore, with_store
 from pyrite.node.report import Report
 from pyrite.objects import keys, records
@@ -72,7 +74,10 @@ class Checker:
         self._references: Counter[bytes] = Counter()
         self._uploads: set[bytes] = set()
         self._pages_of: dict[bytes, int] = {}
+        self._annotations: dict[bytes, records.Annotations | None] = {}
+        self._annotated: dict[bytes, tuple[int, int]] = defaultdict(lambda: (0, 0))
         self._verified: set[Extent] = set()
+        self._on_tiers = 0
         self._ranges: dict[int, list[tuple[int, int]]] = defaultdict(list)
         self._counted: dict[int, Counter[bytes]] = defaultdict(Counter)
         self._heads: dict[bytes, records.HeadRecord] = {}
@@ -92,7 +97,9 @@ class Checker:
         await self._check_references()
         await self._check_usage()
         self._check_overlaps()
-        self._check_mirrors()
+        if self._on_tiers:
+            self.report.notes.append(f"{self._on_tiers} blobs stand in tiers and were not read")
+        check_mirrors(self._store.located, self.report)
         return self.report
 
     def _steps(self) -> list[tuple[bytes, Callable[[Row], Any]]]:
@@ -106,6 +113,7 @@ class Checker:
             (GARBAGE, self._on_garbage),
             (PARTS, self._on_part),
             (PAGES, self._on_page),
+            (ANNOTATIONS, self._on_annotation),
         ]
 
     async def _rows(self, space: bytes) -> AsyncIterator[Row]:
@@ -170,7 +178,9 @@ class Checker:
             self.report.error(f"object {name!r} belongs to no bucket")
         self.report.object_bytes += record.size_bytes
         self._counted[bucket][counter] += 1
-        self._counted[bucket][USAGE_BYTES] += record.size_bytes
+        self._counted[bucket][USAGE_BYTES] += record.weight_bytes
+        if record.annotations is not None:
+            self._annotations[record.annotations.id] = record.annotations
         held = garbage_of(record)
         if held is not None:
             self._references[blob_id(held)] += 1
@@ -204,7 +214,9 @@ class Checker:
     async def _on_garbage(self, row: Row) -> None:
         garbage = records.decode_garbage(row.value)
         self.report.garbage += 1
-        if garbage.upload and not garbage.page_count:
+        if garbage.annotations:
+            self._annotations[garbage.annotations] = None
+        elif garbage.upload and not garbage.page_count:
             self._uploads.add(garbage.upload)
         elif garbage.upload or garbage.extents:
             self._references[blob_id(garbage)] += 1
@@ -221,6 +233,22 @@ class Checker:
         upload, index = row.key[1:-4], int.from_bytes(row.key[-4:], "big")
         if index >= self._pages_of.get(upload, 0):
             self.report.error(f"page {index} of upload {upload.hex()} belongs to no object")
+        for part in records.decode_page(row.value).parts:
+            self._count_part(part)
+
+    async def _on_annotation(self, row: Row) -> None:
+        owner, name = row.key[1 : 1 + keys.ANNOTATIONS_ID_BYTES], row.key[1 + keys.ANNOTATIONS_ID_BYTES :]
+        part = records.decode_part(row.value)
+        if owner not in self._annotations:
+            self.report.error(f"annotation {name.decode()!r} belongs to no object")
+        count, size = self._annotated[owner]
+        self._annotated[owner] = (count + 1, size + part.size_bytes)
+        self._count_part(part)
+        self._check_extents(f"annotation {name.decode()!r}", part.extents)
+
+    def _count_part(self, part: records.PartRecord) -> None:
+        if part.extents:
+            self._references[blob_id(records.GarbageRecord(records.FORMAT, extents=part.extents))] += 1
 
     # ---- bytes
 
@@ -229,6 +257,9 @@ class Checker:
             if extent in self._verified:
                 continue
             self._verified.add(extent)
+            if is_tiered(extent.volume):
+                self._on_tiers += 1
+                continue
             volume = self._volumes.get(extent.volume)
             if volume is None:
                 self.report.error(f"{owner} refers to volume {extent.volume:016x}, which does not exist")
@@ -280,6 +311,9 @@ class Checker:
             said, there = +counted[bucket], +self._counted[bucket]
             if said != there or min(counted[bucket].values(), default=0) < 0:
                 self.report.error(f"bucket {bucket:016x} counts {dict(said)}, and {dict(there)} is there")
+        for owner, wanted in self._annotations.items():
+            if wanted is not None and (wanted.count, wanted.size_bytes) != self._annotated[owner]:
+                self.report.error(f"an object counts {wanted.count} annotations, not {self._annotated[owner][0]}")
         for place in self._heads:
             self.report.error(f"the versions of {place[8:]!r} have no record")
 
@@ -289,22 +323,6 @@ class Checker:
             for (_, end), (start, _) in itertools.pairwise(ranges):
                 if start < end:
                     self.report.error(f"two blobs overlap in volume {volume:016x} at {start}")
-
-    def _check_mirrors(self) -> None:
-        """Every mirror holds the same rows; one that is behind is brought up at the next start."""
-        located = self._store.located
-        truth = _fingerprint(located.metadata, self.report)
-        for name in located.announced.members:
-            if name == located.source:
-                continue
-            if name not in located.places:
-                self.report.notes.append(f"the metadata mirror on drive {name} is missing")
-                continue
-            other = _fingerprint(located.places[name] / METADATA, self.report)
-            if other[0] != truth[0]:
-                self.report.notes.append(f"the metadata mirror on drive {name} is behind and will be brought up")
-            elif other != truth:
-                self.report.error(f"the metadata mirror on drive {name} differs from the others")
 
 
 def _fragment_is_good(drive: Drive, volume: VolumeRecord, shard: int, stripe: Stripe) -> bool:
@@ -316,26 +334,3 @@ def _fragment_is_good(drive: Drive, volume: VolumeRecord, shard: int, stripe: St
         return False
     index = volume.layout.index_of(shard)
     return len(stored) == length and verify(stored, KIND_DATA, volume.id, index, stripe.shard_offset)
-
-
-def _fingerprint(path: Path, report: Report) -> tuple[int, int, int]:
-    """The sequence number of a mirror, how many rows it has, and a hash over all of them."""
-    environment = LmdbEnvironment(path)
-    try:
-        sequence = environment.read_state()[0]
-        count = digest = 0
-        start = b"\0"
-        while True:
-            try:
-                rows = environment.scan(start, b"\xff" * 8, _PAGE_ROWS, False)
-            except MetadataCorrupt as error:
-                report.error(f"the metadata mirror at {path} is damaged: {error}")
-                return sequence, count, digest
-            for row in rows:
-                digest = hash((digest, row.key, row.value, row.version))
-            count += len(rows)
-            if len(rows) < _PAGE_ROWS:
-                return sequence, count, digest
-            start = rows[-1].key + b"\0"
-    finally:
-        environment.close()

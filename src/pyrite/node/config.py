@@ -20,6 +20,8 @@ _ALIASES = {
     "ADDRESS": ("PYRITE_ADDRESS", "RUSTFS_ADDRESS"),
     "DRIVES": ("PYRITE_DRIVES", "RUSTFS_VOLUMES", "MINIO_VOLUMES"),
     "REGION": ("PYRITE_REGION", "MINIO_SITE_REGION", "RUSTFS_REGION"),
+    **{name: (f"PYRITE_{name}", name) for name in ("VAULT_TOKEN", "VAULT_ROLE_ID", "VAULT_SECRET_ID")},
+    **{name: (f"PYRITE_{name}", name) for name in ("VAULT_NAMESPACE", "VAULT_CACERT")},
     "DOMAIN": ("PYRITE_DOMAIN", "MINIO_DOMAIN", "RUSTFS_SERVER_DOMAINS"),
 }
 ACCESS_KEY_MIN = 3
@@ -39,6 +41,7 @@ class Config(msgspec.Struct, frozen=True):
     domains: tuple[str, ...] = ()
     website_domains: tuple[str, ...] = ()
     parity: int | None = None
+    existing: bool = False
     tls_certificate: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -54,6 +57,8 @@ class Config(msgspec.Struct, frozen=True):
     ldap: Path | None = None
     keyring: Path | None = None
     targets: Path | None = None
+    functions: Path | None = None
+    tiers: Path | None = None
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
     volume_shard_bytes: int = 2048 * MIB
@@ -98,6 +103,9 @@ def expand_drives(patterns: list[str]) -> tuple[Path, ...]:
     paths: list[Path] = []
     for pattern in patterns:
         paths += [Path(text).absolute() for text in _expand(pattern)]
+    for path in paths:
+        if any(character in str(path) for character in "{},"):
+            raise ConfigError(f"{path}: drives are separated by spaces, and a range of them is written /data{{1...4}}")
     if not paths:
         raise ConfigError("name at least one drive: pyrite serve /data, or set PYRITE_DRIVES")
     if len(set(paths)) != len(paths):

@@ -6,7 +6,7 @@ second and does the work. So a command that is cut short loses nothing, and noth
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -26,6 +26,7 @@ from pyrite.metadata.journal import Journal
 from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
 from pyrite.node import drives as identities
+from pyrite.node.auditing import note_command
 from pyrite.node.drives import METADATA
 from pyrite.node.offline import Located, locate, patiently
 from pyrite.node.opening import open_engine
@@ -91,9 +92,19 @@ class LiveStore(NamedTuple):
         return use_of(await MetadataCatalog(self.engine).all())
 
 
-def with_live_store(paths: tuple[Path, ...], body: Callable[[LiveStore], Awaitable[T]]) -> T:
-    """What `body` returns of the store to which the drives at `paths` belong. Raises ConfigError."""
-    return asyncio.run(_run(patiently(lambda: locate(paths)), body))
+def with_live_store(paths: tuple[Path, ...], body: Callable[[LiveStore], Awaitable[T]], words: Sequence[str] = ()) -> T:
+    """What `body` returns of the store to which the drives at `paths` belong. Raises ConfigError.
+
+    The `words` of a command that changes something are noted in the audit log, if the store keeps one.
+    """
+
+    async def run(live: LiveStore) -> T:
+        done = await body(live)
+        if words:
+            await note_command(live.engine, words)
+        return done
+
+    return asyncio.run(_run(patiently(lambda: locate(paths)), run))
 
 
 async def _run(located: Located, body: Callable[[LiveStore], Awaitable[T]]) -> T:
@@ -222,6 +233,8 @@ async def remove(store: LiveStore, name: str, lost: bool) -> DriveRecord:
             f"{use.shards} shards stand on drive {drive.id}; drain it first, or say --lost when it will not come back"
         )
     if use.shards:
+        if not any(other.role == "active" and other.id != drive.id for other in store.drives):
+            raise ConfigError(f"drive {drive.id} is the only one that is active; add another first")
         await change_drive(store.engine, drive.id, role="lost")
         return drive
     await store.engine.follow()

@@ -19,7 +19,7 @@ from xxhash import xxh3_64_hexdigest
 from pyrite.blobs.drive import DriveState
 from pyrite.blobs.local import TRIAL
 from pyrite.core.entropy import Entropy
-from pyrite.core.errors import ConfigError
+from pyrite.core.errors import ConfigError, Unavailable
 from pyrite.core.offload import ThreadWorkforce
 from pyrite.metadata.environment import MirrorSet
 
@@ -138,12 +138,22 @@ def _inspect_without_identity(path: Path) -> FoundDrive:
 
 def format_drive(path: Path, store: str, entropy: Entropy) -> Identity:
     """Make a directory a drive of `store`. The identity file is the last thing written."""
-    path.mkdir(parents=True, exist_ok=True)
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
     drive = entropy.bytes(8).hex()
     identity = Identity(_FORMAT, store, drive, _sum(store, drive))
-    (path / "volumes").mkdir(exist_ok=True)
-    write_durably(path / IDENTITY, msgspec.json.encode(identity))
+    (path / "volumes").mkdir(mode=0o700, exist_ok=True)
+    write_durably(path / IDENTITY, msgspec.json.encode(identity), 0o600)
     return identity
+
+
+def close_to_others(path: Path) -> None:
+    """Have nobody but the server's user read a drive, or lock it: drives of earlier versions were open to all."""
+    for name, mode in ((IDENTITY, 0o600), (METADATA, 0o700), ("volumes", 0o700)):
+        with contextlib.suppress(OSError):
+            os.chmod(path / name, mode)
+    for file in (path / METADATA).glob("*.mdb"):
+        with contextlib.suppress(OSError):
+            file.chmod(0o600)
 
 
 def used_bytes(path: Path) -> int:
@@ -242,23 +252,33 @@ def read_announced(paths: list[Path]) -> MirrorSet | None:
 
 
 def announce_on(paths: list[Path], mirrors: MirrorSet) -> None:
-    """Record a mirror set on every drive that takes it; one that hangs is not waited for. Raises ConfigError."""
+    """Record a mirror set on every drive that takes it; one that hangs is not waited for. Raises Unavailable."""
     check = _sum(str(mirrors.epoch), *mirrors.members)
     content = msgspec.json.encode(Announcement(mirrors.epoch, mirrors.members, check))
-    jobs = [partial(_try_to_write, path / MIRRORS, content) for path in paths]
+    jobs = [partial(_try_to_announce, path, mirrors.epoch, content) for path in paths]
     if not jobs or True not in ThreadWorkforce(len(jobs)).most(jobs, 1, bool):
-        raise ConfigError("no drive takes the list of metadata mirrors")
+        raise Unavailable("no drive takes the list of metadata mirrors")
 
 
 def _sum(*parts: str) -> str:
     return xxh3_64_hexdigest(" ".join(parts).encode())
 
 
-def _try_to_write(path: Path, content: bytes) -> bool:
+def _try_to_announce(path: Path, epoch: int, content: bytes) -> bool:
+    """Whether a drive has the announcement, or a newer one. Processes that announce at once take turns."""
     try:
-        write_durably(path, content)
+        folder = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:
         return False
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        known = read_announced([path])
+        if known is None or known.epoch <= epoch:
+            write_durably(path / MIRRORS, content)
+    except OSError:
+        return False
+    finally:
+        os.close(folder)
     return True
 
 

@@ -54,6 +54,9 @@ async def apply(identities: Identities, declared: Declaration, prune: bool = Fal
         return await Applier(change, identities.own_account, prune).apply(declared)
 
     with told():
+        for account in declared.accounts:  # what is wrong with a key is found before anything is changed
+            for key in account.kms_keys:
+                await apply_key(identities.keys, account.id or identities.own_account, key, dry_run=True)
         lines = await (identities.changes.try_out(body) if dry_run else identities.changes.make(body))
         for account in declared.accounts:
             name = identities.own_account if account.id is None else account.id

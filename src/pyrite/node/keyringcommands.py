@@ -1,11 +1,12 @@
 """Owns what `pyrite keyring` does with a store, which may be running."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from pyrite.node.drivecommands import LiveStore, with_live_store
-from pyrite.node.keyringfile import note_keys, read_file, retire_keys
+from pyrite.node.keyringfile import check_is_of, note_keys, read_file, retire_keys
 from pyrite.services.rewrap import count_uses
 
 
@@ -22,19 +23,21 @@ def describe_keys(file: Path, paths: tuple[Path, ...]) -> list[DescribedKey]:
     keys = read_file(file).keys
 
     async def run(live: LiveStore) -> list[DescribedKey]:
+        await check_is_of(live.engine, file)
         uses = await count_uses(live.engine)
         return [DescribedKey(key.id, key.created, uses[key.id]) for key in keys]
 
     return with_live_store(paths, run)
 
 
-def retire(file: Path, paths: tuple[Path, ...]) -> list[str]:
+def retire(file: Path, paths: tuple[Path, ...], words: Sequence[str] = ()) -> list[str]:
     """Remove the older keys that nothing is wrapped under; their ids. Raises ConfigError."""
     read_file(file)
 
     async def run(live: LiveStore) -> list[str]:
+        await check_is_of(live.engine, file)
         gone = retire_keys(file, await count_uses(live.engine))
         await note_keys(live.engine, file)
         return gone
 
-    return with_live_store(paths, run)
+    return with_live_store(paths, run, words)

@@ -1,4 +1,8 @@
-"""Owns the file of the master keys: made, read, rotated, and checked against the store that is encrypted with it."""
+"""Owns the file of the master keys: made, read, rotated, and checked against the store that is encrypted with it.
+
+The keys stand in it as they are, or each sealed under a key of Vault's or OpenBao's transit engine: then the file alone
+opens nothing. They are opened once, when the file is read.
+"""
 
 import base64
 import hashlib
@@ -15,24 +19,28 @@ from pyrite.core.errors import ConfigError
 from pyrite.core.keyring import KEY_BYTES, Keyring, MasterKeys
 from pyrite.metadata.keyspaces import STORE
 from pyrite.metadata.kv import ABSENT, Batch, Engine
+from pyrite.node.config import Environment
+from pyrite.node.vault import Transit, TransitKey
 
 _FORMAT = 1
+_SEALED_FORMAT = 2
 _USED = STORE + b"keyring"
 
 
 class MasterKey(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A key in the file: its id, 32 bytes in base64, and when it was made (ISO 8601)."""
+    """A key in the file: its id, 32 bytes in base64 or as the transit engine sealed them, and when it was made."""
 
     id: str
     key: str
     created: str
 
 
-class KeyringFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The file. The last key is the one that wraps."""
+class KeyringFile(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """The file. The last key is the one that wraps. `transit`: under which key all are sealed."""
 
     format: int
     keys: tuple[MasterKey, ...]
+    transit: TransitKey | None = None
 
 
 class UsedKeys(msgspec.Struct, frozen=True, array_like=True):
@@ -48,22 +56,41 @@ def read_file(path: Path) -> KeyringFile:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise ConfigError(f"the keyring {path} can be read by others; chmod 600 it")
         file = msgspec.json.decode(path.read_bytes(), type=KeyringFile)
-        keys = [base64.b64decode(key.key, validate=True) for key in file.keys]
+        if file.transit is None:
+            _secrets_in(file)
     except (OSError, ValueError) as error:
         raise ConfigError(f"the keyring {path} cannot be read: {error}") from None
-    if file.format != _FORMAT or not keys or any(len(key) != KEY_BYTES for key in keys):
-        raise ConfigError(f"the keyring {path} has no key, or one that is not {KEY_BYTES} bytes long")
+    if file.format != (_FORMAT if file.transit is None else _SEALED_FORMAT) or not file.keys:
+        raise ConfigError(f"the keyring {path} has no key, or is of a format that is not known")
     return file
 
 
+def _secrets_in(file: KeyringFile) -> list[bytes]:
+    """The keys of a file in its order. Raises ValueError, or ConfigError where the transit engine opens none."""
+    if file.transit is not None:
+        secrets = Transit.open(file.transit, Environment()).open_all([key.key for key in file.keys])
+    else:
+        secrets = [base64.b64decode(key.key, validate=True) for key in file.keys]
+    if any(len(secret) != KEY_BYTES for secret in secrets):
+        raise ValueError(f"a key is not {KEY_BYTES} bytes long")
+    return secrets
+
+
 def master_keys(file: KeyringFile) -> MasterKeys:
-    """The keys of a file."""
-    return MasterKeys({key.id: base64.b64decode(key.key) for key in file.keys}, file.keys[-1].id)
+    """The keys of a file. Raises ConfigError where they are sealed and cannot be opened."""
+    try:
+        secrets = _secrets_in(file)
+    except ValueError as error:
+        raise ConfigError(f"the keyring cannot be opened: {error}") from None
+    return MasterKeys({key.id: secret for key, secret in zip(file.keys, secrets, strict=True)}, file.keys[-1].id)
 
 
-def _new_key(entropy: Entropy) -> MasterKey:
-    secret = base64.b64encode(entropy.bytes(KEY_BYTES)).decode()
-    return MasterKey(entropy.bytes(8).hex(), secret, datetime.now(UTC).isoformat(timespec="seconds"))
+def _new_key(entropy: Entropy, transit: TransitKey | None) -> MasterKey:
+    secret = entropy.bytes(KEY_BYTES)
+    text = base64.b64encode(secret).decode()
+    if transit is not None:
+        (text,) = Transit.open(transit, Environment()).seal([secret])
+    return MasterKey(entropy.bytes(8).hex(), text, datetime.now(UTC).isoformat(timespec="seconds"))
 
 
 def _write(path: Path, file: KeyringFile) -> None:
@@ -84,17 +111,28 @@ def _write(path: Path, file: KeyringFile) -> None:
         raise ConfigError(f"the keyring {path} cannot be written: {error}") from None
 
 
-def create_file(path: Path) -> None:
-    """Make a keyring with one key. Raises ConfigError."""
+def create_file(path: Path, transit: TransitKey | None = None) -> None:
+    """Make a keyring with one key, sealed under a `transit` key if one is named. Raises ConfigError."""
     if path.exists():
         raise ConfigError(f"{path} is there already")
-    _write(path, KeyringFile(_FORMAT, (_new_key(SystemEntropy()),)))
+    number = _FORMAT if transit is None else _SEALED_FORMAT
+    _write(path, KeyringFile(number, (_new_key(SystemEntropy(), transit),), transit))
+
+
+def rewrap_file(path: Path) -> None:
+    """Seal the keys of a file under the newest version of its transit key. Raises ConfigError."""
+    file = read_file(path)
+    if file.transit is None:
+        raise ConfigError(f"the keys in {path} are not sealed under a transit key")
+    sealed = Transit.open(file.transit, Environment()).rewrap([key.key for key in file.keys])
+    keys = [msgspec.structs.replace(key, key=text) for key, text in zip(file.keys, sealed, strict=True)]
+    _write(path, msgspec.structs.replace(file, keys=tuple(keys)))
 
 
 def rotate_file(path: Path) -> str:
     """Add a key, which wraps from now on; its id. Raises ConfigError."""
     file = read_file(path)
-    made = _new_key(SystemEntropy())
+    made = _new_key(SystemEntropy(), file.transit)
     _write(path, msgspec.structs.replace(file, keys=(*file.keys, made)))
     return made.id
 
@@ -155,6 +193,23 @@ async def check_keyring(engine: Engine, keyring: Keyring | None, path: Path | No
         raise ConfigError(f"this store is encrypted with the master keys {', '.join(missing)}, which {path} has not")
     if used != digests:
         await _remember(engine, digests, entry.version if entry is not None else ABSENT)
+
+
+async def require_no_keyring(engine: Engine) -> None:
+    """Raises ConfigError where the store is encrypted, and so what is written needs its keyring."""
+    if await engine.get(_USED) is not None:
+        raise ConfigError("this store is encrypted: name the file of its master keys in PYRITE_KEYRING")
+
+
+async def check_is_of(engine: Engine, path: Path) -> None:
+    """Raises ConfigError unless the file is the keyring that the store is encrypted with."""
+    if await engine.get(_USED) is None:
+        raise ConfigError("this store is not encrypted: it has no keyring")
+    file, entry = master_keys(read_file(path)), await engine.get(_USED)
+    assert entry is not None
+    used = msgspec.msgpack.decode(entry.value, type=UsedKeys).digests
+    if any(name not in file.keys or _digest(file.keys[name]) != digest for name, digest in used.items()):
+        raise ConfigError(f"{path} is not the keyring of this store")
 
 
 async def note_keys(engine: Engine, path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,21 +11,22 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from pyrite.blobs.drive import DriveError, DriveState
+from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.http.hosting import Request
+from pyrite.http.proxies import Networks, client_address
 from pyrite.http.response import Response
 from pyrite.iam.calls import CallObserver, ToldCall
 from pyrite.iamapi.app import IamApp, is_call
 from pyrite.kmsapi.app import KmsApp
 from pyrite.kmsapi.app import is_call as is_kms_call
-from pyrite.node.auditing import keep_head, load_heads
+from pyrite.node.auditing import keep_head, load_heads, make_key
 from pyrite.s3.app import Observer, S3App
 from pyrite.s3.bucketlogging import Happened, line_of, logging_of
 from pyrite.s3.request import S3Request
 from pyrite.services.scrub import oldest_unverified_ms
 from pyrite.telemetry.access import AccessLog, AccessRecord
 from pyrite.telemetry.audit import START, AuditLog, AuditRecord, Head
-from pyrite.telemetry.metrics import CONTENT_TYPE, StoreGauges, expose
 from pyrite.telemetry.requests import RequestCounter
 from pyrite.telemetry.status import ProcessStatus, StatusBoard
 
@@ -35,6 +37,7 @@ LIVE = frozenset((b"/health", b"/health/live", b"/minio/health/live"))
 READY = frozenset((b"/health/ready", b"/minio/health/ready", b"/minio/health/cluster", b"/minio/health/cluster/read"))
 METRICS = frozenset((b"/metrics", b"/minio/v2/metrics/cluster"))
 _OWN = LIVE | READY | METRICS
+_CLAIM = re.compile(rb"(?:Credential=|AWSAccessKeyId=|^AWS )([A-Za-z0-9_.+-]{3,128})")
 
 
 class Monitor(Observer, CallObserver):
@@ -45,7 +48,12 @@ class Monitor(Observer, CallObserver):
     kms: KmsApp
 
     def __init__(
-        self, store: StoreProcess, board: StatusBoard, access_log: Path | None, audit_log: Path | None = None
+        self,
+        store: StoreProcess,
+        board: StatusBoard,
+        access_log: Path | None,
+        audit_log: Path | None = None,
+        trusted: Networks = (),
     ) -> None:
         self._store = store
         self._board = board
@@ -54,11 +62,13 @@ class Monitor(Observer, CallObserver):
         self._damaged_before = before.damaged_fragments if before is not None else 0
         self._access = AccessLog(access_log) if access_log is not None else None
         self._audit_folder = audit_log
+        self._trusted = trusted
         self._audit: AuditLog | None = None
         self._audited = 0
         self._log = structlog.get_logger(component="request", slot=store.slot)
         self._places: dict[str, str] = {}
         self.connections: Callable[[], int] = lambda: 0
+        self.background: Callable[[], dict[str, dict[str, int]]] = dict
 
     def handle(self, request: Request) -> Coroutine[Any, Any, Response]:
         """The HTTP handler: health and metrics without a signature, calls of IAM and STS, everything else is S3."""
@@ -86,6 +96,8 @@ class Monitor(Observer, CallObserver):
             problems = self._problems()
             text = "\n".join(problems) or "ready"
             return Response(503 if problems else 200, [(b"Content-Type", b"text/plain")], text.encode() + b"\n")
+        from pyrite.telemetry.metrics import CONTENT_TYPE, StoreGauges, expose  # some MiB, for those who ask
+
         self.publish()
         page = expose(self._board.read(), StoreGauges(await self._gauges()))
         return Response(200, [(b"Content-Type", CONTENT_TYPE.encode())], page)
@@ -143,10 +155,11 @@ class Monitor(Observer, CallObserver):
                     time=datetime.now(UTC).isoformat(timespec="milliseconds"),
                     kind="request",
                     request_id=request.id if request is not None else "",
-                    source=http.peer,
+                    source=client_address(http.peer, http.head.fields, self._trusted),
                     account=request.caller.account if request is not None else "",
                     caller=request.caller.arn if request is not None else "",
                     access_key=request.caller.access_key if request is not None else "",
+                    claimed_key=_claimed_key(http) if request is None or request.caller.is_anonymous else "",
                     operation=name,
                     bucket=request.bucket_name if request is not None else "",
                     key=request.key_text if request is not None else "",
@@ -216,7 +229,9 @@ class Monitor(Observer, CallObserver):
         if self._audit_folder is not None:
             self._audit_folder.mkdir(parents=True, exist_ok=True)
             heads = await load_heads(self._store.engine)
-            self._audit = AuditLog(self._audit_folder, self._store.slot, heads.get(self._store.slot, Head(0, START)))
+            known = heads.get(self._store.slot, Head(0, START))
+            key = await make_key(self._store.engine, SystemEntropy())
+            self._audit = AuditLog(self._audit_folder, self._store.slot, known, key)
             self._audited = self._audit.head.number
 
     async def keep_audit(self) -> None:
@@ -266,5 +281,12 @@ class Monitor(Observer, CallObserver):
                 store.drive_states(),
                 self._damaged_before + store.damaged_fragments,
                 store.engine.journal_failures,
+                self.background(),
             )
         )
+
+
+def _claimed_key(http: Request) -> str:
+    """The access key that a request names, whether or not it has its secret; "" for none."""
+    found = _CLAIM.search(http.head.fields.get(b"authorization", b"")) or _CLAIM.search(http.head.target)
+    return found.group(1).decode("latin-1") if found is not None else ""

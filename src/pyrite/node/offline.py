@@ -116,6 +116,8 @@ async def _run(folder: Path, located: Located, body: Callable[[OfflineStore], Aw
         known = []
         for drive in await load_drives(engine):
             path = located.places.get(drive.id)
+            if path is None and identities.is_drive(Path(drive.path), record.id, drive.id):
+                path = Path(drive.path)  # added while the store ran: known from its record
             known.append(OpenDrive(drive.id, path, DriveState.ONLINE if path else DriveState.MISSING))
         drives = make_drives(record.id, tuple(known))
         return await body(OfflineStore(record, engine, drives, located))

@@ -29,12 +29,14 @@ from pyrite.metadata.lmdb import LmdbEngine
 from pyrite.metadata.mirror import Mirror
 from pyrite.metadata.rules import SharedMark
 from pyrite.node import drives as identities
+from pyrite.node.auditing import keep_folder, note_command
 from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks, FoundDrive, RootCredentials
 from pyrite.node.examining import examine_in_forks
 from pyrite.node.identities import Identities, apply_identities
 from pyrite.node.keyringfile import check_keyring, open_keyring
 from pyrite.node.registry import StoreRecord, create_store, load_drives, load_store
+from pyrite.node.tiering import mark_tiers, read_tiers
 from pyrite.node.warnings import keep_warnings
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.repairs import RepairQueue
@@ -79,14 +81,21 @@ def open_store(config: Config) -> tuple[Opened, DriveLocks]:
     """
     found = identities.inspect(config.drives)
     entropy = SystemEntropy()
-    if identities.read_announced([drive.path for drive in found]) is None:
+    is_new = identities.read_announced([drive.path for drive in found]) is None
+    if is_new:
+        if config.existing:
+            raise ConfigError("there is no store on these drives, and --existing makes none: are they mounted?")
         found = _format(config, found, entropy)  # new, or its making was cut short before anything was stored
     usable = [drive for drive in found if drive.state is DriveState.ONLINE and drive.identity is not None]
     if not usable:
         raise ConfigError("none of the drives can be used")
     locks = DriveLocks([drive.path for drive in usable])
+    for drive in usable:
+        identities.close_to_others(drive.path)
     try:
         opened = _bring_up(config, found, usable)
+        if is_new:
+            opened = opened._replace(notes=("this is a new, empty store", *opened.notes))
         for path in set(opened.online) - {drive.path for drive in usable}:
             locks.add(path)  # added while the store ran: known from its record, not from the command line
         return opened, locks
@@ -183,8 +192,14 @@ async def _load(
     await keep_warnings(engine, config)
     await check_keyring(engine, keyring, config.keyring)
     applied = [f"the keyring {config.keyring} was made: what is stored is lost without it; keep a copy"] if made else []
+    await keep_folder(engine, config.audit_log)
     if config.identities is not None:
-        applied += await apply_identities(Identities(changes, account, keys), config.identities)
+        changed = await apply_identities(Identities(changes, account, keys), config.identities)
+        if changed:
+            await note_command(engine, ("serve", "--identities", *changed))
+        applied += changed
+    if config.tiers is not None:
+        applied += await mark_tiers(engine, read_tiers(config.tiers), store.id)
     here = {_id(drive): drive.path for drive in usable}
     drives = []
     for record in await load_drives(engine):

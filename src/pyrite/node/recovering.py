@@ -9,7 +9,7 @@ import contextlib
 import os
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Collection, Iterator
 from pathlib import Path
 
 import lmdb
@@ -26,6 +26,7 @@ from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.journal import Journal, decode_entry, load, order, replay
 from pyrite.metadata.keyspaces import (
     BUCKETS,
+    DRIVES,
     OBJECTS,
     USAGE,
     USAGE_BYTES,
@@ -42,8 +43,9 @@ from pyrite.node import drives as identities
 from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.dumping import DUMP, newest_dump
 from pyrite.node.offline import locate, snapshot
+from pyrite.node.registry import drives_in
 from pyrite.node.storeprocess import JOURNAL
-from pyrite.objects.records import decode_bucket, decode_listed
+from pyrite.objects.records import decode_bucket, decode_object
 
 _SCAN_ROWS = 1000
 
@@ -62,10 +64,11 @@ class Recovered(msgspec.Struct):
     missing: int
 
 
-def recover(paths: tuple[Path, ...], discard: bool) -> Recovered:
-    """Rebuild the metadata of the store on `paths` from dump and journal.
+def recover(paths: tuple[Path, ...], discard: bool, without: Collection[str] = ()) -> Recovered:
+    """Rebuild the metadata of the store on `paths` from dump and journal; `without` names drives that are given up.
 
-    Raises ConfigError when metadata is there and `discard` is not set, Unavailable when there is no dump.
+    Raises ConfigError when metadata is there and `discard` is not set or a drive is missing that is not given up,
+    Unavailable when there is no dump.
     """
     places, drives, locks = _open(paths)
     try:
@@ -78,15 +81,16 @@ def recover(paths: tuple[Path, ...], discard: bool) -> Recovered:
         with _staged(places) as staging:
             environment = LmdbEnvironment(staging, create=True)
             load(environment, whole.pieces())
+            _require_all(environment, places, announced, without)
             return _complete(environment, places, drives, announced, whole.rows)
     finally:
         locks.release()
 
 
-def restore(paths: tuple[Path, ...], backup: Path, exactly: bool) -> Recovered:
+def restore(paths: tuple[Path, ...], backup: Path, exactly: bool, without: Collection[str] = ()) -> Recovered:
     """Put a backup in the place of the metadata of the store on `paths`; with `exactly`, without what came after it.
 
-    Raises ConfigError when the backup is none, or is damaged.
+    Raises ConfigError when the backup is none, or is damaged, or a drive is missing that is not given up by `without`.
     """
     places, drives, locks = _open(paths)
     try:
@@ -98,6 +102,7 @@ def restore(paths: tuple[Path, ...], backup: Path, exactly: bool) -> Recovered:
                 rows = _verify(environment)
             except (lmdb.Error, MetadataCorrupt, OSError) as error:
                 raise ConfigError(f"{backup} is not a good backup: {error}") from error
+            _require_all(environment, places, announced, without)
             if exactly:
                 _forget_journal(drives)
             return _complete(environment, places, drives, announced, rows)
@@ -110,7 +115,7 @@ def back_up(paths: tuple[Path, ...], target: Path) -> int:
     located = locate(paths)
     folder = target.with_name(target.name + ".new")
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir()
+    folder.mkdir(mode=0o700)
     try:
         snapshot(located.metadata, folder)
         settle_environment(folder)
@@ -137,12 +142,37 @@ def _has_metadata(places: dict[str, Path], announced: MirrorSet) -> bool:
     return True
 
 
+def _require_all(
+    environment: LmdbEnvironment, places: dict[str, Path], announced: MirrorSet | None, without: Collection[str]
+) -> None:
+    """Raises ConfigError where a drive of the store was not named: what it alone remembers would be thrown away."""
+    records = {record.id: record for record in drives_in(environment.scan(DRIVES, after_prefix(DRIVES), 1000, False))}
+    known = {name for name, record in records.items() if record.role != "lost"}
+    known |= set(announced.members if announced is not None else ()) - records.keys()
+    told = []
+    for name in sorted(known - places.keys()):
+        if any(len(word) >= 4 and name.startswith(word) for word in without):
+            continue
+        path = records[name].path if name in records else ""
+        there = bool(path) and any(
+            identities.is_drive(Path(path), found.identity.store, name)
+            for found in identities.inspect(tuple(places.values()))[:1]
+            if found.identity is not None
+        )
+        told.append(f"{path} (drive {name})" if there else f"drive {name}, last at {path or 'an unknown place'}")
+    if told:
+        raise ConfigError(
+            f"name all drives of the store; these were not: {'; '.join(told)}. "
+            "One that is lost for good is given up with --without ID"
+        )
+
+
 @contextlib.contextmanager
 def _staged(places: dict[str, Path]) -> Iterator[Path]:
     """An empty directory beside the metadata of the first drive; removed at the end if it is still there."""
     staging = next(iter(places.values())) / (METADATA + ".new")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir()
+    staging.mkdir(mode=0o700)
     try:
         yield staging
     finally:
@@ -188,7 +218,7 @@ async def _recount(engine: LmdbEngine) -> tuple[int, int, int]:
             async for row in _rows(engine, space):
                 use = counted[row.key[1:9]]
                 use[counter] += 1
-                use[USAGE_BYTES] += decode_listed(row.value).size_bytes
+                use[USAGE_BYTES] += decode_object(row.value).weight_bytes
         batch = Batch()
         async for row in _rows(engine, USAGE):
             batch.delete(row.key)

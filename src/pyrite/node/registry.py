@@ -1,5 +1,6 @@
 """Owns the records of the store itself and of its drives."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -7,7 +8,7 @@ import msgspec
 from pyrite.core.clock import Clock
 from pyrite.core.entropy import Entropy
 from pyrite.metadata.keyspaces import DRIVES, PLACEMENT, STORE
-from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
+from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, Row, after_prefix
 
 Role = Literal["active", "draining", "lost"]
 Condition = Literal["", "slow", "read-only", "failing"]
@@ -72,7 +73,11 @@ async def load_store(engine: Engine) -> StoreRecord | None:
 
 async def load_drives(engine: Engine) -> list[DriveRecord]:
     """The drives that belong to the store."""
-    rows = await engine.scan(DRIVES, after_prefix(DRIVES), 100_000)
+    return drives_in(await engine.scan(DRIVES, after_prefix(DRIVES), 100_000))
+
+
+def drives_in(rows: Iterable[Row]) -> list[DriveRecord]:
+    """The records of drives in rows of their key space."""
     return [msgspec.msgpack.decode(row.value, type=DriveRecord) for row in rows]
 
 

@@ -15,12 +15,15 @@ from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.fetching import Damage
 from pyrite.blobs.local import LocalDrive
 from pyrite.blobs.store import BlobStore
+from pyrite.blobs.tiers import NoTiers, Tiers
 from pyrite.blobs.volumes import Volumes
 from pyrite.core.clock import HybridClock, SystemClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.core.offload import ThreadOffload, ThreadWorkforce
 from pyrite.core.pace import slow_drives
+from pyrite.functions.declared import Declaration, read_functions
+from pyrite.functions.running import Functions
 from pyrite.http.outbound import Outbound
 from pyrite.iam.callers import Callers, RootKey
 from pyrite.iam.changing import Changes
@@ -39,12 +42,10 @@ from pyrite.node.ldapdirectory import LdapDirectory, read_config
 from pyrite.node.membership import Membership
 from pyrite.node.opening import Opened, make_drives, newest_set, open_engine
 from pyrite.node.targets import Targets, read_targets
+from pyrite.node.tiering import ObstoreTiers, read_tiers
 from pyrite.objects.buckets import Buckets
-from pyrite.objects.naming import Naming
-from pyrite.objects.objects import Objects
-from pyrite.objects.reading import Reading
+from pyrite.objects.layer import object_layer
 from pyrite.objects.underway import UnderWay
-from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.query.processes import Queries
 from pyrite.s3.access import Access
@@ -52,6 +53,7 @@ from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import PRESETS
 from pyrite.s3.encryption import Encryptor
 from pyrite.s3.service import Service
+from pyrite.services.listening import Listeners
 from pyrite.services.logdelivery import LogBook
 from pyrite.services.repairs import RepairQueue
 
@@ -63,6 +65,8 @@ SLOW = "slow"
 """What a drive is told to be, beside the states of DriveState."""
 
 Hold = Callable[[Path], None]
+Condemned = Callable[[], Collection[str]]
+"""Asked for the drives whose copies of the names are damaged, as they are now: one that was made again is taken in."""
 
 
 class StoreProcess:
@@ -74,7 +78,7 @@ class StoreProcess:
         opened: Opened,
         slot: str,
         hold: Hold | None = None,
-        condemned: Collection[str] = (),
+        condemned: Condemned = tuple,
     ) -> None:
         self.slot = slot
         self.opened = opened
@@ -90,7 +94,7 @@ class StoreProcess:
         )
         self.engine = open_engine(
             newest_set(opened),
-            {drive.id: drive.path for drive in opened.drives if drive.path and drive.id not in condemned},
+            {drive.id: drive.path for drive in opened.drives if drive.path and drive.id not in condemned()},
             lambda: list(self.membership.places().values()),
             Journal(self._journal.append, HybridClock(self.clock).next),
             self._open_mirror,
@@ -108,13 +112,13 @@ class StoreProcess:
         self._loop = asyncio.get_running_loop()
         self.offload = ThreadOffload(_OFFLOAD_THREADS)
         self.damaged_fragments = 0
-        self.blobs = BlobStore(self.volumes, BufferPool(config.buffer_memory_bytes), self.offload, self._on_damage)
+        self.tiers, pool = self._open_tiers(config, opened.store.id), BufferPool(config.buffer_memory_bytes)
+        self.blobs = BlobStore(self.volumes, pool, self.offload, self._on_damage, self.tiers)
         self.under_way = UnderWay(self.clock)
-        self.reading = Reading(self.engine, self.blobs, self.under_way)
         self.buckets = Buckets(self.engine, self.hybrid, entropy, self.rules)
-        self.naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
-        self.objects = Objects(self.naming, self.blobs, self.reading, self.hybrid, self.under_way)
-        self.uploads = Uploads(self.engine, self.naming, self.blobs, self.hybrid, entropy, self.under_way)
+        layer = object_layer(self.engine, self.buckets, self.blobs, self.hybrid, entropy, self.under_way)
+        self.naming, self.reading, self.objects, self.uploads, self.appending, self.annotating = layer
+        self.listeners = Listeners(self.engine, self.buckets, self.clock, entropy, config.region)
         self.logbook = LogBook(self.engine, self.hybrid, entropy)
         self.keyring = opened.keyring
         self.keys = KmsKeys(self.engine, self.keyring, self.clock, entropy, config.region)
@@ -132,7 +136,7 @@ class StoreProcess:
     def _open_mirror(self, drive_id: str) -> Mirror:
         """The mirror on a drive, taken in by another process. Raises OSError or lmdb.Error."""
         path = self.membership.places().get(drive_id)
-        if path is None or drive_id in self._condemned:
+        if path is None or drive_id in self._condemned():
             raise FileNotFoundError(drive_id)
         return Mirror(drive_id, LmdbEnvironment(path / METADATA))
 
@@ -145,17 +149,34 @@ class StoreProcess:
             self.naming,
             self.objects,
             self.uploads,
+            self.appending,
+            self.annotating,
             self.reading,
             Access(self.buckets, self.naming, owners, self.clock, config.region, compat, config.trusted_proxies),
             Authenticator(self.callers, self.clock, config.region, compat),
             Encryptor(self.keyring, self.keys, SystemEntropy(), config.region, compat),
             self.targets(config),
+            self.listeners,
             Queries(),
+            self._functions(config),
             owners,
             self.clock,
             compat,
             config.region,
         )
+
+    def _open_tiers(self, config: Config, store_id: str) -> Tiers:
+        """Where storage classes have their bytes."""
+        declared = read_tiers(config.tiers) if config.tiers is not None else []
+        return ObstoreTiers(declared, store_id, self.offload, SystemEntropy()) if declared else NoTiers()
+
+    def _functions(self, config: Config) -> Functions:
+        """What objects can be read through."""
+        declared = read_functions(config.functions) if config.functions is not None else Declaration()
+        scheme = "https" if config.tls_certificate is not None else "http"
+        host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host  # noqa: S104 - it is asked about
+        endpoint = f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.port}"
+        return Functions(declared, endpoint, Outbound(config.outbound_networks), SystemEntropy())
 
     def targets(self, config: Config) -> Targets:
         """Where events can go."""
@@ -206,15 +227,11 @@ class StoreProcess:
         except PyriteError as error:
             self._log.warning("repair_not_queued", volume=f"{damage.volume:016x}", reason=str(error))
 
-    async def tick(self, condemned: Collection[str] = ()) -> None:
-        """What every process does once a second: notice what became of drives and volumes.
-
-        `condemned` are the drives whose copies of the names are damaged.
-        """
+    async def tick(self) -> None:
+        """What every process does once a second: notice what became of drives and volumes."""
         self._reported.clear()
         self.probe_drives()
-        self._condemned = condemned
-        for name in condemned:
+        for name in self._condemned():
             self.engine.condemn(name)
         try:
             await self.engine.follow()

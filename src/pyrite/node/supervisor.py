@@ -16,6 +16,7 @@ import msgspec
 import structlog
 import uvloop
 
+from pyrite.core.confine import conceal
 from pyrite.core.errors import ConfigError, PyriteError
 from pyrite.metadata.examining import tell_damaged
 from pyrite.node.config import Config
@@ -45,6 +46,7 @@ def serve(config: Config, announce: Announce) -> int:
 
     Raises ConfigError or Unavailable when the store cannot be opened.
     """
+    conceal()
     listener = bind(config)
     config = _with_port(config, listener)
     opened, locks = open_store(config)
@@ -156,6 +158,7 @@ class _Supervisor:
         self._locks = locks
         self._children: dict[int, str] = {}
         self._stopping = False
+        self._failed = False
         self._log = structlog.get_logger(component="supervisor")
 
     def run(self) -> int:
@@ -165,14 +168,19 @@ class _Supervisor:
         gc.freeze()  # so that children share what was imported
         ready_read, ready_write = os.pipe()
         slots = [f"worker-{number}" for number in range(self._config.workers)]
-        for slot in (*slots, _HOUSEKEEPER):
-            self._start(slot, ready_write)
+        self._start(_HOUSEKEEPER, None, (ready_read, ready_write))
+        for slot in slots:
+            self._start(slot, ready_write, (ready_read,))
         os.close(ready_write)
-        if self._await_ready(ready_read, len(slots)):
-            self._announce(self._config, self._opened)
+        up = self._await_ready(ready_read, len(slots))
         os.close(ready_read)
+        if up:
+            self._announce(self._config, self._opened)
+        elif not self._stopping:
+            self._log.error("server_not_started", reason="a worker could not start; it has said why")
+            self._on_signal(signal.SIGTERM, None)
         self._watch()
-        return 0
+        return int(not up and self._failed)
 
     def _await_ready(self, ready: int, count: int) -> bool:
         seen = 0
@@ -181,6 +189,7 @@ class _Supervisor:
                 continue  # to see whether it was told to stop
             block = os.read(ready, 64)
             if not block:
+                self._failed = not self._stopping
                 return False  # a worker could not start; it has said why
             seen += len(block)
         return not self._stopping
@@ -230,7 +239,7 @@ class _Supervisor:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
 
-    def _start(self, slot: str, ready: int | None) -> None:
+    def _start(self, slot: str, ready: int | None, not_its_own: tuple[int, ...] = ()) -> None:
         self._opened = as_of_now(self._opened, self._board.places())
         parent = os.getpid()
         signal.pthread_sigmask(signal.SIG_BLOCK, _ENDS)  # a signal meant for a child not listed, or not ready, is kept
@@ -239,6 +248,8 @@ class _Supervisor:
             self._children[pid] = slot
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
             return
+        for descriptor in not_its_own:
+            os.close(descriptor)
         self._run_child(slot, ready, parent)
 
     def _run_child(self, slot: str, ready: int | None, parent: int) -> NoReturn:

@@ -4,10 +4,12 @@ A declared target is named by an ARN of SQS or Lambda whose last field is its na
 whose clients are optional extras; topics of users are webhooks alone, which the guard of `http/outbound.py` watches.
 """
 
+import asyncio
+import contextlib
 import importlib
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import msgspec
 
@@ -21,18 +23,22 @@ from pyrite.iam.errors import IamError
 from pyrite.iam.evaluate import Question, decide
 from pyrite.iam.patterns import Values
 from pyrite.iam.policy import Use, parse_policy
+from pyrite.node import kafka
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.events import EventRecord
 from pyrite.s3.request import S3Request
 from pyrite.services.notify import UnknownTarget
 
 SERVICE = "s3.amazonaws.com"
-Kind = Literal["webhook", "redis", "postgres", "nats", "mqtt", "amqp"]
+DELIVER_S = 15.0
+_CLOSE_S = 2.0
+Kind = Literal["webhook", "redis", "postgres", "nats", "mqtt", "amqp", "kafka"]
 _EXTRAS = {"redis": "redis.asyncio", "postgres": "asyncpg", "nats": "nats", "mqtt": "aiomqtt", "amqp": "aio_pika"}
+_EXTRAS["kafka"] = "aiokafka"
 
 
 class DeclaredTarget(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A target. `channel` is the list (Redis), table (PostgreSQL), subject (NATS), topic (MQTT) or queue (AMQP)."""
+    """A target. `channel` is the list (Redis), table (PostgreSQL), subject (NATS), topic (MQTT, Kafka) or queue."""
 
     name: str
     kind: Kind
@@ -62,6 +68,8 @@ def read_targets(path: Path) -> dict[str, DeclaredTarget]:
                 raise ConfigError(
                     f"target {target.name}: pip install 'pyrite[notifications]' for {target.kind}"
                 ) from None
+        if target.kind == "kafka":
+            kafka.parse(target.url)
     return {target.name: target for target in declared}
 
 
@@ -72,7 +80,7 @@ class Targets:
         self._view = view
         self._outbound = outbound
         self._declared = declared
-        self._open: dict[str, Callable[[bytes, bytes], Awaitable[None]]] = {}
+        self._open: dict[str, Client] = {}
 
     async def may_notify(self, request: S3Request, bucket: Bucket, target: str) -> bool | None:
         """Whether the bucket's events may go to a target; None where there is no such target."""
@@ -126,29 +134,44 @@ class Targets:
                 headers["Authorization"] = f"Bearer {declared.token}"
             await self._outbound.post(declared.url, headers, document)
             return
-        send = self._open.get(declared.name)
-        if send is None:
-            send = self._open[declared.name] = await _CONNECT[declared.kind](declared)
         try:
-            await send(event.key, document)
+            async with asyncio.timeout(DELIVER_S):
+                client = self._open.get(declared.name)
+                if client is None:
+                    client = self._open[declared.name] = await _CONNECT[declared.kind](declared)
+                await client.send(event.key, document)
         except BaseException:
-            self._open.pop(declared.name, None)  # the next try connects anew
+            failed = self._open.pop(declared.name, None)  # the next try connects anew
+            if failed is not None:
+                await _close(failed)
             raise
 
 
-Send = Callable[[bytes, bytes], Awaitable[None]]
+class Client(NamedTuple):
+    """A connection to a broker: how an event is sent by its key, and how the connection is ended."""
+
+    send: Callable[[bytes, bytes], Awaitable[None]]
+    close: Callable[[], Awaitable[None]] | None = None
 
 
-async def _redis(target: DeclaredTarget) -> Send:
+async def _close(client: Client) -> None:
+    """End a connection that has failed, however it takes that."""
+    if client.close is not None:
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_CLOSE_S):
+                await client.close()
+
+
+async def _redis(target: DeclaredTarget) -> Client:
     client: Any = importlib.import_module("redis.asyncio").from_url(target.url)
 
     async def send(_: bytes, document: bytes) -> None:
         await client.rpush(target.channel, document)
 
-    return send
+    return Client(send, client.aclose)
 
 
-async def _postgres(target: DeclaredTarget) -> Send:
+async def _postgres(target: DeclaredTarget) -> Client:
     client: Any = await importlib.import_module("asyncpg").connect(target.url)
     table = '"' + target.channel.replace('"', '""') + '"'
     await client.execute(
@@ -160,20 +183,20 @@ async def _postgres(target: DeclaredTarget) -> Send:
         statement = f"INSERT INTO {table} (key, event) VALUES ($1, $2)"  # noqa: S608 - the operator's own name, quoted
         await client.execute(statement, key.decode("utf-8", "replace").replace("\0", ""), document.decode())
 
-    return send
+    return Client(send, client.close)
 
 
-async def _nats(target: DeclaredTarget) -> Send:
+async def _nats(target: DeclaredTarget) -> Client:
     client: Any = await importlib.import_module("nats").connect(target.url, max_reconnect_attempts=1)
 
     async def send(_: bytes, document: bytes) -> None:
         await client.publish(target.channel, document)
         await client.flush(5)
 
-    return send
+    return Client(send, client.close)
 
 
-async def _mqtt(target: DeclaredTarget) -> Send:
+async def _mqtt(target: DeclaredTarget) -> Client:
     from urllib.parse import urlsplit
 
     parts = urlsplit(target.url)
@@ -186,10 +209,10 @@ async def _mqtt(target: DeclaredTarget) -> Send:
         async with connection as client:
             await client.publish(target.channel, document, qos=1)
 
-    return send
+    return Client(send)
 
 
-async def _amqp(target: DeclaredTarget) -> Send:
+async def _amqp(target: DeclaredTarget) -> Client:
     module: Any = importlib.import_module("aio_pika")
     connection = await module.connect(target.url)
     channel = await connection.channel(publisher_confirms=True)
@@ -199,13 +222,28 @@ async def _amqp(target: DeclaredTarget) -> Send:
         message = module.Message(document, delivery_mode=module.DeliveryMode.PERSISTENT)
         await channel.default_exchange.publish(message, routing_key=target.channel)
 
-    return send
+    return Client(send, connection.close)
 
 
-_CONNECT: dict[str, Callable[[DeclaredTarget], Awaitable[Send]]] = {
+async def _kafka(target: DeclaredTarget) -> Client:
+    url = kafka.parse(target.url)
+    producer = await kafka.KafkaProducer.connect(url)
+
+    async def send(key: bytes, document: bytes) -> None:
+        try:
+            await producer.send(url.topic or target.channel, [(key, document)])
+        except kafka.KafkaError:
+            await producer.close()
+            raise
+
+    return Client(send, producer.close)
+
+
+_CONNECT: dict[str, Callable[[DeclaredTarget], Awaitable[Client]]] = {
     "redis": _redis,
     "postgres": _postgres,
     "nats": _nats,
     "mqtt": _mqtt,
     "amqp": _amqp,
+    "kafka": _kafka,
 }

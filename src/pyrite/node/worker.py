@@ -38,13 +38,13 @@ class Worker:
     ) -> None:
         reaps = locks is not None
         self._config = config
-        self._store = StoreProcess(config, opened, slot, locks.add if locks is not None else None, board.condemned())
+        self._store = StoreProcess(config, opened, slot, locks.add if locks is not None else None, board.condemned)
         self._board = board
         self._log = structlog.get_logger(component="worker", slot=slot)
         self._tls = None
         if config.tls_certificate is not None and config.tls_key is not None:
             self._tls = TlsFiles(config.tls_certificate, config.tls_key, config.tls_client_ca)
-        self._monitor = Monitor(self._store, board, config.access_log, config.audit_log)
+        self._monitor = Monitor(self._store, board, config.access_log, config.audit_log, config.trusted_proxies)
         clock, prefix = self._store.clock, SystemEntropy().bytes(4).hex().upper()
         service = self._store.service(config)
         app = S3App(
@@ -91,6 +91,7 @@ class Worker:
         keeping = asyncio.create_task(keep(self._background, stop)) if self._background else None
         ready()
         await stop.wait()
+        self._store.listeners.close()
         await self._server.stop(self._config.drain_timeout_s)
         for task in (ticking, beating):
             task.cancel()
@@ -105,7 +106,7 @@ class Worker:
     async def _tick(self) -> None:
         while True:
             await asyncio.sleep(_TICK_S)
-            await self._store.tick(self._board.condemned())
+            await self._store.tick()
             await self._monitor.keep_audit()
             if self._tls is not None:
                 try:
@@ -118,14 +119,14 @@ class Worker:
 async def housekeep(config: Config, opened: Opened, board: StatusBoard, locks: DriveLocks) -> None:
     """The housekeeper's process: background work until it is told to stop. `locks` are those of the server."""
     os.nice(_NICENESS)
-    store = StoreProcess(config, opened, "housekeeper", locks.add, board.condemned())
+    store = StoreProcess(config, opened, "housekeeper", locks.add, board.condemned)
     monitor = Monitor(store, board, None)
     await store.tick()
     stop = stop_event()
     running = asyncio.create_task(keep(Background(store, board, monitor, config), stop))
     beating = asyncio.create_task(beat(monitor))
     while not stop.is_set():
-        await store.tick(board.condemned())
+        await store.tick()
         store.engine.reap_readers()
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(stop.wait(), _TICK_S)

@@ -2,7 +2,7 @@
 
 import ipaddress
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import msgspec
@@ -94,7 +94,15 @@ class Buckets:
         self._decoded.put(raw, bucket)
         return bucket
 
-    async def create(self, name: str, owner: str, location: str, access: Access = CLOSED, lock: bool = False) -> Bucket:
+    async def create(
+        self,
+        name: str,
+        owner: str,
+        location: str,
+        access: Access = CLOSED,
+        lock: bool = False,
+        tags: Mapping[str, str] | None = None,
+    ) -> Bucket:
         """Make a bucket; with `lock` one that keeps versions, which can be locked.
 
         Raises InvalidBucketName or BucketExists.
@@ -113,6 +121,7 @@ class Buckets:
             access.acl,
             access.ownership,
             access.public_block,
+            dict(tags or {}),
             versioning="Enabled" if lock else "",
             lock=lock,
         )

@@ -97,6 +97,10 @@ class ConditionalConflict(ObjectsError):
     """Too many concurrent writers; the request may be tried again."""
 
 
+class Outdated(ObjectsError):
+    """What a change was decided on is not so any more."""
+
+
 class NoSuchUpload(ObjectsError):
     """There is no multipart upload of this id."""
 
@@ -117,6 +121,30 @@ class PartTooSmall(ObjectsError):
         self.number = number
         self.size_bytes = size_bytes
         self.etag = etag
+
+
+class WrongOffset(ObjectsError):
+    """Bytes can only be appended at the end of the object, which is at `size_bytes`."""
+
+    def __init__(self, size_bytes: int) -> None:
+        super().__init__(f"the object has {size_bytes} bytes")
+        self.size_bytes = size_bytes
+
+
+class TooManyParts(ObjectsError):
+    """The object has as many parts as an object can have."""
+
+
+class EntityTooLarge(ObjectsError):
+    """The object would be larger than an object can be."""
+
+
+class NoSuchAnnotation(ObjectsError):
+    """The version has no annotation of this name."""
+
+
+class TooManyAnnotations(ObjectsError):
+    """The version has as many annotations as a version can have."""
 
 
 class NoSuchPart(ObjectsError):

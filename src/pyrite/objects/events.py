@@ -13,10 +13,14 @@ from pyrite.aws.xml import Element
 from pyrite.metadata.keyspaces import EVENTS, escape, number
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import BadNotification
-from pyrite.objects.records import ObjectRecord
+from pyrite.objects.records import BucketRecord, ObjectRecord
 from pyrite.objects.versionids import id_of
 
 CONFIGURATION = "notification"
+LISTENERS = "listeners"
+"""The configuration of a bucket that names those who listen to it now."""
+
+_LISTEN = "listen:"
 RULES_MAX = 100
 _KINDS = {"TopicConfiguration": "Topic", "QueueConfiguration": "Queue", "CloudFunctionConfiguration": "CloudFunction"}
 NAMES = frozenset(
@@ -32,6 +36,8 @@ NAMES = frozenset(
         "s3:ObjectTagging:Put",
         "s3:ObjectTagging:Delete",
         "s3:ObjectAcl:Put",
+        "s3:ObjectAnnotation:Put",
+        "s3:ObjectAnnotation:Delete",
         "s3:LifecycleExpiration:Delete",
         "s3:LifecycleExpiration:DeleteMarkerCreated",
         "s3:LifecycleTransition",
@@ -78,6 +84,15 @@ class Notification(NamedTuple):
         if not (key.startswith(self.prefix) and key.endswith(self.suffix)):
             return False
         return any(one == event or (one.endswith(":*") and event.startswith(one[:-1])) for one in self.events)
+
+
+class Listener(msgspec.Struct, frozen=True, array_like=True):
+    """Who listens to a bucket now, to which events of which keys."""
+
+    id: str
+    events: tuple[str, ...] = ()
+    prefix: str = ""
+    suffix: str = ""
 
 
 class EventRecord(msgspec.Struct, frozen=True, array_like=True):
@@ -179,8 +194,38 @@ def _overlap(one: Notification, other: Notification) -> bool:
 
 def notifications_of(bucket: Bucket) -> tuple[Notification, ...]:
     """Whom a bucket tells of what."""
-    text = bucket.record.configurations.get(CONFIGURATION)
-    return () if text is None else _stored(text)
+    text, listening = (bucket.record.configurations.get(name) for name in (CONFIGURATION, LISTENERS))
+    found = () if text is None else _stored(text)
+    return found if listening is None else found + _listening(listening)
+
+
+def tells_anybody(bucket: Bucket) -> bool:
+    """Whether anybody is told what happens in a bucket."""
+    return CONFIGURATION in bucket.record.configurations or LISTENERS in bucket.record.configurations
+
+
+def listeners_in(record: BucketRecord) -> tuple[Listener, ...]:
+    """Who listens to a bucket now."""
+    text = record.configurations.get(LISTENERS)
+    return () if text is None else msgspec.json.decode(text, type=tuple[Listener, ...])
+
+
+def target_of(listener: Listener) -> str:
+    """The name of a listener as a target of events."""
+    return _LISTEN + listener.id
+
+
+def is_listener(target: str) -> bool:
+    """Whether a target of events is a listener."""
+    return target.startswith(_LISTEN)
+
+
+@lru_cache(maxsize=256)
+def _listening(text: str) -> tuple[Notification, ...]:
+    return tuple(
+        Notification("", target_of(one), one.events, one.prefix, one.suffix)
+        for one in msgspec.json.decode(text, type=tuple[Listener, ...])
+    )
 
 
 @lru_cache(maxsize=1024)

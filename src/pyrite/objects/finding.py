@@ -1,12 +1,14 @@
 """Owns finding the versions of objects: the current one, one by its id, and what stands under a key as a whole."""
 
-from pyrite.metadata.kv import Engine
+from pyrite.metadata.kv import Engine, Row, after_prefix
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import Deleted, IsDeleteMarker, NoSuchKey, NoSuchVersion
-from pyrite.objects.records import decode_head, decode_object
+from pyrite.objects.records import ObjectRecord, decode_head, decode_object
 from pyrite.objects.standing import Found, Standing
 from pyrite.objects.versionids import NULL, id_of
+
+ANNOTATIONS_MAX = 1000
 
 
 class Finding:
@@ -33,6 +35,13 @@ class Finding:
             raise IsDeleteMarker(id_of(found.record), found.record.version, found.record.modified_ms)
         return found
 
+    async def annotations(self, record: ObjectRecord) -> list[Row]:
+        """The rows of all annotations of a version, by name."""
+        if record.annotations is None:
+            return []
+        prefix = keys.annotations(record.annotations.id)
+        return await self._engine.scan(prefix, after_prefix(prefix), ANNOTATIONS_MAX)
+
     async def _absence(self, bucket: Bucket, key: bytes) -> NoSuchKey:
         name = key.decode("utf-8", "replace")
         head = await self._engine.get(keys.head(bucket.id, key)) if bucket.record.versioning else None
@@ -47,7 +56,7 @@ class Finding:
         return None if entry is None else Found(decode_object(entry.value), entry.version, name)
 
     async def _version(self, bucket: Bucket, key: bytes, version: int) -> Found | None:
-        return await self._of(bucket, key, version, await self._standing(bucket, key))
+        return await self._of(bucket, key, version, await self.standing(bucket, key))
 
     async def _of(self, bucket: Bucket, key: bytes, version: int, standing: Standing) -> Found | None:
         """The version of that stamp, wherever it stands."""
@@ -59,7 +68,8 @@ class Finding:
         found = await self._found(keys.version(bucket.id, key, standing.head.null if version == NULL else version))
         return found if found is not None and found.record.versioned == (version != NULL) else None
 
-    async def _standing(self, bucket: Bucket, key: bytes) -> Standing:
+    async def standing(self, bucket: Bucket, key: bytes) -> Standing:
+        """What stands under a key."""
         current = await self.current(bucket, key)
         if not bucket.record.versioning:
             return Standing(current)

@@ -1,6 +1,7 @@
-"""Owns the keys of the records of this layer. Pure."""
+"""Owns the keys of objects, and of the records of this layer. Pure."""
 
 from pyrite.metadata.keyspaces import (
+    ANNOTATIONS,
     BUCKETS,
     GARBAGE,
     HEADS,
@@ -18,9 +19,22 @@ from pyrite.metadata.keyspaces import (
     number,
     unescape,
 )
+from pyrite.objects.errors import InvalidKey, KeyTooLong
 
-UPLOAD_ID_BYTES = 16
+UPLOAD_ID_BYTES = ANNOTATIONS_ID_BYTES = 16
+KEY_MAX_BYTES = 1024
 _INVERTED = (1 << 64) - 1
+
+
+def check_key(key: bytes) -> None:
+    """Raises KeyTooLong or InvalidKey."""
+    if len(key) > KEY_MAX_BYTES:
+        raise KeyTooLong(str(len(key)))
+    if not key.isascii():
+        try:
+            key.decode("utf-8")
+        except UnicodeDecodeError as error:
+            raise InvalidKey(repr(key)) from error
 
 
 def bucket(name: str) -> bytes:
@@ -93,6 +107,15 @@ def page(upload_id: bytes, index: int) -> bytes:
 def pages(upload_id: bytes) -> bytes:
     """The prefix of all pages of a completed multipart object."""
     return PAGES + upload_id
+
+
+def annotation(annotations_id: bytes, name: bytes) -> bytes:
+    return ANNOTATIONS + annotations_id + name
+
+
+def annotations(annotations_id: bytes) -> bytes:
+    """The prefix of all annotations of a version."""
+    return ANNOTATIONS + annotations_id
 
 
 def references(blob: bytes) -> bytes:

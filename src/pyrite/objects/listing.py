@@ -20,7 +20,7 @@ _SCAN_MAX_ROWS = 1001
 _SCAN_MIN_ROWS = 16
 
 
-ListedKey = tuple[bytes, ListedObject]
+ListedKey = tuple[bytes, ListedObject | ObjectRecord]
 """A key of a listing and what is shown of its object."""
 
 
@@ -62,15 +62,19 @@ KeyOf = Callable[[Row], bytes]
 
 
 async def list_objects(
-    engine: Engine, bucket: Bucket, prefix: bytes, delimiter: bytes, after: bytes, limit: int
+    engine: Engine, bucket: Bucket, prefix: bytes, delimiter: bytes, after: bytes, limit: int, whole: bool = False
 ) -> tuple[list[ListedKey], Listing]:
-    """At most `limit` objects and common prefixes greater than `after`. A group that `after` is in is left out."""
+    """At most `limit` objects and common prefixes greater than `after`. A group that `after` is in is left out.
+
+    With `whole`, their whole records, which takes longer.
+    """
     base = keys.objects(bucket.id)
     skip = len(base)
     start = max(base + prefix, base + after + b"\0" if after else b"")
     walk = Walk(engine, base, lambda row: row.key[skip:], bytes, prefix, delimiter, after)
     page = await walk.run(start, limit)
-    return [(key[skip:], decode_listed(value)) for key, value, _ in page.rows], page
+    decode = decode_object if whole else decode_listed
+    return [(key[skip:], decode(value)) for key, value, _ in page.rows], page
 
 
 async def list_uploads(

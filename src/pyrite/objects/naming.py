@@ -1,6 +1,6 @@
 """Owns the one place where objects get and lose their names: the transaction behind every visible change."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import NamedTuple
 
 from pyrite.core.clock import HybridClock, stamp_ms
@@ -9,28 +9,19 @@ from pyrite.metadata.kv import Batch, CeilingExceeded, Conflict, Engine, Prior, 
 from pyrite.objects import keys
 from pyrite.objects.buckets import QUOTA, Bucket, Buckets
 from pyrite.objects.conditions import WriteConditions
-from pyrite.objects.errors import (
-    ConditionalConflict,
-    InvalidKey,
-    KeyTooLong,
-    NoSuchBucket,
-    NoSuchKey,
-    QuotaExceeded,
-    VersionsKept,
-)
-from pyrite.objects.events import CONFIGURATION, SILENT, Cause, encode_event, event_key, events_of
+from pyrite.objects.errors import ConditionalConflict, NoSuchBucket, Outdated, QuotaExceeded
+from pyrite.objects.events import SILENT, Cause, encode_event, event_key, events_of, tells_anybody
 from pyrite.objects.finding import Finding
 from pyrite.objects.locking import check_removal
 from pyrite.objects.records import FORMAT, Attributes, GarbageRecord, ObjectRecord, decode_object, encode
-from pyrite.objects.standing import Change, Found, Standing, above
+from pyrite.objects.standing import Change, Found, Standing, above, check_conditions, is_as_seen
 from pyrite.objects.versionids import id_of
 
-KEY_MAX_BYTES = 1024
-_ATTEMPTS = 64
+ATTEMPTS = 64
 
 Extra = Callable[[Batch], None]
 Amend = Callable[[ObjectRecord], ObjectRecord]
-Check = Callable[[ObjectRecord | None], None]
+Grow = Callable[[Batch, Change, Found | None, bool], Awaitable[ObjectRecord]]
 
 
 class Removed(NamedTuple):
@@ -42,17 +33,6 @@ class Removed(NamedTuple):
     existed: bool
     version_id: str = ""
     marker: bool = False
-
-
-def check_key(key: bytes) -> None:
-    """Raises KeyTooLong or InvalidKey."""
-    if len(key) > KEY_MAX_BYTES:
-        raise KeyTooLong(str(len(key)))
-    if not key.isascii():
-        try:
-            key.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise InvalidKey(repr(key)) from error
 
 
 class Naming(Finding):
@@ -85,21 +65,51 @@ class Naming(Finding):
         stores the bytes that the record names. Raises NoSuchBucket when the bucket is gone, PreconditionFailed,
         NoSuchKey, Locked, ConditionalConflict, and what `prior` raises.
         """
-        for _ in range(_ATTEMPTS):
-            standing = await self._standing(bucket, key)
-            _check(conditions, standing.current)
-            batch, change = self._begin(bucket, key, standing)
+        for _ in range(ATTEMPTS):
+            standing = await self.standing(bucket, key)
+            check_conditions(conditions, standing.current)
+            batch, change = self.begin(bucket, key, standing)
             batch.prior = prior
             if extra is not None:
                 extra(batch)
             record = above(record, standing, bucket.record.versioning == "Enabled")
-            await self._displace(bucket, key, standing, change)
+            await self.displace(bucket, key, standing, change)
             change.set_current(record)
-            self._tell(batch, bucket, key, record, cause, standing)
-            if await self._commit(batch, change, bucket, key):
+            self.tell(batch, bucket, key, record, cause, standing)
+            if await self.commit(batch, change, bucket, key):
                 return record
             prior = None  # it is done: conflicts are found after it
-            bucket = await self._again(bucket)
+            bucket = await self.again(bucket)
+        raise ConditionalConflict(key.decode("utf-8", "replace"))
+
+    async def grow(
+        self, bucket: Bucket, key: bytes, grow: Grow, conditions: WriteConditions, cause: Cause = SILENT
+    ) -> ObjectRecord:
+        """Put in place of the current version of `key` what `grow` makes of it.
+
+        `grow` is given the batch, the change, the current version, and whether that one stays behind the new one; it
+        says in the change what becomes of it. It is asked again when something that it expects has changed. Raises as
+        `put`, and what `grow` raises.
+        """
+        for _ in range(ATTEMPTS):
+            standing = await self.standing(bucket, key)
+            current = standing.current
+            check_conditions(conditions, current)
+            batch, change = self.begin(bucket, key, standing)
+            enabled = bucket.record.versioning == "Enabled"
+            stays = current is not None and (enabled or current.record.versioned)
+            if current is not None and not stays:
+                check_removal(current.record, self.now_ms(), bypass=False)
+            record = above(await grow(batch, change, current, stays), standing, enabled)
+            await self._displace_null(bucket, key, standing, change)
+            change.set_current(record)
+            self.tell(batch, bucket, key, record, cause, standing)
+            try:
+                if await self.commit(batch, change, bucket, key):
+                    return record
+            except Conflict:
+                pass
+            bucket = await self.again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
     async def delete(
@@ -113,28 +123,29 @@ class Naming(Finding):
     ) -> Removed:
         """Delete the current version of `key`, or put a delete marker of `owner` in front of it. Raises as `put`.
 
-        With `only`, nothing is done unless that is the stamp of the current version.
+        With `only`, nothing is done unless that is the version of the current one's record, and the bucket is as given.
         """
-        for _ in range(_ATTEMPTS):
-            standing = await self._standing(bucket, key)
-            if only is not None and (standing.current is None or standing.current.record.version != only):
+        begun = bucket.version
+        for _ in range(ATTEMPTS):
+            standing = await self.standing(bucket, key)
+            if only is not None and not is_as_seen(standing.current, only, begun, bucket):
                 return Removed(False)
-            _check(conditions, standing.current)
+            check_conditions(conditions, standing.current)
             if standing.current is None and not bucket.record.versioning:
                 return Removed(False)
-            batch, change = self._begin(bucket, key, standing)
-            await self._displace(bucket, key, standing, change)
+            batch, change = self.begin(bucket, key, standing)
+            await self.displace(bucket, key, standing, change)
             removed = Removed(standing.current is not None)
             if bucket.record.versioning:
                 marker = above(self._marker(owner), standing, bucket.record.versioning == "Enabled")
                 change.add_marker(marker)
                 removed = Removed(standing.current is not None, id_of(marker), True)
-                self._tell(batch, bucket, key, marker, _of_removal(cause, "DeleteMarkerCreated"), standing)
+                self.tell(batch, bucket, key, marker, _of_removal(cause, "DeleteMarkerCreated"), standing)
             elif standing.current is not None:
-                self._tell(batch, bucket, key, standing.current.record, _of_removal(cause, "Delete"), standing)
-            if await self._commit(batch, change, bucket, key):
+                self.tell(batch, bucket, key, standing.current.record, _of_removal(cause, "Delete"), standing)
+            if await self.commit(batch, change, bucket, key):
                 return removed
-            bucket = await self._again(bucket)
+            bucket = await self.again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
     async def delete_version(
@@ -149,16 +160,17 @@ class Naming(Finding):
     ) -> Removed:
         """Remove the version of that stamp, if it is there. `bypass` lifts governance retention. Raises as `put`.
 
-        With `only`, nothing is done unless that is its stamp, which tells null versions apart.
+        With `only`, nothing is done unless that is the version of its record, and the bucket is as given.
         """
-        for _ in range(_ATTEMPTS):
-            standing = await self._standing(bucket, key)
+        begun = bucket.version
+        for _ in range(ATTEMPTS):
+            standing = await self.standing(bucket, key)
             found = await self._of(bucket, key, version, standing)
-            _check(conditions, found)
-            if found is None or (only is not None and found.record.version != only):
+            check_conditions(conditions, found)
+            if found is None or (only is not None and not is_as_seen(found, only, begun, bucket)):
                 return Removed(False)
-            check_removal(found.record, self._now_ms(), bypass)
-            batch, change = self._begin(bucket, key, standing)
+            check_removal(found.record, self.now_ms(), bypass)
+            batch, change = self.begin(bucket, key, standing)
             is_current = found is standing.current
             if is_current:
                 change.remove_current()
@@ -168,63 +180,52 @@ class Naming(Finding):
                 change.watch_versions()
                 has_current = standing.current is not None and not is_current
                 change.settle(await self._newest(bucket, key, found), has_current)
-            self._tell(batch, bucket, key, found.record, _of_removal(cause, "Delete"), standing)
-            if await self._commit(batch, change, bucket, key):
+            self.tell(batch, bucket, key, found.record, _of_removal(cause, "Delete"), standing)
+            if await self.commit(batch, change, bucket, key):
                 versioned = id_of(found.record) if bucket.record.versioning else ""
                 return Removed(True, versioned, found.record.marker)
-            bucket = await self._again(bucket)
+            bucket = await self.again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
-    async def rename(self, bucket: Bucket, source: bytes, target: bytes, source_check: Check, check: Check) -> None:
-        """Give the current object of `source` the key `target`; no byte moves, and nobody sees both or neither.
-
-        The checks see what stands under each key, None for nothing. Raises NoSuchKey, VersionsKept where the bucket
-        keeps versions, what the checks raise, and as `put`.
-        """
-        for _ in range(_ATTEMPTS):
-            if bucket.record.versioning:
-                raise VersionsKept(bucket.record.name)
-            old, new = await self._standing(bucket, source), await self._standing(bucket, target)
-            source_check(old.current.record if old.current is not None else None)
-            check(new.current.record if new.current is not None else None)
-            if old.current is None:
-                raise NoSuchKey(source.decode("utf-8", "replace"))
-            check_removal(old.current.record, self._now_ms(), bypass=False)
-            batch, leaving = self._begin(bucket, source, old)
-            leaving.hand_over()
-            arriving = Change(batch, bucket.id, target, new)
-            await self._displace(bucket, target, new, arriving)
-            arriving.set_current(above(old.current.record, new, versioned=False))
-            leaving.finish()
-            try:
-                if await self._commit(batch, arriving, bucket, target):
-                    return
-            except Conflict as conflict:
-                if conflict.key != keys.object_(bucket.id, source):
-                    raise
-            bucket = await self._again(bucket)
-        raise ConditionalConflict(target.decode("utf-8", "replace"))
-
     async def amend(
-        self, bucket: Bucket, key: bytes, version: int | None, amend: Amend, cause: Cause = SILENT
+        self,
+        bucket: Bucket,
+        key: bytes,
+        version: int | None,
+        amend: Amend,
+        cause: Cause = SILENT,
+        extra: Extra | None = None,
+        only: int | None = None,
     ) -> ObjectRecord:
-        """Change what a version's record says, but for its bytes. Raises as `find`, and what `amend` raises."""
-        for _ in range(_ATTEMPTS):
+        """Change what a version's record says; `extra`, called after `amend`, adds to the same transaction.
+
+        Nothing is done where `amend` gives back the very record that it was given. With `only`, raises Outdated unless
+        that is the version of the record, and the bucket is as given. Raises as `find`, and what `amend` raises.
+        """
+        begun = bucket.version
+        for _ in range(ATTEMPTS):
             found = await self.find(bucket, key, version)
+            if only is not None and not is_as_seen(found, only, begun, bucket):
+                raise Outdated(key.decode("utf-8", "replace"))
             changed = amend(found.record)
+            if changed is found.record:
+                return changed
             batch = Batch()
             batch.expect(found.name, found.version)
             batch.expect(keys.bucket(bucket.record.name), bucket.version)  # who deletes it takes its objects with it
             batch.put(found.name, encode(changed))
-            self._tell(batch, bucket, key, changed, cause, Standing(found))
+            if extra is not None:
+                extra(batch)
+            self.tell(batch, bucket, key, changed, cause, Standing(found))
             try:
                 await self._engine.commit(batch)
                 return changed
             except Conflict:
-                bucket = await self._again(bucket)
+                bucket = await self.again(bucket)
         raise ConditionalConflict(key.decode("utf-8", "replace"))
 
-    def _begin(self, bucket: Bucket, key: bytes, standing: Standing) -> tuple[Batch, Change]:
+    def begin(self, bucket: Bucket, key: bytes, standing: Standing) -> tuple[Batch, Change]:
+        """A batch that depends on the bucket, and in it a change of what stands under `key`."""
         batch = Batch()
         batch.expect(keys.bucket(bucket.record.name), bucket.version)
         change = Change(batch, bucket.id, key, standing)
@@ -232,20 +233,27 @@ class Naming(Finding):
             change.watch_versions()
         return batch, change
 
-    async def _displace(self, bucket: Bucket, key: bytes, standing: Standing, change: Change) -> None:
+    async def displace(self, bucket: Bucket, key: bytes, standing: Standing, change: Change) -> None:
         """Move the current version out of the way, and remove the null version where a new one takes its place."""
-        enabled, current, head = bucket.record.versioning == "Enabled", standing.current, standing.head
+        enabled, current = bucket.record.versioning == "Enabled", standing.current
         if current is not None:
             if enabled or current.record.versioned:
                 change.retire()
             else:
-                check_removal(current.record, self._now_ms(), bypass=False)
+                check_removal(current.record, self.now_ms(), bypass=False)
                 change.remove_current()
-        if head is not None and head.null and not enabled:
+        await self._displace_null(bucket, key, standing, change)
+
+    async def _displace_null(self, bucket: Bucket, key: bytes, standing: Standing, change: Change) -> None:
+        """Remove a null version behind the current one where a new one takes its place."""
+        head = standing.head
+        if head is not None and head.null and bucket.record.versioning != "Enabled":
             null = await self._found(keys.version(bucket.id, key, head.null))
             if null is not None:
-                check_removal(null.record, self._now_ms(), bypass=False)
+                check_removal(null.record, self.now_ms(), bypass=False)
                 change.remove(null)
+                if standing.current is None and head.newest == head.null:  # a delete marker stood in front
+                    change.settle(await self._newest(bucket, key, null), has_current=True)
 
     async def _newest(self, bucket: Bucket, key: bytes, removed: Found) -> list[Found]:
         """The two newest versions behind the current one, but for the one that is being removed."""
@@ -259,7 +267,7 @@ class Naming(Finding):
         modified_ms = stamp_ms(version)
         return ObjectRecord(FORMAT, 0, "", modified_ms, "", None, version, (), Attributes(), owner, marker=True)
 
-    async def _commit(self, batch: Batch, change: Change, bucket: Bucket, key: bytes) -> bool:
+    async def commit(self, batch: Batch, change: Change, bucket: Bucket, key: bytes) -> bool:
         """Whether it was committed; False where somebody changed the bucket or the key. Raises Conflict for others."""
         quota = bucket.record.configurations.get(QUOTA)
         change.finish(int(quota) if quota is not None else None)
@@ -276,25 +284,26 @@ class Naming(Finding):
             return False
         return True
 
-    def _tell(
+    def tell(
         self, batch: Batch, bucket: Bucket, key: bytes, record: ObjectRecord, cause: Cause, standing: Standing
     ) -> None:
         """Have the event that a change makes commit with it, where the bucket tells anybody."""
-        if not cause.event or CONFIGURATION not in bucket.record.configurations:
+        if not cause.event or not tells_anybody(bucket):
             return
         self._clock.observe(max(standing.floor, record.version))  # events of a key have the order of its changes
         stamp = self._clock.next()
         for target, event in events_of(bucket, key, record, cause, stamp, stamp_ms(stamp)):
             batch.put(event_key(target, stamp, self._entropy.bytes(4)), encode_event(event))
 
-    async def _again(self, bucket: Bucket) -> Bucket:
+    async def again(self, bucket: Bucket) -> Bucket:
         """The bucket's record of now. Raises NoSuchBucket when it was deleted, even if made again since."""
         found = await self._buckets.find(bucket.record.name)
         if found.id != bucket.id:
             raise NoSuchBucket(bucket.record.name)
         return found
 
-    def _now_ms(self) -> int:
+    def now_ms(self) -> int:
+        """The time, as the clock of stamps tells it."""
         return stamp_ms(self._clock.next())
 
     def discard(self, batch: Batch, garbage: GarbageRecord | None) -> None:
@@ -306,10 +315,3 @@ class Naming(Finding):
 def _of_removal(cause: Cause, kind: str) -> Cause:
     """The cause of a removal, whose event depends on what it does."""
     return cause._replace(event=f"{cause.event}:{kind}") if cause.event else cause
-
-
-def _check(conditions: WriteConditions, found: Found | None) -> None:
-    if found is None or found.record.marker:
-        conditions.check(None)
-    else:
-        conditions.check(found.record.etag, found.record.modified_ms, found.record.size_bytes)

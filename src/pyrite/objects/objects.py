@@ -11,21 +11,43 @@ from pyrite.blobs.drive import DriveError
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import SMALL_ATTEMPTS, BlobStore
 from pyrite.core.clock import HybridClock, stamp_ms
+from pyrite.core.entropy import Entropy
 from pyrite.core.errors import OutOfSpace, Unavailable
-from pyrite.metadata.kv import Batch, Conflict, Prior
+from pyrite.metadata.kv import Batch, Conflict, Prior, Row
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion, ObjectsError
 from pyrite.objects.events import SILENT, Cause
 from pyrite.objects.ingest import Check, Hasher, Received, Source, receive
-from pyrite.objects.naming import Extra, Naming, Removed, check_key
+from pyrite.objects.keys import check_key
+from pyrite.objects.naming import Extra, Naming, Removed
 from pyrite.objects.reading import Reading
-from pyrite.objects.records import FORMAT, Attributes, Checksum, Encryption, Grant, Lock, ObjectRecord
+from pyrite.objects.records import (
+    FORMAT,
+    Annotations,
+    Attributes,
+    Checksum,
+    Encryption,
+    GarbageRecord,
+    Grant,
+    Lock,
+    ObjectRecord,
+    PartRecord,
+    decode_part,
+    encode,
+)
 from pyrite.objects.sealing import Cipher, Sealing, etag_of
 from pyrite.objects.standing import Found, blob_id, garbage_of
 from pyrite.objects.underway import UnderWay
 from pyrite.objects.versionids import NULL
+
+
+class Rewritten(NamedTuple):
+    """Annotations of a copy whose bytes are stored already, by name."""
+
+    held: Annotations
+    parts: tuple[tuple[bytes, PartRecord], ...]
 
 
 class Given(NamedTuple):
@@ -39,6 +61,7 @@ class Given(NamedTuple):
     acl: tuple[Grant, ...] | None = None
     sealing: Sealing | None = None
     cause: Cause = SILENT
+    annotations: Rewritten | None = None
 
 
 class Put(NamedTuple):
@@ -52,7 +75,8 @@ class Put(NamedTuple):
 class Copied(NamedTuple):
     """What a copy says of itself; the bytes, their ETag and checksum are the source's.
 
-    Where those are sealed, so is the copy: with the same key, which `encryption` tells.
+    Where those are sealed, so is the copy: with the same key, which `encryption` tells. `annotated`: it has the
+    source's annotations too.
     """
 
     attributes: Attributes
@@ -62,6 +86,7 @@ class Copied(NamedTuple):
     acl: tuple[Grant, ...] | None = None
     encryption: Encryption | None = None
     cause: Cause = SILENT
+    annotated: bool = False
 
 
 class SourceChanged(NoSuchKey):
@@ -103,6 +128,27 @@ class StreamSource:
         await self._blocks.aclose()  # type: ignore[attr-defined]
 
 
+def naming_annotations(annotations: Rewritten | None) -> Extra | None:
+    """What names the annotations of a copy in the same transaction as the copy."""
+    if annotations is None:
+        return None
+
+    def put_all(batch: Batch) -> None:
+        for name, part in annotations.parts:
+            batch.put(keys.annotation(annotations.held.id, name), encode(part))
+
+    return put_all
+
+
+def _share_annotation(batch: Batch, row: Row, held: Annotations) -> None:
+    """Name an annotation that stands in `row` once more, as one of `held`."""
+    part = decode_part(row.value)
+    batch.expect(row.key, row.version)
+    batch.put(keys.annotation(held.id, row.key[1 + keys.ANNOTATIONS_ID_BYTES :]), row.value)
+    if part.extents:
+        batch.add(keys.references(blob_id(GarbageRecord(FORMAT, extents=part.extents))), 1)
+
+
 @contextlib.asynccontextmanager
 async def freed_unless_named(blobs: BlobStore, extents: Sequence[Extent]) -> AsyncIterator[None]:
     """Free a new blob at once when naming it was refused for certain.
@@ -121,12 +167,12 @@ class Objects:
     """Objects of all buckets, one at a time."""
 
     def __init__(
-        self, naming: Naming, blobs: BlobStore, reading: Reading, clock: HybridClock, under_way: UnderWay
+        self, naming: Naming, blobs: BlobStore, clock: HybridClock, entropy: Entropy, under_way: UnderWay
     ) -> None:
         self._naming = naming
         self._blobs = blobs
-        self._reading = reading
         self._clock = clock
+        self._entropy = entropy
         self._under_way = under_way
 
     async def find(self, bucket: Bucket, key: bytes, version: int | None = None) -> ObjectRecord:
@@ -142,10 +188,12 @@ class Objects:
             cipher = Cipher(sealing.key) if sealing is not None else None
             taken = await receive(self._blobs, source, put.hashers, put.check, cipher)
             if isinstance(taken, Received):
-                return await self._put_small(bucket, key, taken, put.given)
+                extra = naming_annotations(put.given.annotations)
+                return await self._put_small(bucket, key, taken, put.given, extra)
             record = self._record(taken.extents, taken.size_bytes, taken.digests, put.given)
+            given, extra = put.given, naming_annotations(put.given.annotations)
             async with freed_unless_named(self._blobs, taken.extents):
-                return await self._naming.put(bucket, key, record, put.given.conditions, cause=put.given.cause)
+                return await self._naming.put(bucket, key, record, given.conditions, extra, cause=given.cause)
         finally:
             self._under_way.leave(token)
 
@@ -207,6 +255,7 @@ class Objects:
             lock=given.lock,
             acl=given.acl,
             encryption=given.sealing.encryption if given.sealing is not None else None,
+            annotations=given.annotations.held if given.annotations is not None else None,
         )
 
     async def delete(
@@ -257,12 +306,23 @@ class Objects:
             lock=copied.lock,
             acl=copied.acl,
             encryption=copied.encryption,
+            restored_until_ms=0,
+            annotations=None,
         )
-        held = garbage_of(source.record)
+        bytes_held = garbage_of(source.record)
+        rows = await self._naming.annotations(source.record) if copied.annotated else []
+        if rows:
+            assert source.record.annotations is not None
+            own = self._entropy.bytes(keys.ANNOTATIONS_ID_BYTES)
+            held = msgspec.structs.replace(source.record.annotations, id=own)
+            record = msgspec.structs.replace(record, annotations=held)
 
         def share(batch: Batch) -> None:
             batch.expect(source.name, source.version)
-            if held is not None:
-                batch.add(keys.references(blob_id(held)), 1)
+            if bytes_held is not None:
+                batch.add(keys.references(blob_id(bytes_held)), 1)
+            for row in rows:
+                assert record.annotations is not None
+                _share_annotation(batch, row, record.annotations)
 
         return await self._naming.put(bucket, key, record, copied.conditions, share, cause=copied.cause)

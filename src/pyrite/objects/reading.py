@@ -33,6 +33,18 @@ class PartRange(NamedTuple):
     start: int
 
 
+class Hold:
+    """Something that is read over and over. It has to be released, once or more often."""
+
+    def __init__(self, under_way: UnderWay) -> None:
+        self._under_way = under_way
+        self._token = under_way.enter()
+
+    def release(self) -> None:
+        """It is not read any more."""
+        self._under_way.leave(self._token)
+
+
 class Reading:
     """Reads the bytes of objects."""
 
@@ -41,6 +53,10 @@ class Reading:
         self._blobs = blobs
         self._under_way = under_way
         self._ciphers: LruMap[bytes, Cipher] = LruMap(CIPHERS_MAX)  # setting one up takes longer than using it
+
+    def hold(self) -> Hold:
+        """Keep the bytes of all objects as they are now until it is released, however long their names live."""
+        return Hold(self._under_way)
 
     def now(self, record: ObjectRecord, start: int, stop: int, key: bytes | None = None) -> memoryview | None:
         """Bytes start..stop of a small object if they are at hand, else None. `key` opens a sealed one."""
@@ -67,23 +83,23 @@ class Reading:
         token = self._under_way.enter()
         try:
             if not record.upload:
-                async for block in self._blob(record.extents, record.size_bytes, start, stop, key):
+                async for block in self.blob(record.extents, record.size_bytes, start, stop, key):
                     yield block
                 return
             async for item in self._parts_from(record, start):
                 if item.start >= stop:
                     return
                 low, high = max(start - item.start, 0), min(stop - item.start, item.part.size_bytes)
-                own = part_key(key, item.part.salt) if key is not None else None
-                async for block in self._blob(item.part.extents, item.part.size_bytes, low, high, own):
+                own = part_key(key, item.part.salt) if key is not None and item.part.salt else key
+                async for block in self.blob(item.part.extents, item.part.size_bytes, low, high, own):
                     yield block
         finally:
             self._under_way.leave(token)
 
-    def _blob(
+    def blob(
         self, extents: Sequence[Extent], size: int, start: int, stop: int, key: bytes | None
     ) -> AsyncIterator[list[memoryview]]:
-        """Bytes start..stop of a blob of `size` plain bytes."""
+        """Bytes start..stop of a blob of `size` plain bytes; `key` opens a sealed one."""
         if key is None or start >= stop:
             return self._blobs.read(extents, start, stop)
         wanted = sealed_range(size, start, stop)

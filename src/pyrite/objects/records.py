@@ -90,6 +90,14 @@ class Encryption(msgspec.Struct, frozen=True, array_like=True, gc=False):
     bucket_key: bool = False
 
 
+class Annotations(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """The annotations of a version: the id under which they stand, how many they are, and how many bytes they hold."""
+
+    id: bytes
+    count: int
+    size_bytes: int
+
+
 class ListedObject(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """The first fields of an ObjectRecord: what a listing shows."""
 
@@ -130,6 +138,12 @@ class ObjectRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
     restored_until_ms: int = 0
+    annotations: Annotations | None = None
+
+    @property
+    def weight_bytes(self) -> int:
+        """What it adds to the bytes of its bucket: its own, and those of its annotations."""
+        return self.size_bytes if self.annotations is None else self.size_bytes + self.annotations.size_bytes
 
 
 class HeadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -161,7 +175,10 @@ class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class PartRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A part, in an upload under way or in a page of a completed object. `etag` is the hexadecimal MD5.
 
-    Where the object is sealed, the part's key is derived from the object's with `salt`.
+    An annotation is one too; its number is 0.
+
+    Where the object is sealed, the part's key is derived from the object's with `salt`. Without a salt it is the
+    object's own: the part was the whole object before something was appended.
     """
 
     format: int
@@ -185,7 +202,8 @@ class GarbageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """Something that lost its name: the reaper frees it when no reader can hold it any more.
 
     One of: a blob (`extents`), the pages of a completed upload (`upload` and `page_count`), the parts of an
-    upload (`upload` alone), everything under a bucket's id (`bucket`), or shard files (`files`: drive and name).
+    upload (`upload` alone), everything under a bucket's id (`bucket`), shard files (`files`: drive and name), or the
+    annotations that stand under an id.
     """
 
     format: int
@@ -194,6 +212,7 @@ class GarbageRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     page_count: int = 0
     bucket: int = 0
     files: tuple[tuple[str, str], ...] = ()
+    annotations: bytes = b""
 
 
 _encoder = msgspec.msgpack.Encoder()

@@ -22,7 +22,7 @@ FRAME_BYTES = 64 * KIB
 TAG_BYTES = 16
 SALT_BYTES = 16
 BLOCK_FRAMES = 16  # what is sealed at a time: less would be handed over in too many pieces
-_OPENED_FRAMES = 4  # what is opened at a time: it stays in a near cache
+_OPENED_FRAMES = 18  # what is opened at a time: a block of what is read, and what was torn of the one before
 KEY_PURPOSE = b"s3 object"
 """What the keys of objects are wrapped for."""
 
@@ -156,23 +156,49 @@ async def open_stream(
 ) -> AsyncIterator[list[memoryview]]:
     """The plain bytes of a range whose sealed bytes come in `blocks`; a block lasts until the next. Raises Corrupt."""
     total = wanted.stop - wanted.start
-    plain = memoryview(bytearray(min(total, _OPENED_FRAMES * _SEALED_BYTES)))
-    frame, skip, left = wanted.first_frame, wanted.skip, wanted.length
+    opened = _Opened(cipher, wanted, memoryview(bytearray(min(total, _OPENED_FRAMES * _SEALED_BYTES))))
     torn = _Torn()
     async for block in blocks:
         for view in block:
             while view:
-                piece = torn.whole(view, total, len(plain))
+                piece = torn.whole(view, total, len(opened.plain))
                 view, total = view[piece.taken :], total - piece.taken
-                if not piece.frames:
-                    continue
-                size = cipher.open_into(piece.frames, plain, frame, wanted.last_frame)
-                frame += -(-len(piece.frames) // _SEALED_BYTES)
-                opened = plain[skip : min(size, skip + left)]
-                skip, left = 0, left - len(opened)
-                yield [opened]
-    if total or left:
+                if not opened.has_room_for(piece.frames):
+                    yield opened.take()
+                opened.open(piece.frames)
+        if opened.filled:  # all of a block at once: each piece more is a call of the kernel more
+            yield opened.take()
+    if total or opened.left:
         raise Corrupt("a sealed object ends early")
+
+
+class _Opened:
+    """Frames that are opened one behind the other, until they are taken."""
+
+    def __init__(self, cipher: Cipher, wanted: SealedRange, plain: memoryview) -> None:
+        self.plain = plain
+        self.filled = 0
+        self.left = wanted.length
+        self._cipher = cipher
+        self._frame = wanted.first_frame
+        self._last_frame = wanted.last_frame
+        self._skip = wanted.skip
+
+    def has_room_for(self, frames: memoryview) -> bool:
+        return self.filled + len(frames) <= len(self.plain)
+
+    def open(self, frames: memoryview) -> None:
+        """Whole frames, perhaps none. Raises Corrupt."""
+        if frames:
+            self.filled += self._cipher.open_into(frames, self.plain[self.filled :], self._frame, self._last_frame)
+            self._frame += -(-len(frames) // _SEALED_BYTES)
+
+    def take(self) -> list[memoryview]:
+        """What of it is wanted; it lasts until more is opened."""
+        found = self.plain[self._skip : min(self.filled, self._skip + self.left)]
+        self._skip = self.filled = 0
+        self.left -= len(found)
+        return [found]
 
 
 class _Piece(NamedTuple):

@@ -10,6 +10,8 @@ import msgspec
 
 from pyrite.metadata.kv import ABSENT, Batch
 from pyrite.objects import keys
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import WriteConditions
 from pyrite.objects.records import FORMAT, GarbageRecord, HeadRecord, ObjectRecord, encode
 
 
@@ -61,7 +63,7 @@ class Change:
         """Make `record` the current version; the one before has to be retired or removed in the same change."""
         self._batch.put(self._object_key, encode(record))
         self._objects += 1
-        self._bytes += record.size_bytes
+        self._bytes += record.weight_bytes
 
     def retire(self) -> None:
         """Move the current version behind the one that follows."""
@@ -75,6 +77,12 @@ class Change:
         self._clear_current()
         self._discard(old)
 
+    def give_up_bytes(self) -> None:
+        """Take the current version's name away, and its bytes; its annotations get another name in the same batch."""
+        old = self._current.record
+        self._clear_current()
+        self._discard_bytes(old)
+
     def hand_over(self) -> None:
         """Take the current version's name away; its bytes get another one in the same batch."""
         self._clear_current()
@@ -87,7 +95,7 @@ class Change:
     def _clear_current(self) -> None:
         self._batch.writes.setdefault(self._object_key, None)
         self._objects -= 1
-        self._bytes -= self._current.record.size_bytes
+        self._bytes -= self._current.record.weight_bytes
 
     def add_marker(self, marker: ObjectRecord) -> None:
         """Put a delete marker in front of all versions; there is no current one then."""
@@ -98,7 +106,7 @@ class Change:
         self._batch.expect(name, ABSENT)
         self._batch.put(name, encode(record))
         self._versions += 1
-        self._bytes += record.size_bytes
+        self._bytes += record.weight_bytes
         self._newest = record.version
         if not record.versioned:
             self._null = record.version
@@ -112,28 +120,36 @@ class Change:
         self._batch.expect(found.name, found.version)
         self._batch.delete(found.name)
         self._versions -= 1
-        self._bytes -= found.record.size_bytes
+        self._bytes -= found.record.weight_bytes
         if found.record.version == self._null:
             self._null = 0
 
     def settle(self, newest: Sequence[Found], has_current: bool) -> None:
-        """Say which are the `newest` two versions that are left behind; without a current one, the newest steps up.
-
-        Its bytes are then named a second time and given up once, so that whoever walks through all names meanwhile
-        finds them in one place or the other.
-        """
+        """Say which are the `newest` two versions that are left behind; without a current one, the newest steps up."""
         left = list(newest)
         if not has_current and left and not left[0].record.marker:
             risen = left.pop(0)
             self._take(risen)
             self.set_current(risen.record)
-            held = garbage_of(risen.record)
-            if held is not None:
-                self._batch.add(keys.references(blob_id(held)), 1)
-                self.garbage.append(held)
+            self.name_twice(risen.record)
         self._newest = left[0].record.version if left else 0
 
+    def name_twice(self, record: ObjectRecord) -> None:
+        """Give the bytes of `record`, whose name moves back in the order of names, another one that is given up.
+
+        So whoever walks through all names meanwhile, first to last, finds them in one place or the other.
+        """
+        held = garbage_of(record)
+        if held is not None:
+            self._batch.add(keys.references(blob_id(held)), 1)
+            self.garbage.append(held)
+
     def _discard(self, record: ObjectRecord) -> None:
+        self._discard_bytes(record)
+        if record.annotations is not None:
+            self.garbage.append(GarbageRecord(FORMAT, annotations=record.annotations.id))
+
+    def _discard_bytes(self, record: ObjectRecord) -> None:
         held = garbage_of(record)
         if held is not None:
             self.garbage.append(held)
@@ -181,3 +197,16 @@ def blob_id(garbage: GarbageRecord) -> bytes:
         return garbage.upload
     first = garbage.extents[0]
     return first.volume.to_bytes(8, "big") + first.offset.to_bytes(8, "big")
+
+
+def is_as_seen(found: Found | None, only: int, begun: int, bucket: Bucket) -> bool:
+    """Whether the record of a version has the version `only` still, and that of its bucket the one that it had."""
+    return found is not None and found.version == only and bucket.version == begun
+
+
+def check_conditions(conditions: WriteConditions, found: Found | None) -> None:
+    """Raises PreconditionFailed or NoSuchKey unless what stands there is as a write wants it."""
+    if found is None or found.record.marker:
+        conditions.check(None)
+    else:
+        conditions.check(found.record.etag, found.record.modified_ms, found.record.size_bytes)

@@ -3,6 +3,7 @@
 Source: AWS, "Uploading and copying objects using multipart upload" and the pages of its operations.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
@@ -20,7 +21,8 @@ from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import ConditionalConflict, NoSuchUpload
 from pyrite.objects.events import SILENT, Cause
 from pyrite.objects.ingest import Check, Hasher, Source, Stored, ingest
-from pyrite.objects.naming import Naming, check_key
+from pyrite.objects.keys import check_key
+from pyrite.objects.naming import Naming
 from pyrite.objects.objects import freed_unless_named
 from pyrite.objects.records import (
     FORMAT,
@@ -64,6 +66,10 @@ class Completion(NamedTuple):
     checksum_type: ChecksumType | None = None
     size_bytes: int | None = None
     cause: Cause = SILENT
+
+
+class _PartReplaced(Exception):
+    """A part that was to be in an object has been replaced."""
 
 
 class Uploads:
@@ -202,14 +208,25 @@ class Uploads:
         Raises NoSuchUpload, InvalidPart, InvalidPartOrder, PartTooSmall, ChecksumMismatch, SizeMismatch,
         PreconditionFailed.
         """
-        try:
-            upload = await self.find(bucket, key, upload_id)
-        except NoSuchUpload:
-            found = await self._naming.current(bucket, key)
-            if found is not None and found.record.upload == upload_id:
-                return found.record
-            raise
-        uploaded = {part.number: part for part in await self.parts(upload, 0, PARTS_MAX)}
+        for _ in range(_ATTEMPTS):
+            try:
+                upload = await self.find(bucket, key, upload_id)
+            except NoSuchUpload:
+                found = await self._naming.current(bucket, key)
+                if found is not None and found.record.upload == upload_id:
+                    return found.record
+                raise
+            with contextlib.suppress(_PartReplaced):  # what was listed is looked at anew
+                return await self._complete(bucket, upload, completion)
+        raise ConditionalConflict("the parts are replaced all the time")
+
+    async def _complete(self, bucket: Bucket, upload: Upload, completion: Completion) -> ObjectRecord:
+        """Make an object of the parts as they are now. Raises _PartReplaced where one of them is another by then."""
+        key, upload_id = upload.key, upload.id
+        prefix = keys.parts(upload_id)
+        rows = await self._engine.scan(prefix, after_prefix(prefix), PARTS_MAX)
+        versions = {row.key: row.version for row in rows}
+        uploaded = {part.number: part for part in (decode_part(row.value) for row in rows)}
         chosen = assembling.choose(uploaded, completion.parts)
         checksum = assembling.object_checksum(upload.record, chosen, completion.checksum, completion.checksum_type)
         assembling.check_size(chosen, completion.size_bytes, OBJECT_MAX_BYTES)
@@ -233,23 +250,26 @@ class Uploads:
             acl=upload.record.acl,
             encryption=upload.record.encryption,
         )
-        listed = {part.number for part in chosen}
 
         def move_parts(batch: Batch) -> None:
             batch.expect(keys.upload(bucket.id, key, upload_id), upload.version)
             batch.delete(keys.upload(bucket.id, key, upload_id))
             for index, page in enumerate(pages):
                 batch.put(keys.page(upload_id, index), encode(page.record))
-            for number, part in uploaded.items():
-                batch.delete(keys.part(upload_id, number))
-                if number not in listed and part.extents:
-                    self._naming.discard(batch, GarbageRecord(FORMAT, extents=part.extents))
+            for part in chosen:
+                place = keys.part(upload_id, part.number)
+                batch.expect(place, versions[place])  # one that is replaced has other bytes
+                batch.delete(place)
+            self._naming.discard(batch, GarbageRecord(FORMAT, upload=upload_id))  # parts not listed, or late ones
 
         try:
             record = await self._naming.put(
                 bucket, key, record, completion.conditions, move_parts, cause=completion.cause
             )
-        except Conflict as conflict:  # completed or aborted by somebody else at the same time
+        except Conflict as conflict:
+            if conflict.key in versions:
+                raise _PartReplaced from conflict
+            # completed or aborted by somebody else at the same time
             found = await self._naming.current(bucket, key)
             if found is not None and found.record.upload == upload_id:
                 return found.record

@@ -17,7 +17,9 @@ from typing import BinaryIO
 import duckdb
 import msgspec
 
-from pyrite.query import frames, jobs, planning, printing, sources, statement
+from pyrite.core import frames
+from pyrite.core.confine import confine, end_with_parent
+from pyrite.query import jobs, planning, printing, sources, statement
 from pyrite.query.feeding import Records, decompressed, whole_records, within
 from pyrite.query.jobs import Counts, CsvInput, Job, JsonInput, JsonOutput, ParquetInput, QueryFailure
 from pyrite.query.paths import Row
@@ -58,10 +60,12 @@ class Child:
 
     def run(self) -> None:
         """Raises QueryFailure."""
+        end_with_parent()
         kind, payload = frames.read(self._in)
         assert kind == frames.JOB
         job = msgspec.json.decode(payload, type=Job)
         _limit(job)
+        confine()
         asked = statement.parse(job.expression, job.loose)
         if isinstance(job.source, ParquetInput):
             self._over_parquet(job, asked)

@@ -1,21 +1,19 @@
 """Owns the processes of queries as a server sees them: started one for each query, fed, limited in number, ended."""
 
 import asyncio
-import contextlib
 import importlib.util
-import sys
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import NamedTuple
 
 import msgspec
 
-from pyrite.query import frames
+from pyrite.core import frames
+from pyrite.core.piped import Ended, PipedProcess, Places, piped_process
 from pyrite.query.jobs import Counts, Job, ParquetInput, QueryFailure
 
 AT_ONCE_MAX = 4
 WAITING_MAX = 32
 _NEEDED = ("duckdb", "fsspec", "sqlglot", "zstandard")
-_PIPE_BYTES = 1 << 20
 
 Read = Callable[[int, int], AsyncIterator[list[memoryview]]]
 """The bytes of the object from one offset to another, in blocks."""
@@ -38,42 +36,23 @@ class Queries:
     """Runs queries, some at once."""
 
     def __init__(self) -> None:
-        self._free = asyncio.Semaphore(AT_ONCE_MAX)
-        self._waiting = 0
+        self._places = Places(AT_ONCE_MAX, WAITING_MAX)
 
     async def run(self, job: Job, read: Read) -> AsyncGenerator[Output, None]:
         """What a query tells; the first, empty, once it is understood. Raises QueryFailure, also in between."""
-        if self._waiting >= WAITING_MAX:
-            raise QueryFailure("Busy", "The service is unavailable. Try again later.")
-        self._waiting += 1
-        try:
-            await self._free.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-I", "-m", "pyrite.query.child",
-                stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL,
-                env={}, limit=_PIPE_BYTES, start_new_session=True,
-            )  # fmt: skip
-            try:
+        async with self._places.one() as is_given:
+            if not is_given:
+                raise QueryFailure("Busy", "The service is unavailable. Try again later.")
+            async with piped_process("pyrite.query.child") as process:
                 async for output in _Conversation(process, job, read).outputs():
                     yield output
-            finally:
-                with contextlib.suppress(ProcessLookupError):
-                    process.kill()
-                await asyncio.shield(process.wait())
-        finally:
-            self._free.release()
 
 
 class _Conversation:
     """One query and its process."""
 
-    def __init__(self, process: asyncio.subprocess.Process, job: Job, read: Read) -> None:
-        assert process.stdin is not None and process.stdout is not None
-        self._in = process.stdin
-        self._out = process.stdout
+    def __init__(self, process: PipedProcess, job: Job, read: Read) -> None:
+        self._process = process
         self._job = job
         self._read = read
         self._pump_error: BaseException | None = None
@@ -82,7 +61,7 @@ class _Conversation:
         """What the process tells."""
         pump: asyncio.Task[None] | None = None
         try:
-            await self._send(frames.JOB, msgspec.json.encode(self._job))
+            await self._process.send(frames.JOB, msgspec.json.encode(self._job))
             if not isinstance(self._job.source, ParquetInput):
                 pump = asyncio.create_task(self._pump())
             while True:
@@ -108,9 +87,8 @@ class _Conversation:
 
     async def _next(self) -> tuple[bytes, bytes]:
         try:
-            kind, length = frames.HEAD.unpack(await self._out.readexactly(frames.HEAD.size))
-            return kind, await self._out.readexactly(length)
-        except asyncio.IncompleteReadError:
+            return await self._process.next()
+        except Ended:
             if self._pump_error is not None:
                 raise self._pump_error from None  # the object could not be read
             raise QueryFailure("Busy", "The query took more memory or time than it may.") from None
@@ -122,19 +100,14 @@ class _Conversation:
             if start < self._job.size_bytes:
                 async for block in self._read(start, self._job.size_bytes):
                     for view in block:
-                        await self._send(frames.DATA, view)
-            await self._send(frames.END)
+                        await self._process.send(frames.DATA, view)
+            await self._process.send(frames.END)
         except (BrokenPipeError, ConnectionResetError):
             pass  # it has all that it needs, or told why not
         except Exception as error:  # noqa: BLE001 - told to who waits for output
             self._pump_error = error
-            self._in.close()
+            self._process.close()
 
     async def _answer(self, start: int, stop: int) -> None:
         parts = [bytes(view) async for block in self._read(start, stop) for view in block] if start < stop else []
-        await self._send(frames.DATA, b"".join(parts))
-
-    async def _send(self, kind: bytes, payload: bytes | memoryview = b"") -> None:
-        self._in.write(frames.HEAD.pack(kind, len(payload)))
-        self._in.write(bytes(payload))  # views do not outlive their block
-        await self._in.drain()
+        await self._process.send(frames.DATA, b"".join(parts))

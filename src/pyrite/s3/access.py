@@ -12,29 +12,38 @@ from pyrite.http.proxies import Networks
 from pyrite.iam.caller import Caller
 from pyrite.iam.evaluate import Decision, Question, Reason, decide
 from pyrite.iam.owners import Owners
-from pyrite.iam.patterns import Context, Values
-from pyrite.iam.policy import Policy
+from pyrite.iam.patterns import Values
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion
 from pyrite.objects.naming import Naming
 from pyrite.objects.records import Grant, ObjectRecord
+from pyrite.s3.abac import tags_that_count
 from pyrite.s3.compat import Compat
 from pyrite.s3.context import RequestContext
+from pyrite.s3.deciding import (
+    asks_for_object,
+    by_rules,
+    is_locked_out,
+    refusal,
+    resource_of,
+    speaks_of_all,
+    tags_of_object,
+)
+from pyrite.s3.documentkeys import keys_of_document
 from pyrite.s3.errors import S3Error
-from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS
+from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS, Operation
 from pyrite.s3.payers import check_payer
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.rules import LOG_DELIVERY, OBJECT_PERMISSIONS, BucketRules, Rulebook
-from pyrite.s3.versions import parse_version
+from pyrite.s3.versions import named_version, parse_version
 
-_LOCKOUT_PROOF = frozenset(("s3:GetBucketPolicy", "s3:PutBucketPolicy", "s3:DeleteBucketPolicy"))
+LISTING = "s3:ListBucket"
+"""Who may do this may know which keys there are."""
+
 LOGGING_SERVICE = "logging.s3.amazonaws.com"
 _MAKES_BUCKET = "CreateBucket"
-LOCKOUT = "-lockout"
-"""A bucket with this configuration: its policy counts for the root of its account too."""
-
-_OF_SERVICE = bucket_arn("*")
 _DECISIONS_KEPT = 65_536
+_OF_WRITERS = frozenset(("s3:PutObjectAcl", "s3:PutObjectTagging"))
 _OPERATIONS_WITHOUT_ONE_KEY = frozenset(("DeleteObjects", "PostObject"))
 
 
@@ -73,8 +82,10 @@ class Access:
         if operation.name in _OPERATIONS_WITHOUT_ONE_KEY:
             return  # each key is asked for by itself
         key = request.key if operation.scope == "object" else b""
-        for action in self._actions(request):
-            await self.require(request, action, request.bucket, key)
+        more = await keys_of_document(request, operation.name, self._clock.now_ms())
+        version = named_version(request)
+        for action in self._actions(operation, version is not None):
+            await self.require(request, action, request.bucket, key, more, version)
         await self.require_headers(request, operation.name, key)
 
     async def require_headers(self, request: S3Request, operation: str, key: bytes) -> None:
@@ -86,21 +97,22 @@ class Access:
         asked = {
             action for name, action in headers if name in request.headers and name not in self._compat.free_headers
         }
-        bucket = request.bucket
-        if asked and bucket is not None and self._rulebook.of(bucket).grants_to(request.caller, "s3:PutObject"):
-            asked -= {"s3:PutObjectAcl", "s3:PutObjectTagging"}
         for action in sorted(asked):
-            await self.require(request, action, bucket, key)
+            await self.require(request, action, request.bucket, key, granted=self._follows(request, action))
 
-    def _actions(self, request: S3Request) -> list[str]:
-        operation = request.operation
-        assert operation is not None
+    def _follows(self, request: S3Request, action: str) -> bool:
+        """Whether an access control list that lets another account write lets it do this to what it writes, too."""
+        if request.bucket is None or action not in _OF_WRITERS:
+            return False
+        rules = self._rulebook.of(request.bucket)
+        return request.caller.owner != rules.owner and rules.grants_to(request.caller, "s3:PutObject")
+
+    @staticmethod
+    def _actions(operation: Operation, of_version: bool) -> list[str]:
         actions = [operation.action]
         if operation.name in ALSO:
             actions.append(ALSO[operation.name])
-        if request.query and b"versionId" in request.query:
-            actions = [VERSION_ACTIONS.get(action, action) for action in actions]
-        return actions
+        return [VERSION_ACTIONS.get(action, action) for action in actions] if of_version else actions
 
     async def require(
         self,
@@ -110,14 +122,18 @@ class Access:
         key: bytes = b"",
         more: dict[str, Values] | None = None,
         version: bytes | None = None,
+        granted: bool = False,
     ) -> None:
-        """Raises S3Error unless the caller may do `action` to the bucket, or to the object `key` in it."""
-        decision = await self.decide(request, action, bucket, key, more, version)
+        """Raises S3Error unless the caller may do `action` to the bucket, or to the object `key` in it.
+
+        Raises NoSuchKey where the caller could list the bucket and so may know that there is no such object.
+        """
+        decision = await self.decide(request, action, bucket, key, more, version, granted=granted)
         if not decision.allowed:
             self._log.debug("denied", request_id=request.id, action=action, reason=decision.reason.value)
             if await self._is_missing(request, action, bucket, key, decision):
-                return  # who may list the bucket is told that there is no such object
-            raise refusal(request.caller, action, _resource(request, bucket, key), decision)
+                raise NoSuchKey(text_of(key))
+            raise refusal(request.caller, action, resource_of(request, bucket, key), decision)
         if bucket is not None and "logging" in bucket.record.configurations and self._rulebook.of(bucket).has_acls:
             without = await self.decide(request, action, bucket, key, more, version, acls=False)
             request.needed_acl = request.needed_acl or not without.allowed
@@ -131,6 +147,14 @@ class Access:
             return False
         return await self.may_know(request, bucket, key)
 
+    async def require_own(self, request: S3Request, action: str, resource: str) -> None:
+        """Raises S3Error unless the caller's identity may do `action` to a resource of its own account."""
+        caller = request.caller
+        context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, caller.account)
+        decision = decide(caller, Question(action, resource, context, caller.owner, caller.account))
+        if not decision.allowed:
+            raise refusal(caller, action, resource, decision)
+
     async def decide(
         self,
         request: S3Request,
@@ -140,10 +164,11 @@ class Access:
         more: dict[str, Values] | None = None,
         version: bytes | None = None,
         acls: bool = True,
+        granted: bool = False,
     ) -> Decision:
-        """The decision about `action`; `version` is the id of the version of `key`, if it is not the request's own.
+        """The decision about `action`; `version` is the id of the version of `key` that it is about.
 
-        Without `acls`, as if there were no access control lists.
+        Without `acls`, as if there were no access control lists; `granted` as in `by_rules`.
         """
         caller = request.caller
         rules = self._rulebook.of(bucket) if bucket is not None else None
@@ -151,22 +176,19 @@ class Access:
             rules = rules._replace(grants=(), has_acls=False)
         account = await self._owners.account_of(rules.owner) if rules is not None else caller.account
         stored = None
-        if bucket is not None and rules is not None and key and _asks_for_object(caller, rules, action):
-            stored = await self._stored(request, bucket, key, version)
-        known = {**_tags_of_bucket(bucket), **_tags_of_object(stored), **(more or {})}
-        context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, known)
-        resource = _resource(request, bucket, key)
-        decision = _decide(caller, rules, account, action, resource, context, not _is_locked_out(bucket))
+        if bucket is not None and rules is not None and key and asks_for_object(caller, rules, action):
+            stored = await self._stored(bucket, key, version)
+            request.judged.note(bucket, key, version, stored)
+        known = {**tags_that_count(bucket, self._compat.bucket_tags_count), **tags_of_object(stored), **(more or {})}
+        context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, known, version)
+        resource = resource_of(request, bucket, key)
+        decision = by_rules(caller, rules, account, action, resource, context, not is_locked_out(bucket), granted)
         if stored is None or rules is None or not rules.has_acls or action not in OBJECT_PERMISSIONS:
             return decision
         return await self._by_object(caller, rules, stored, decision, Question(action, resource, context, "", account))
 
-    async def _stored(
-        self, request: S3Request, bucket: Bucket, key: bytes, version: bytes | None
-    ) -> ObjectRecord | None:
+    async def _stored(self, bucket: Bucket, key: bytes, version: bytes | None) -> ObjectRecord | None:
         """The version that is asked for, or None."""
-        if version is None and bucket is request.bucket and key == request.key:
-            version = request.query.get(b"versionId")
         try:
             return (await self._naming.find(bucket, key, parse_version(version))).record
         except (NoSuchKey, NoSuchVersion, IsDeleteMarker, S3Error):
@@ -198,8 +220,11 @@ class Access:
             ),
         )
 
-    async def may_deliver(self, source: Bucket, target: Bucket, key: bytes) -> bool:
-        """Whether the logs of `source` may be written to the object `key` of `target`, as that bucket says."""
+    async def may_deliver(self, source: Bucket, target: Bucket, key: bytes, provider: str = LOGGING_SERVICE) -> bool:
+        """Whether what a service tells of `source` may be written to the object `key` of `target`, as that bucket says.
+
+        The logging service may also be granted so by an access control list.
+        """
         rules = self._rulebook.of(target)
         account = await self._owners.account_of(rules.owner)
         source_account = await self._owners.account_of(source.record.owner) or source.record.owner
@@ -207,10 +232,11 @@ class Access:
             "aws:sourcearn": (bucket_arn(source.record.name),),
             "aws:sourceaccount": (source_account,),
             "aws:principalisawsservice": ("true",),
-            "aws:principalservicename": (LOGGING_SERVICE,),
+            "aws:principalservicename": (provider,),
+            "s3:x-amz-acl": ("bucket-owner-full-control",),
         }
-        service = Caller(kind="AssumedRole", account="-", provider=LOGGING_SERVICE, is_root=True, keys=keys)
-        granted = any(
+        service = Caller(kind="AssumedRole", account="-", provider=provider, is_root=True, keys=keys)
+        granted = provider == LOGGING_SERVICE and any(
             grant.grantee == LOG_DELIVERY and grant.permission in ("WRITE", "FULL_CONTROL") for grant in rules.grants
         )
         resource = f"{bucket_arn(target.record.name)}/{text_of(key)}"
@@ -219,16 +245,18 @@ class Access:
 
     async def may_know(self, request: S3Request, bucket: Bucket, key: bytes) -> bool:
         """Whether the caller may learn that an object is not there: it could list the bucket for its key."""
-        return (await self.decide(request, "s3:ListBucket", bucket, b"", {"s3:prefix": (text_of(key),)})).allowed
+        return (await self.decide(request, LISTING, bucket, b"", {"s3:prefix": (text_of(key),)})).allowed
 
-    async def allows(self, request: S3Request, action: str, bucket: Bucket, key: bytes = b"") -> bool:
+    async def allows(
+        self, request: S3Request, action: str, bucket: Bucket, key: bytes = b"", version: bytes | None = None
+    ) -> bool:
         """Whether the caller may do `action`."""
-        return (await self.decide(request, action, bucket, key)).allowed
+        return (await self.decide(request, action, bucket, key, version=version)).allowed
 
     # ---- the quick way
 
     def allows_quickly(self, caller: Caller, bucket: Bucket, action: str) -> bool:
-        """Whether `action` is certainly allowed on every key of the bucket, whatever else the request says.
+        """Whether `action` is certainly allowed on every key of the bucket, or on it, whatever else the request says.
 
         False also where it depends on the key or on a condition. Raises Waits. `forget` has to be called
         when the rules change.
@@ -252,86 +280,8 @@ class Access:
         policies = list(caller.all_policies)
         if rules.policy is not None:
             policies.append(rules.policy)
-        if not all(_speaks_of_all(policy, action, bucket.record.name) for policy in policies):
+        if not all(speaks_of_all(policy, action, bucket.record.name) for policy in policies):
             return False
         account = at_once(self._owners.account_of(rules.owner))
-        return _decide(caller, rules, account, action, bucket_arn(bucket.record.name, "any"), {}).allowed
-
-
-def _is_locked_out(bucket: Bucket | None) -> bool:
-    return bucket is not None and LOCKOUT in bucket.record.configurations
-
-
-def _decide(
-    caller: Caller,
-    rules: BucketRules | None,
-    account: str,
-    action: str,
-    resource: str,
-    context: Context,
-    master: bool = True,
-) -> Decision:
-    if rules is None:
-        return decide(caller, Question(action, resource, context, caller.owner, caller.account))
-    if rules.restricted and caller.owner != rules.owner:
-        return Decision(False, Reason.EXPLICIT_DENY, "public access block")
-    decision = decide(
-        caller,
-        Question(action, resource, context, rules.owner, account, rules.policy, rules.grants_to(caller, action)),
-    )
-    if master and not decision.allowed and action in _LOCKOUT_PROOF and _is_master(caller, rules):
-        return Decision(True, Reason.OWNER)
-    return decision
-
-
-def _is_master(caller: Caller, rules: BucketRules) -> bool:
-    """Whether it is the root of the owning account, which its bucket's policy cannot lock out of the policy itself."""
-    return caller.kind == "Account" and not caller.sessions and caller.owner == rules.owner
-
-
-def _speaks_of_all(policy: Policy, action: str, bucket: str) -> bool:
-    """Whether what the policy says of an action is the same for every key of the bucket and every request."""
-    whole = ("*", "arn:aws:s3:::*", f"arn:aws:s3:::{bucket}/*")
-    for statement in policy.about(action):
-        if statement.conditions or statement.resources is None or statement.resources.negated:
-            return False
-        if any(pattern.text not in whole for pattern in statement.resources.patterns):
-            return False
-    return True
-
-
-def _asks_for_object(caller: Caller, rules: BucketRules, action: str) -> bool:
-    """Whether the decision depends on what stands under the key: its tags, its owner, its access control list."""
-    if rules.has_acls and action in OBJECT_PERMISSIONS:
-        return True
-    policies = caller.all_policies + ((rules.policy,) if rules.policy is not None else ())
-    return any(policy.mentions("s3:existingobjecttag/") for policy in policies)
-
-
-def _tags_of_object(stored: ObjectRecord | None) -> dict[str, Values]:
-    tags = stored.attributes.tags if stored is not None else {}
-    return {f"s3:existingobjecttag/{name.lower()}": (value,) for name, value in tags.items()}
-
-
-def _tags_of_bucket(bucket: Bucket | None) -> dict[str, Values]:
-    """The tags of a bucket, under the names that AWS and Ceph have for them."""
-    if bucket is None or not bucket.record.tags:
-        return {}
-    prefixes = ("aws:resourcetag/", "s3:buckettag/", "s3:resourcetag/")
-    return {prefix + name.lower(): (value,) for name, value in bucket.record.tags.items() for prefix in prefixes}
-
-
-def _resource(request: S3Request, bucket: Bucket | None, key: bytes) -> str:
-    if bucket is not None:
-        return bucket_arn(bucket.record.name, text_of(key))
-    return bucket_arn(request.bucket_name) if request.bucket_name else _OF_SERVICE
-
-
-def refusal(caller: Caller, action: str, resource: str, decision: Decision) -> S3Error:
-    """The error of a denied request. It tells who was refused what and why, never whose resource it is."""
-    if caller.is_anonymous:
-        return S3Error("AccessDenied")
-    explicit = decision.reason is Reason.EXPLICIT_DENY
-    why = f"with {decision.reason.value}" if explicit else f"because {decision.reason.value}"
-    target = "" if resource == _OF_SERVICE else f' on resource: "{resource}"'
-    return S3Error("AccessDenied", f"User: {caller.arn} is not authorized to perform: {action}{target} {why}")
+        resource = bucket_arn(bucket.record.name, "" if action == LISTING else "any")
+        return by_rules(caller, rules, account, action, resource, {}).allowed

@@ -3,9 +3,9 @@
 Source: AWS, "Access control list (ACL) overview" in the Amazon S3 User Guide.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple, get_args
 
-from pyrite.aws import xml
 from pyrite.aws.xml import Element, element
 from pyrite.http.response import Response
 from pyrite.objects.buckets import CLOSED, Access, Bucket
@@ -14,6 +14,7 @@ from pyrite.s3.documents import document
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request
 from pyrite.s3.rules import ALL_USERS, AUTHENTICATED_USERS, BLOCK_ACLS, ENFORCED, GROUPS, LOG_DELIVERY
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
 
 GRANTS_MAX = 100
@@ -169,14 +170,19 @@ def _checked(grants: list[Grant]) -> Grants:
 
 async def grants_of_document(service: Service, body: bytes, owner: str) -> Grants:
     """The grants of an AccessControlPolicy document. Raises S3Error or MalformedXml."""
-    root = xml.parse(body)
+    root = parse_document(body)
     listed = [child for child in root.children if child.name == "AccessControlList"]
     owners = [child for child in root.children if child.name == "Owner"]
     if root.name != "AccessControlPolicy" or len(listed) != 1 or len(owners) > 1:
         raise S3Error("MalformedACLError")
     if owners and (owners[0].find("ID") or owner) != owner:
         raise S3Error("AccessDenied")
-    return _checked([await _grant_of(service, item) for item in listed[0].children])
+    return await grants_of_elements(service, listed[0].children)
+
+
+async def grants_of_elements(service: Service, elements: Sequence[Element]) -> Grants:
+    """The grants that elements called Grant are. Raises S3Error."""
+    return _checked([await _grant_of(service, item) for item in elements])
 
 
 async def _grant_of(service: Service, item: Element) -> Grant:

@@ -1,6 +1,5 @@
 """Owns the way of a request through the S3 layer: route, authenticate, authorize, handle, answer, account for it."""
 
-from collections.abc import Awaitable, Callable
 from functools import partial
 
 from pyrite.aws.xml import DECLARATION, element
@@ -12,151 +11,11 @@ from pyrite.http.response import Headers, Response
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.cors import headers_for, preflight
 from pyrite.s3.errors import S3Error, translate
-from pyrite.s3.handlers import (
-    access,
-    archive,
-    buckets,
-    configurations,
-    deletes,
-    listedconfigurations,
-    lists,
-    locks,
-    logs,
-    multipart,
-    notifications,
-    posting,
-    reads,
-    renaming,
-    resealing,
-    selecting,
-    tagging,
-    website,
-    writes,
-)
-from pyrite.s3.operations import MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
+from pyrite.s3.handlers import website
 from pyrite.s3.payers import is_charged
 from pyrite.s3.request import Place, S3Request, is_below
+from pyrite.s3.routing import METHODS, route
 from pyrite.s3.service import Service
-
-HandlerOf = Callable[[Service, S3Request], Awaitable[Response]]
-
-HANDLERS: dict[str, HandlerOf] = {
-    "ListBuckets": buckets.list_buckets,
-    "CreateBucket": buckets.create_bucket,
-    "HeadBucket": buckets.head_bucket,
-    "DeleteBucket": buckets.delete_bucket,
-    "GetBucketLocation": buckets.get_location,
-    "GetBucketAcl": access.get_acl,
-    "PutBucketAcl": access.put_acl,
-    "GetBucketPolicy": access.get_policy,
-    "PutBucketPolicy": access.put_policy,
-    "DeleteBucketPolicy": access.delete_policy,
-    "GetBucketPolicyStatus": access.get_policy_status,
-    "GetPublicAccessBlock": access.get_block,
-    "PutPublicAccessBlock": access.put_block,
-    "DeletePublicAccessBlock": access.delete_block,
-    "GetBucketOwnershipControls": access.get_ownership,
-    "PutBucketOwnershipControls": access.put_ownership,
-    "DeleteBucketOwnershipControls": access.delete_ownership,
-    "GetBucketVersioning": buckets.get_versioning,
-    "PutBucketVersioning": buckets.put_versioning,
-    "ListObjectVersions": lists.list_versions,
-    "ListObjects": lists.list_objects,
-    "ListObjectsV2": lists.list_objects_v2,
-    "ListMultipartUploads": multipart.list_uploads,
-    "DeleteObjects": deletes.delete_objects,
-    "PostObject": posting.post_object,
-    "PutObject": writes.put_object,
-    "CopyObject": writes.copy_object,
-    "GetObject": reads.get_object,
-    "GetObjectTorrent": reads.get_torrent,
-    "HeadObject": reads.head_object,
-    "DeleteObject": deletes.delete_object,
-    "GetObjectAttributes": reads.get_attributes,
-    "GetObjectAcl": access.get_object_acl,
-    "PutObjectAcl": access.put_object_acl,
-    "GetObjectTagging": tagging.get_object_tagging,
-    "PutObjectTagging": tagging.put_object_tagging,
-    "DeleteObjectTagging": tagging.delete_object_tagging,
-    "GetBucketTagging": tagging.get_bucket_tagging,
-    "PutBucketTagging": tagging.put_bucket_tagging,
-    "DeleteBucketTagging": tagging.delete_bucket_tagging,
-    "CreateMultipartUpload": multipart.create_upload,
-    "UploadPart": multipart.upload_part,
-    "UploadPartCopy": multipart.upload_part_copy,
-    "CompleteMultipartUpload": multipart.complete_upload,
-    "AbortMultipartUpload": multipart.abort_upload,
-    "ListParts": multipart.list_parts,
-    "GetObjectLockConfiguration": locks.get_configuration,
-    "PutObjectLockConfiguration": locks.put_configuration,
-    "GetObjectRetention": locks.get_retention,
-    "PutObjectRetention": locks.put_retention,
-    "GetObjectLegalHold": locks.get_hold,
-    "PutObjectLegalHold": locks.put_hold,
-    "GetBucketLifecycleConfiguration": configurations.get_configuration,
-    "PutBucketLifecycleConfiguration": configurations.put_configuration,
-    "DeleteBucketLifecycle": configurations.delete_configuration,
-    "RestoreObject": archive.restore_object,
-    "GetBucketLogging": logs.get_logging,
-    "PutBucketLogging": logs.put_logging,
-    "GetBucketNotificationConfiguration": notifications.get_notifications,
-    "PutBucketNotificationConfiguration": notifications.put_notifications,
-    "GetBucketRequestPayment": configurations.get_configuration,
-    "PutBucketRequestPayment": configurations.put_configuration,
-    "GetBucketAccelerateConfiguration": configurations.get_configuration,
-    "PutBucketAccelerateConfiguration": configurations.put_configuration,
-    "SelectObjectContent": selecting.select_content,
-    "RenameObject": renaming.rename_object,
-    "UpdateObjectEncryption": resealing.update_encryption,
-    **{
-        f"{verb}Bucket{kind}Configuration": handler
-        for kind in ("Analytics", "Metrics", "IntelligentTiering")
-        for verb, handler in (
-            ("Get", listedconfigurations.get_some),
-            ("Put", listedconfigurations.put_one),
-            ("Delete", listedconfigurations.delete_one),
-        )
-    },
-    "GetBucketWebsite": configurations.get_configuration,
-    "PutBucketWebsite": configurations.put_configuration,
-    "DeleteBucketWebsite": configurations.delete_configuration,
-    "GetBucketCors": configurations.get_configuration,
-    "PutBucketCors": configurations.put_configuration,
-    "DeleteBucketCors": configurations.delete_configuration,
-    "GetBucketEncryption": configurations.get_configuration,
-    "PutBucketEncryption": configurations.put_configuration,
-    "DeleteBucketEncryption": configurations.delete_configuration,
-    **dict.fromkeys(buckets.ABSENT_CONFIGURATIONS, buckets.absent_configuration),
-}
-
-_ROUTES = {(o.method, o.scope, o.marker, bool(o.header)): (o, HANDLERS[o.name]) for o in OPERATIONS}
-_NAMES = frozenset(name.encode() for name in MARKERS)
-_QUALIFIERS = frozenset(name.encode() for name in PARAMETERS)
-_METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
-
-
-def route(request: S3Request) -> tuple[Operation, HandlerOf]:
-    """The operation that a request names. Raises S3Error; an unknown sub-resource never falls through."""
-    scope: Scope = "object" if request.key else "bucket" if request.bucket_name else "service"
-    marker = _marker(request) if request.query else ""
-    copies = request.method == "PUT" and b"x-amz-copy-source" in request.headers
-    found = _ROUTES.get((request.method, scope, marker, copies)) or _ROUTES.get((request.method, scope, marker, False))
-    if found is not None:
-        return found
-    allowed = [method for method in _METHODS if (method, scope, marker, False) in _ROUTES]
-    if marker or not allowed:
-        raise S3Error("NotImplemented", None, (("Resource", marker or request.place.resource),))
-    raise S3Error("MethodNotAllowed", None, (("Method", request.method), ("ResourceType", scope.upper())))
-
-
-def _marker(request: S3Request) -> str:
-    """The query parameter that selects the operation. Attributes and uploads are told apart by it alone."""
-    for name, value in request.query.items():
-        if name in _NAMES:
-            return name.decode("ascii")
-        if not value and name not in _QUALIFIERS and not name.lower().startswith(b"x-"):
-            raise S3Error("NotImplemented", f"The sub-resource {name.decode('latin-1')!r} is not known")
-    return ""
 
 
 class Observer:
@@ -275,7 +134,7 @@ class S3App:
         """The document of an error; none for HEAD, where the status has to do."""
         response = Response(error.status, [(b"Content-Type", b"application/xml"), *error.headers])
         if error.status == 405 and not error.headers:
-            response.headers.append((b"Allow", ", ".join(_METHODS).encode()))
+            response.headers.append((b"Allow", ", ".join(METHODS).encode()))
         if place is not None and place.method == "HEAD":
             if not place.key:
                 response.headers.append((b"x-amz-bucket-region", self._service.region.encode()))

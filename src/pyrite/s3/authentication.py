@@ -264,6 +264,13 @@ class Authenticator:
 
     # ---- all versions
 
+    async def secret_of(self, request: S3Request) -> tuple[str, str]:
+        """The secret of who signed a request, and the token of its session or "". Raises as `authenticate`."""
+        query = request.query
+        token = request.headers.get(b"x-amz-security-token") or query.get(b"X-Amz-Security-Token")
+        token = token or query.get(b"x-amz-security-token")
+        return (await self._lookup(request.caller.access_key, token)).secret, text_of(token) if token else ""
+
     def _anonymous(self, request: S3Request) -> None:
         declared = request.headers.get(b"x-amz-content-sha256", sigv4.UNSIGNED_PAYLOAD)
         if declared in (SIGNED, SIGNED_TRAILER):

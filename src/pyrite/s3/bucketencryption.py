@@ -54,6 +54,8 @@ def parse(root: Element) -> DefaultEncryption:
     kinds = [kind.text for child in blocked for kind in child.children]
     if any(kind not in ("SSE-C", "NONE") for kind in kinds):
         raise S3Error("MalformedXML")
+    if (rule.find("BucketKeyEnabled") or "false").strip() not in ("true", "false"):
+        raise S3Error("MalformedXML")
     return DefaultEncryption(
         algorithm, kms_key, (rule.find("BucketKeyEnabled") or "").strip() == "true", "SSE-C" in kinds
     )

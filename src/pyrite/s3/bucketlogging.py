@@ -21,11 +21,15 @@ _SOURCES = ("EventTime", "DeliveryTime")
 
 
 class Logging(NamedTuple):
-    """Where the records of a bucket go; `partitioned` by the time of the events or of the delivery, or "" for not."""
+    """Where the records of a bucket go; `partitioned` by the time of the events or of the delivery, or "" for not.
+
+    `grants` are the elements of grants that the objects of records have beside their owner's.
+    """
 
     bucket: str
     prefix: str
     partitioned: str = ""
+    grants: tuple[Element, ...] = ()
 
 
 def parse(root: Element) -> Logging | None:
@@ -38,14 +42,13 @@ def parse(root: Element) -> Logging | None:
     bucket, prefix = enabled[0].find("TargetBucket"), enabled[0].find("TargetPrefix")
     if not bucket or prefix is None:
         raise S3Error("MalformedXML")
-    if any(child.name == "TargetGrants" and child.children for child in enabled[0].children):
-        raise S3Error("NotImplemented", "Target grants are not implemented; give access by the target bucket's policy")
+    grants = tuple(one for child in enabled[0].children if child.name == "TargetGrants" for one in child.children)
     formats = [child for child in enabled[0].children if child.name == "TargetObjectKeyFormat"]
     partitioned = [one for child in formats for one in child.children if one.name == "PartitionedPrefix"]
     source = partitioned[0].find("PartitionDateSource") or "DeliveryTime" if partitioned else ""
     if source and source not in _SOURCES:
         raise S3Error("MalformedXML")
-    return Logging(bucket, prefix, source)
+    return Logging(bucket, prefix, source, grants)
 
 
 def logging_of(bucket: Bucket) -> Logging | None:

@@ -10,7 +10,8 @@ class Compat(NamedTuple):
     `open_buckets`: a new bucket has neither ownership controls nor a public access block, as before April 2023.
     `display_names`: owners and grantees have a DisplayName, as before November 2025.
     `rgw_identities`: a role's trust in a caller of another account is enough for assuming it, a role's policy may
-    name a Principal, which is not looked at, and a user that is deleted leaves its groups by itself.
+    name a Principal, which is not looked at, policies may name who is not there, and a user that is deleted leaves
+    its groups by itself.
     `no_region`: requests signed for an empty region are accepted.
     `free_headers`: headers that need no permission of their own.
     `codes`: error codes that stand for others.
@@ -34,6 +35,8 @@ class Compat(NamedTuple):
     `tagging_ok`: PutBucketTagging answers 200.
     `plain_prefix`: the first version of listings tells the prefix as it is, whatever the encoding of keys.
     `loose_select`: queries speak Ceph's dialect: any name after FROM, text in double quotes, arrays gone through.
+    `bucket_tags_count`: the tags of every bucket are condition keys, not only where attribute-based access is enabled.
+    `misfit_actions`: a bucket's policy may name actions on what they cannot be done to.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
     """
 
@@ -63,6 +66,8 @@ class Compat(NamedTuple):
     plain_prefix: bool = False
     loose_select: bool = False
     no_torrents: bool = False
+    bucket_tags_count: bool = False
+    misfit_actions: bool = False
 
 
 PRESETS = {
@@ -111,5 +116,7 @@ PRESETS = {
         plain_prefix=True,
         loose_select=True,
         no_torrents=True,
+        bucket_tags_count=True,
+        misfit_actions=True,
     ),
 }

@@ -10,7 +10,10 @@ from datetime import UTC, datetime
 from pyrite.aws import uri
 from pyrite.http.proxies import Networks, client_address
 from pyrite.iam.patterns import Values
+from pyrite.s3.documentkeys import keys_of_retention
+from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request, text_of
+from pyrite.s3.tags import Tags, tags_of_header
 
 _HEADER_KEYS = {
     f"s3:{name}": name.encode()
@@ -45,15 +48,17 @@ _QUERY_KEYS = {
     "s3:prefix": b"prefix",
     "s3:delimiter": b"delimiter",
     "s3:max-keys": b"max-keys",
-    "s3:versionid": b"versionId",
 }
 _TAG_PREFIX = "s3:requestobjecttag/"
+_OF_NEW_OBJECTS = ("s3:requestobjecttag", "s3:object-lock-")
+_MAKE_OBJECTS = frozenset(("PutObject", "CopyObject", "CreateMultipartUpload", "PostObject"))
 
 
 class RequestContext(Mapping[str, Values]):
     """The condition keys of one request, each looked up when a policy asks for it.
 
-    `more` are keys that the operation knows beyond the request: tags, the location of a new bucket.
+    `more` are keys that the operation knows beyond the request: tags, the location of a new bucket; `version` is the id
+    of the version that is decided about, wherever the request names it.
     """
 
     def __init__(
@@ -64,6 +69,7 @@ class RequestContext(Mapping[str, Values]):
         trusted: Networks,
         resource_account: str = "",
         more: Mapping[str, Values] | None = None,
+        version: bytes | None = None,
     ) -> None:
         self._request = request
         self._now_ms = now_ms
@@ -71,6 +77,8 @@ class RequestContext(Mapping[str, Values]):
         self._trusted = trusted
         self._resource_account = resource_account
         self._more = more or {}
+        self._version = version
+        self._new = request.operation is not None and request.operation.name in _MAKE_OBJECTS
 
     def get(self, key: str, default: object = None) -> Values | None:  # type: ignore[override]
         """The values of a key, or None."""
@@ -81,6 +89,8 @@ class RequestContext(Mapping[str, Values]):
 
     def _of_request(self, key: str) -> Values | None:
         request = self._request
+        if not self._new and key.startswith(_OF_NEW_OBJECTS):
+            return None  # these headers say what a new object has: elsewhere the document says it, or nothing does
         header = _HEADER_KEYS.get(key)
         if header is not None:
             value = request.headers.get(header)
@@ -138,17 +148,36 @@ class RequestContext(Mapping[str, Values]):
         return None if age_ms is None else (str(age_ms),)
 
     def request_tag(self, wanted: str) -> Values | None:
-        tags = self.tags()
-        return next(((value,) for key, value in tags if key.lower() == wanted), None)
+        return next(((value,) for key, value in self.tags().items() if key.lower() == wanted), None)
 
     def tag_keys(self) -> Values | None:
-        return tuple(key for key, _ in self.tags()) or None
+        return tuple(self.tags()) or None
 
-    def tags(self) -> list[tuple[str, str]]:
-        raw = self._request.headers.get(b"x-amz-tagging")
-        if raw is None:
-            return []
-        return [(text_of(name), text_of(value)) for name, value in uri.parse_query(raw)]
+    def tags(self) -> Tags:
+        """The tags of a new object, read as its writer reads them; none where that refuses them."""
+        headers = self._request.headers
+        raw = headers.get(b"x-amz-tagging")
+        if b"x-amz-copy-source" in headers and headers.get(b"x-amz-tagging-directive", b"").upper() != b"REPLACE":
+            raw = None  # it is not looked at
+        try:
+            return tags_of_header(raw) if raw is not None else {}
+        except S3Error:
+            return {}
+
+    def remaining_days(self) -> Values | None:
+        until = self._request.header(b"x-amz-object-lock-retain-until-date")
+        return keys_of_retention(None, until, self._now_ms).get("s3:object-lock-remaining-retention-days")
+
+    def version(self) -> Values | None:
+        return (text_of(self._version),) if self._version is not None else None
+
+    def tls_version(self) -> Values | None:
+        version = self._request.http.tls_version
+        return (version,) if version else None
+
+    def creates_object(self) -> Values | None:
+        operation = self._request.operation
+        return _CREATES.get(operation.name) if operation is not None else None
 
 
 def _plain(key: str, value: bytes) -> str:
@@ -157,6 +186,12 @@ def _plain(key: str, value: bytes) -> str:
         return text_of(uri.decode(value.partition(b"?")[0])).removeprefix("/")
     return text_of(value)
 
+
+_CREATES: dict[str, Values] = {
+    **dict.fromkeys(("PutObject", "CopyObject", "CompleteMultipartUpload", "PostObject"), ("true",)),
+    **dict.fromkeys(("CreateMultipartUpload", "UploadPart", "UploadPartCopy"), ("false",)),
+}
+"""Whether an operation makes an object. Writes of parts take no If-None-Match: policies that ask for it except them."""
 
 _SPECIAL: dict[str, Callable[[RequestContext], Values | None]] = {
     "aws:sourceip": RequestContext.address,
@@ -170,4 +205,35 @@ _SPECIAL: dict[str, Callable[[RequestContext], Values | None]] = {
     "s3:signatureversion": RequestContext.signature_version,
     "s3:signatureage": RequestContext.signature_age,
     "s3:requestobjecttagkeys": RequestContext.tag_keys,
+    "s3:object-lock-remaining-retention-days": RequestContext.remaining_days,
+    "s3:versionid": RequestContext.version,
+    "s3:tlsversion": RequestContext.tls_version,
+    "s3:objectcreationoperation": RequestContext.creates_object,
 }
+
+_OF_DOCUMENTS = (
+    "s3:locationconstraint",
+    "s3:inventoryaccessibleoptionalfields",
+)
+_OF_AWS_ALONE = frozenset(
+    f"s3:{name}"
+    for name in (
+        "accessgrantsinstancearn", "accesspointnetworkorigin", "dataaccesspointaccount", "dataaccesspointarn",
+        "existingjoboperation", "existingjobpriority", "jobsuspendedcause", "requestjoboperation", "requestjobpriority",
+    )
+)  # fmt: skip
+_WITH_NAMES = (
+    "s3:existingobjecttag/",
+    "s3:requestobjecttag/",
+    "s3:buckettag/",
+    "s3:accesspointtag/",
+    "s3:resourcetag/",
+)
+
+
+def is_known_key(key: str) -> bool:
+    """Whether there is such a condition key; of those of other services only S3's own are looked at."""
+    lower = key.lower()
+    if not lower.startswith("s3:") or lower.startswith(_WITH_NAMES):
+        return True
+    return any(lower in known for known in (_HEADER_KEYS, _QUERY_KEYS, _SPECIAL, _OF_DOCUMENTS, _OF_AWS_ALONE))

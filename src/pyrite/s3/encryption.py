@@ -19,9 +19,9 @@ from pyrite.core.lru import LruMap
 from pyrite.http.response import Headers
 from pyrite.iam.caller import Caller
 from pyrite.iam.patterns import Values
-from pyrite.kms.access import check_use
+from pyrite.kms.access import check_use, default_policy
 from pyrite.kms.errors import KmsAccessRefused
-from pyrite.kms.keys import KmsKeys, default_policy
+from pyrite.kms.keys import KmsKeys
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import Encryption
 from pyrite.objects.sealing import KEY_PURPOSE as PURPOSE
@@ -169,7 +169,9 @@ class Encryptor:
                 "The header 'x-amz-server-side-encryption-context' shall be Base64-encoded "
                 "UTF-8 string holding JSON which represents a string-string map",
             )
-        return {**context, **given}
+        if any(name in context and value != context[name] for name, value in given.items()):
+            raise S3Error("InvalidArgument", "The encryption context has aws:s3:arn already")
+        return {**given, **context}
 
     def _check_use(self, caller: Caller, action: str, arn: str, record: object, context: Mapping[str, str]) -> None:
         keys: dict[str, Values] = dict(caller.keys)

@@ -17,7 +17,7 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.objectlock import lock_headers
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.tags import tags_of_header
-from pyrite.services.lifecyclerules import CLASSES, expiry_of, rules_in
+from pyrite.services.lifecyclerules import CLASSES, abort_of, expiry_of, rules_in
 
 USER_METADATA_MAX_BYTES = 2048
 DEFAULT_CONTENT_TYPE = "binary/octet-stream"
@@ -25,6 +25,7 @@ STORAGE_CLASSES = frozenset(("STANDARD", "REDUCED_REDUNDANCY", *CLASSES))
 ARCHIVES = frozenset(("GLACIER", "DEEP_ARCHIVE"))
 """The classes whose objects have to be restored before they are read."""
 
+_REDIRECT = "x-amz-website-redirect-location"
 _KEPT = {
     b"cache-control": "Cache-Control",
     b"content-disposition": "Content-Disposition",
@@ -44,8 +45,11 @@ _OVERRIDES = {
 _META = b"x-amz-meta-"
 _REDIRECTS = ("/", "http://", "https://")
 REDIRECT_MAX_CHARACTERS = 2048
-# Headers that would change what is stored in ways this version cannot: refused, never ignored.
-_NOT_IMPLEMENTED = frozenset((b"x-amz-write-offset-bytes",))
+WRITE_OFFSET = b"x-amz-write-offset-bytes"
+# Headers that would change what is stored in ways that an operation cannot: refused, never ignored.
+_NOT_IMPLEMENTED = frozenset((WRITE_OFFSET,)) | {
+    b"x-amz-object-lock-event-hold" + more for more in (b"", b"-duration-days", b"-duration-years")
+}
 # Headers that say nothing of the object, beside its type.
 _TELL_NOTHING = frozenset(
     (
@@ -101,9 +105,7 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
             size += len(name) - len(_META) + len(value)
     if size > USER_METADATA_MAX_BYTES:
         raise S3Error("MetadataTooLarge", None, (("Size", str(size)), ("MaxSizeAllowed", str(USER_METADATA_MAX_BYTES))))
-    moved = headers.get("x-amz-website-redirect-location")
-    if moved is not None and not (moved.startswith(_REDIRECTS) and len(moved) <= REDIRECT_MAX_CHARACTERS):
-        raise S3Error("InvalidRedirectLocation")
+    redirect_of(fields)
     if "Content-Encoding" in headers:
         _strip_aws_chunked(headers)
     content_type = fields.get(b"content-type")
@@ -119,6 +121,32 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
 @lru_cache(maxsize=1024)
 def _only_type(content_type: bytes | None) -> Attributes:
     return Attributes(DEFAULT_CONTENT_TYPE if content_type is None else text_of(content_type))
+
+
+def redirect_of(fields: Mapping[bytes, bytes]) -> dict[str, str]:
+    """Where a website sends those who ask for the object, as it is kept. Raises S3Error."""
+    raw = fields.get(b"x-amz-website-redirect-location")
+    if raw is None:
+        return {}
+    moved = text_of(raw)
+    if not (moved.startswith(_REDIRECTS) and len(moved) <= REDIRECT_MAX_CHARACTERS):
+        raise S3Error("InvalidRedirectLocation")
+    return {_REDIRECT: moved}
+
+
+def without_redirect(headers: Mapping[str, str]) -> dict[str, str]:
+    """What a copy takes of its source's headers: where a website sends people is never copied."""
+    return {name: value for name, value in headers.items() if name != _REDIRECT}
+
+
+def range_is_of(request: S3Request, record: ObjectRecord) -> bool:
+    """Whether the range that is asked for is one of this object, as far as If-Range says of which. RFC 9110, 13.1.5."""
+    wanted = request.header(b"if-range")
+    if wanted is None:
+        return True
+    if wanted.strip().startswith(('"', "W/")):
+        return wanted.strip() == f'"{record.etag}"'
+    return parse_http(wanted) == record.modified_ms // 1000
 
 
 def storage_class_of(fields: Mapping[bytes, bytes]) -> str:
@@ -190,7 +218,7 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
         fields.append((b"x-amz-tagging-count", b"%d" % len(attributes.tags)))
     if record.storage_class != "STANDARD":
         fields.append((b"x-amz-storage-class", record.storage_class.encode()))
-    if record.restored_until_ms:
+    if record.restored_until_ms and record.storage_class in ARCHIVES:
         until = http_date(record.restored_until_ms // 1000).decode()
         fields.append((b"x-amz-restore", f'ongoing-request="false", expiry-date="{until}"'.encode()))
     if record.lock is not None:
@@ -213,6 +241,15 @@ def expiration_headers(bucket: Bucket, key: bytes, record: ObjectRecord) -> Head
         return []
     date = http_date(found[0] // 1000).decode()
     return [(b"x-amz-expiration", f'expiry-date="{date}", rule-id="{quote(found[1])}"'.encode())]
+
+
+def abort_headers(bucket: Bucket, key: bytes, begun_ms: int) -> Headers:
+    """The headers that tell when lifecycle rules of the bucket will abort an upload; none where no rule does."""
+    text = bucket.record.configurations.get("lifecycle")
+    found = abort_of(rules_in(text), key.decode("utf-8", "replace"), begun_ms) if text is not None else None
+    if found is None:
+        return []
+    return [(b"x-amz-abort-date", http_date(found[0] // 1000)), (b"x-amz-abort-rule-id", quote(found[1]).encode())]
 
 
 def checksum_headers(checksum: Checksum) -> Headers:

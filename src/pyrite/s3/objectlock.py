@@ -14,6 +14,7 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import Lock, LockMode
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 
 MODES: tuple[LockMode, ...] = ("GOVERNANCE", "COMPLIANCE")
 DAYS_MAX, YEARS_MAX = 36_500, 100
@@ -114,7 +115,7 @@ def _checked(mode: str, until: str, now_ms: int) -> tuple[LockMode, int]:
 
 def parse_retention(body: bytes, now_ms: int) -> tuple[LockMode, int]:
     """Mode and end of a Retention document; "" and 0 for one that takes retention away. Raises S3Error."""
-    root = xml.parse(body)
+    root = parse_document(body)
     if root.name != "Retention":
         raise S3Error("MalformedXML")
     mode, until = root.find("Mode"), root.find("RetainUntilDate")
@@ -127,7 +128,7 @@ def parse_retention(body: bytes, now_ms: int) -> tuple[LockMode, int]:
 
 def parse_hold(body: bytes) -> str:
     """The status of a LegalHold document. Raises S3Error."""
-    root = xml.parse(body)
+    root = parse_document(body)
     status = root.find("Status")
     if root.name != "LegalHold" or status not in ("ON", "OFF"):
         raise S3Error("MalformedXML")

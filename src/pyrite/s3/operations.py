@@ -8,8 +8,8 @@ Scope = Literal["service", "bucket", "object"]
 class Operation(NamedTuple):
     """An S3 operation: what selects it and the IAM action that it needs.
 
-    `marker` is the query parameter that names it, "" for the plain form; `header` a header that tells it apart
-    from the operation without it.
+    `marker` is the query parameter that names it, "" for the plain form; `header` a header, or `parameter` a query
+    parameter, that tells it apart from the operation without it.
     """
 
     name: str
@@ -18,7 +18,10 @@ class Operation(NamedTuple):
     marker: str
     action: str
     header: str = ""
+    parameter: str = ""
 
+
+ANNOTATION_NAME = "annotationName"
 
 OPERATIONS = (
     Operation("ListBuckets", "GET", "service", "", "s3:ListAllMyBuckets"),
@@ -89,6 +92,7 @@ OPERATIONS = (
     Operation("PutBucketLogging", "PUT", "bucket", "logging", "s3:PutBucketLogging"),
     Operation("GetBucketNotificationConfiguration", "GET", "bucket", "notification", "s3:GetBucketNotification"),
     Operation("PutBucketNotificationConfiguration", "PUT", "bucket", "notification", "s3:PutBucketNotification"),
+    Operation("ListenBucketNotification", "GET", "bucket", "events", "s3:ListenBucketNotification"),
     Operation("GetBucketRequestPayment", "GET", "bucket", "requestPayment", "s3:GetBucketRequestPayment"),
     Operation("PutBucketRequestPayment", "PUT", "bucket", "requestPayment", "s3:PutBucketRequestPayment"),
     Operation("GetBucketAccelerateConfiguration", "GET", "bucket", "accelerate", "s3:GetAccelerateConfiguration"),
@@ -120,9 +124,25 @@ OPERATIONS = (
         "intelligent-tiering",
         "s3:PutIntelligentTieringConfiguration",
     ),
+    Operation("GetBucketInventoryConfiguration", "GET", "bucket", "inventory", "s3:GetInventoryConfiguration"),
+    Operation("PutBucketInventoryConfiguration", "PUT", "bucket", "inventory", "s3:PutInventoryConfiguration"),
+    Operation("DeleteBucketInventoryConfiguration", "DELETE", "bucket", "inventory", "s3:PutInventoryConfiguration"),
+    Operation("GetBucketAbac", "GET", "bucket", "abac", "s3:GetBucketAbac"),
+    Operation("PutBucketAbac", "PUT", "bucket", "abac", "s3:PutBucketAbac"),
     Operation("SelectObjectContent", "POST", "object", "select", "s3:GetObject"),
     Operation("RenameObject", "PUT", "object", "renameObject", "s3:PutObject"),
     Operation("UpdateObjectEncryption", "PUT", "object", "encryption", "s3:UpdateObjectEncryption"),
+    Operation("PutObjectAnnotation", "PUT", "object", "annotation", "s3:PutObjectAnnotation"),
+    Operation(
+        "GetObjectAnnotation",
+        "GET",
+        "object",
+        "annotation",
+        "s3:GetObjectAnnotation",
+        parameter=ANNOTATION_NAME,
+    ),
+    Operation("ListObjectAnnotations", "GET", "object", "annotation", "s3:ListObjectAnnotations"),
+    Operation("DeleteObjectAnnotation", "DELETE", "object", "annotation", "s3:DeleteObjectAnnotation"),
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
     Operation("PutBucketWebsite", "PUT", "bucket", "website", "s3:PutBucketWebsite"),
     Operation("DeleteBucketWebsite", "DELETE", "bucket", "website", "s3:DeleteBucketWebsite"),
@@ -139,8 +159,20 @@ VERSION_ACTIONS = {
     "s3:PutObjectTagging": "s3:PutObjectVersionTagging",
     "s3:DeleteObjectTagging": "s3:DeleteObjectVersionTagging",
     "s3:DeleteObject": "s3:DeleteObjectVersion",
+    "s3:PutObjectAnnotation": "s3:PutObjectVersionAnnotation",
+    "s3:GetObjectAnnotation": "s3:GetObjectVersionAnnotation",
+    "s3:ListObjectAnnotations": "s3:ListObjectVersionAnnotations",
+    "s3:DeleteObjectAnnotation": "s3:DeleteObjectVersionAnnotation",
 }
 """What an action becomes when the request names a version."""
+
+VERSIONED = frozenset(
+    "GetObject HeadObject DeleteObject GetObjectAttributes GetObjectAcl PutObjectAcl GetObjectTagging PutObjectTagging "
+    "DeleteObjectTagging GetObjectRetention PutObjectRetention GetObjectLegalHold PutObjectLegalHold RestoreObject "
+    "UpdateObjectEncryption PutObjectAnnotation GetObjectAnnotation ListObjectAnnotations "
+    "DeleteObjectAnnotation".split()
+)
+"""The operations that take the id of a version. For all others the parameter means nothing."""
 
 _OF_NEW_OBJECTS = {
     b"x-amz-acl": "s3:PutObjectAcl",
@@ -171,11 +203,18 @@ HEADER_ACTIONS = {
 }
 """The further action that a header of an operation needs."""
 
+DETAILS = {
+    "s3:GetObjectTagging": frozenset((b"x-amz-tagging-count",)),
+    "s3:GetObjectRetention": frozenset((b"x-amz-object-lock-mode", b"x-amz-object-lock-retain-until-date")),
+    "s3:GetObjectLegalHold": frozenset((b"x-amz-object-lock-legal-hold",)),
+}
+"""What is told of an object only to those who may do this. Source: AWS, HeadObject in the Amazon S3 API Reference."""
+
 ALSO = {"GetObjectAttributes": "s3:GetObject"}
 """The further action that an operation always needs."""
 
 MARKERS = frozenset(
-    "abac accelerate acl analytics annotation annotations append attributes cors delete encryption inventory "
+    "abac accelerate acl analytics annotation annotations append attributes cors delete encryption events inventory "
     "intelligent-tiering legal-hold lifecycle list-type location logging metadataAnnotationTable "
     "metadataConfiguration metadataInventoryTable metadataJournalTable metadataTable metrics notification "
     "object-lock ownershipControls policy policyStatus publicAccessBlock renameObject replication requestPayment "
@@ -184,7 +223,8 @@ MARKERS = frozenset(
 """Every query parameter that selects an operation of the S3 model, implemented here or not."""
 
 PARAMETERS = frozenset(
-    "bucket-region continuation-token delimiter encoding-type fetch-owner key-marker marker max-buckets max-keys "
+    "annotation-prefix annotationName bucket-region continuation-token delimiter encoding-type fetch-owner key-marker "
+    "marker max-annotation-results max-buckets max-keys "
     "max-parts max-uploads part-number-marker partNumber prefix response-cache-control "
     "response-content-disposition response-content-encoding response-content-language response-content-type "
     "response-expires id start-after upload-id-marker version-id-marker versionId x-id AWSAccessKeyId Expires "

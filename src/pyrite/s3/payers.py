@@ -4,13 +4,15 @@ from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request
 
+_REQUESTERS = "<Payer>Requester</Payer>"
+
 
 def is_charged(request: S3Request) -> bool:
     """Whether the request says that its sender pays, to a bucket whose requesters do."""
     bucket = request.bucket
     return (
         bucket is not None
-        and "requestPayment" in bucket.record.configurations
+        and _REQUESTERS in bucket.record.configurations.get("requestPayment", "")
         and b"x-amz-request-payer" in request.headers
     )
 
@@ -20,7 +22,7 @@ def check_payer(request: S3Request, bucket: Bucket) -> None:
 
     Source: AWS, "Using Requester Pays buckets".
     """
-    if "<Payer>Requester</Payer>" not in bucket.record.configurations["requestPayment"]:
+    if _REQUESTERS not in bucket.record.configurations["requestPayment"]:
         return
     if request.caller.owner == bucket.record.owner and not request.caller.is_anonymous:
         return

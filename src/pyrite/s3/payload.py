@@ -128,10 +128,13 @@ def too_large(size: int) -> S3Error:
 
 
 async def read_document(request: S3Request, limit_bytes: int = DOCUMENT_MAX_BYTES) -> bytes:
-    """A small body read whole and checked, in any payload form. Raises S3Error."""
+    """A small body read whole and checked, in any payload form; also a second time. Raises S3Error."""
+    if request.document is not None:
+        return request.document
     integrity = Integrity(request.headers, request.payload.sha256)
     document = await _read_whole(request, integrity, limit_bytes)
     integrity.sum_up(document)
+    request.document = document
     return document
 
 

@@ -18,14 +18,23 @@ from pyrite.http.hosting import Answer
 from pyrite.http.response import Headers, Response
 from pyrite.iam.caller import Caller
 from pyrite.objects.buckets import Bucket
+from pyrite.objects.events import LISTENERS
 from pyrite.objects.ingest import Received
-from pyrite.objects.naming import KEY_MAX_BYTES
+from pyrite.objects.keys import KEY_MAX_BYTES
 from pyrite.objects.objects import Given
+from pyrite.s3.access import LISTING
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
-from pyrite.s3.headers import ARCHIVES, attributes_of, checksum_headers, expiration_headers, object_headers
+from pyrite.s3.headers import (
+    ARCHIVES,
+    WRITE_OFFSET,
+    attributes_of,
+    checksum_headers,
+    expiration_headers,
+    object_headers,
+)
 from pyrite.s3.integrity import Integrity
-from pyrite.s3.operations import HEADER_ACTIONS
+from pyrite.s3.operations import DETAILS, HEADER_ACTIONS
 from pyrite.s3.request import Place
 from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
@@ -36,6 +45,7 @@ _CONDITIONS = frozenset(
         b"if-match",
         b"if-none-match",
         b"if-modified-since",
+        b"if-range",
         b"if-unmodified-since",
         b"x-amz-if-match-last-modified-time",
         b"x-amz-if-match-size",
@@ -44,14 +54,14 @@ _CONDITIONS = frozenset(
 _ELSEWHERE = _CONDITIONS | frozenset(
     (b"range", b"origin", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
 )
-_ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"]) | REQUEST_HEADERS
+_ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"]) | REQUEST_HEADERS | {WRITE_OFFSET}
 _ACTIONS = {b"GET": "s3:GetObject", b"HEAD": "s3:GetObject", b"PUT": "s3:PutObject", b"DELETE": "s3:DeleteObject"}
 # Some SDKs name the operation in the query, which changes nothing but the signature.
 _NAMES = {b"x-id=" + name: ((b"x-id", name),) for name in (b"GetObject", b"HeadObject", b"PutObject", b"DeleteObject")}
 _NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
 
 _BUCKETS_KEPT = 1024
-_WATCHED = frozenset(("logging", "notification", "requestPayment"))
+_WATCHED = frozenset(("logging", "notification", LISTENERS, "requestPayment"))
 """Configurations of buckets whose requests go the long way, which tells of them, or asks who pays."""
 
 OnQuick = Callable[[str, Response, float, int], None]
@@ -103,7 +113,7 @@ class QuickWay:
             if fields[b"x-amz-content-sha256"] not in _NO_BODY_HASHES:
                 return None
             if method in (b"GET", b"HEAD"):
-                return self._read(bucket, key, fields, method == b"GET", started_s)
+                return self._read(caller, bucket, key, fields, method == b"GET", started_s)
             return self._delete(bucket, key, started_s) if method == b"DELETE" else None
         except (AuthFault, PyriteError, Waits, UnicodeDecodeError):
             return None
@@ -125,13 +135,15 @@ class QuickWay:
         return bucket
 
     def _read(
-        self, bucket: Bucket, key: bytes, fields: dict[bytes, bytes], with_body: bool, started_s: float
+        self, caller: Caller, bucket: Bucket, key: bytes, fields: dict[bytes, bytes], with_body: bool, started_s: float
     ) -> Response | None:
         service = self._service
         found = at_once(service.naming.current(bucket, key))
         if found is None:
-            return self._missing(bucket, key, with_body, started_s)
+            return self._missing(caller, bucket, key, with_body, started_s)
         record = found.record
+        if (record.attributes.tags or record.lock is not None) and not self._tells_all(caller, bucket):
+            return None
         headers = object_headers(record, fields.get(b"x-amz-checksum-mode", b"").upper() == b"ENABLED")
         headers += version_headers(bucket, record) + expiration_headers(bucket, key, record) + self._id_headers()
         if record.encryption is not None and record.encryption.algorithm == "SSE-C":
@@ -156,8 +168,16 @@ class QuickWay:
         self._on_quick("GetObject" if with_body else "HeadObject", response, started_s, 0)
         return response
 
-    def _missing(self, bucket: Bucket, key: bytes, with_body: bool, started_s: float) -> Response | None:
+    def _tells_all(self, caller: Caller, bucket: Bucket) -> bool:
+        """Whether the caller may certainly know of each object how it is tagged and locked."""
+        return all(self._service.access.allows_quickly(caller, bucket, action) for action in DETAILS)
+
+    def _missing(
+        self, caller: Caller, bucket: Bucket, key: bytes, with_body: bool, started_s: float
+    ) -> Response | None:
         """The answer when there is no such object and the bucket is still there: many clients probe for keys."""
+        if not self._service.access.allows_quickly(caller, bucket, LISTING):
+            return None  # perhaps the caller must not learn it
         if bucket.record.versioning or at_once(self._service.buckets.find(bucket.record.name)).id != bucket.id:
             return None
         place = Place("GET" if with_body else "HEAD", bucket.record.name, key.decode())

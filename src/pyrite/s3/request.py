@@ -10,6 +10,7 @@ from pyrite.http.hosting import Request
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
+from pyrite.s3.judged import Judged
 from pyrite.s3.operations import Operation
 
 
@@ -46,8 +47,8 @@ class Place(NamedTuple):
 
 class S3Request:
     """One request on its way through the layer; `caller`, `signature` and `payload` are set by
-    authentication, `operation` by routing, `bucket` (where there is one) and
-    `needed_acl` (only an access control list let it through) by authorization.
+    authentication, `operation` by routing, `bucket` (where there is one) and `needed_acl` (only an access control list
+    let it through) by authorization, which notes in `judged` what it looked at, `document` by who reads it first.
     """
 
     __slots__ = (
@@ -55,9 +56,11 @@ class S3Request:
         "bucket",
         "bucket_name",
         "caller",
+        "document",
         "headers",
         "http",
         "id",
+        "judged",
         "key",
         "method",
         "needed_acl",
@@ -85,6 +88,8 @@ class S3Request:
         self.signature = Signature()
         self.bucket: Bucket | None = None
         self.needed_acl = False
+        self.document: bytes | None = None
+        self.judged = Judged()
         self.payload = PayloadRule(b"UNSIGNED-PAYLOAD")
         self._address(domains)
 

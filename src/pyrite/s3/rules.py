@@ -2,13 +2,15 @@
 
 from typing import NamedTuple
 
+import msgspec
+
 from pyrite.core.lru import LruMap
 from pyrite.iam.caller import Caller
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.policy import Policy, Use, parse_policy
 from pyrite.iam.publicity import is_public
 from pyrite.objects.buckets import Bucket
-from pyrite.objects.records import Grant
+from pyrite.objects.records import BucketRecord, Grant
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
 AUTHENTICATED_USERS = "http://acs.amazonaws.com/groups/global/AuthenticatedUsers"
@@ -18,7 +20,11 @@ GROUPS = (ALL_USERS, AUTHENTICATED_USERS, LOG_DELIVERY)
 BLOCK_ACLS, IGNORE_ACLS, BLOCK_POLICY, RESTRICT = 1, 2, 4, 8
 ENFORCED = "BucketOwnerEnforced"
 
+BOUND = "-principals"
+"""A configuration of a bucket: whom its policy names, by ARN, with the unique ids that they had when it was put."""
+
 _KEPT = 1024
+_decode_bound = msgspec.json.Decoder(dict[str, str]).decode
 _DENY_ALL = '{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}'
 # What each permission of a bucket's access control list grants. AWS, "Access control list (ACL) overview".
 _PERMISSIONS = {
@@ -49,6 +55,14 @@ OBJECT_PERMISSIONS = {
     "s3:PutObjectVersionTagging": "",
     "s3:DeleteObjectTagging": "",
     "s3:DeleteObjectVersionTagging": "",
+    "s3:PutObjectAnnotation": "",
+    "s3:PutObjectVersionAnnotation": "",
+    "s3:GetObjectAnnotation": "",
+    "s3:GetObjectVersionAnnotation": "",
+    "s3:ListObjectAnnotations": "",
+    "s3:ListObjectVersionAnnotations": "",
+    "s3:DeleteObjectAnnotation": "",
+    "s3:DeleteObjectVersionAnnotation": "",
     "s3:GetObjectRetention": "",
     "s3:PutObjectRetention": "",
     "s3:GetObjectLegalHold": "",
@@ -107,12 +121,17 @@ class Rulebook:
         return rules
 
 
+def bound_of(record: BucketRecord) -> dict[str, str]:
+    """The unique ids of those that the policy of a bucket names."""
+    return _decode_bound(record.configurations.get(BOUND, "{}"))
+
+
 def _compile(bucket: Bucket) -> BucketRules:
     record = bucket.record
     policy = None
     if record.policy:
         try:
-            policy = parse_policy(record.policy, Use.RESOURCE, "bucket policy")
+            policy = parse_policy(record.policy, Use.RESOURCE, "bucket policy", bound=bound_of(record))
         except MalformedPolicy:  # it was valid when it was put: fail closed
             policy = parse_policy(_DENY_ALL, Use.RESOURCE, "unreadable bucket policy")
     block = max(record.public_block, 0)

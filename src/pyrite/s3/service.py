@@ -3,8 +3,11 @@
 from typing import NamedTuple, Protocol
 
 from pyrite.core.clock import Clock
+from pyrite.functions.running import Functions
 from pyrite.iam.owners import Owners
 from pyrite.metadata.kv import Engine
+from pyrite.objects.annotating import Annotating
+from pyrite.objects.appending import Appending
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.naming import Naming
 from pyrite.objects.objects import Objects
@@ -16,6 +19,7 @@ from pyrite.s3.authentication import Authenticator
 from pyrite.s3.compat import Compat
 from pyrite.s3.encryption import Encryptor
 from pyrite.s3.request import S3Request
+from pyrite.services.listening import Listeners
 
 
 class Targets(Protocol):
@@ -34,12 +38,16 @@ class Service(NamedTuple):
     naming: Naming
     objects: Objects
     uploads: Uploads
+    appending: Appending
+    annotating: Annotating
     reading: Reading
     access: Access
     authenticator: Authenticator
     encryptor: Encryptor
     targets: Targets
+    listeners: Listeners
     queries: Queries
+    functions: Functions
     owners: Owners
     clock: Clock
     compat: Compat

@@ -5,11 +5,11 @@ Source: AWS, "Categorizing your storage using tags" and "Tagging buckets" in the
 
 import re
 from collections.abc import Mapping
-from urllib.parse import unquote_plus
+from urllib.parse import unquote_plus, urlencode
 
-from pyrite.aws import xml
-from pyrite.aws.xml import element
+from pyrite.aws.xml import Element, element
 from pyrite.s3.errors import S3Error
+from pyrite.s3.schemas import parse_document
 
 OBJECT_TAGS_MAX = 10
 BUCKET_TAGS_MAX = 50
@@ -30,14 +30,24 @@ def tags_of_header(raw: bytes) -> Tags:
     return _checked(pairs, OBJECT_TAGS_MAX)
 
 
+def header_of(tags: Tags) -> bytes:
+    """Tags as x-amz-tagging has them."""
+    return urlencode(tags).encode()
+
+
 def tags_of_document(body: bytes, most: int) -> Tags:
     """The tags of a Tagging document. Raises S3Error or MalformedXml."""
-    root = xml.parse(body)
+    root = parse_document(body)
     sets = [child for child in root.children if child.name == "TagSet"]
     if root.name != "Tagging" or len(sets) != 1 or len(root.children) != 1:
         raise S3Error("MalformedXML")
+    return tags_in(sets[0], most)
+
+
+def tags_in(parent: Element, most: int) -> Tags:
+    """The tags that stand in an element. Raises S3Error."""
     pairs = []
-    for tag in sets[0].children:
+    for tag in parent.children:
         key, value = tag.find("Key"), tag.find("Value")
         if tag.name != "Tag" or key is None or value is None or len(tag.children) != 2:
             raise S3Error("MalformedXML")
@@ -62,6 +72,8 @@ def _checked(pairs: list[tuple[str, str]], most: int) -> Tags:
         if key.lower().startswith("aws:"):
             raise S3Error("InvalidTag", "System tags cannot be added/updated by requester", (("TagKey", key),))
         tags[key] = value
+    if len({key.lower() for key in tags}) < len(tags):  # condition keys have no case: policies would see one of them
+        raise S3Error("InvalidTag", "Cannot provide multiple Tags whose keys differ only in case")
     return tags
 
 

@@ -6,14 +6,21 @@ from pyrite.objects.errors import InvalidVersionId
 from pyrite.objects.records import ObjectRecord
 from pyrite.objects.versionids import id_of, parse_id
 from pyrite.s3.errors import S3Error
+from pyrite.s3.operations import VERSIONED
 from pyrite.s3.request import S3Request, text_of
 
 
 def version_of(request: S3Request) -> int | None:
     """The stamp of the version that the request names, or None. Raises S3Error."""
-    if not request.query:
+    return parse_version(named_version(request))
+
+
+def named_version(request: S3Request) -> bytes | None:
+    """The id of the version that the request names; None for an operation that is not about a version."""
+    operation = request.operation
+    if not request.query or operation is None or operation.name not in VERSIONED:
         return None
-    return parse_version(request.query.get(b"versionId"))
+    return request.query.get(b"versionId")
 
 
 def parse_version(raw: bytes | None) -> int | None:

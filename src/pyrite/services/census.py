@@ -2,8 +2,8 @@
 
 A census needs no index and costs a write nothing. It is complete although writers go on: a name that changes after
 its row was read has been counted, and one that changes before leaves a row that is read later: objects become versions
-or garbage, versions garbage (also where they become objects again), and garbage is read last and is not freed while the
-census is under way. So every extent that was live at any time during the census
+or garbage, versions garbage (also where they become objects again, as where objects get another key), and garbage is
+read last and is not freed while the census is under way. So every extent that was live at any time during the census
 is in it; beside them there may be some that died. What was being written then, and had no name yet, is not: callers
 look only at volumes that were sealed before the oldest write under way began.
 """
@@ -15,8 +15,9 @@ from typing import NamedTuple
 
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.mending import slots
+from pyrite.blobs.tiers import is_tiered
 from pyrite.blobs.volume import VolumeRecord
-from pyrite.metadata.keyspaces import GARBAGE, OBJECTS, PAGES, PARTS, VERSIONS
+from pyrite.metadata.keyspaces import ANNOTATIONS, GARBAGE, OBJECTS, PAGES, PARTS, VERSIONS
 from pyrite.metadata.kv import Engine, Row, after_prefix
 from pyrite.objects.records import decode_garbage, decode_object, decode_page, decode_part
 from pyrite.objects.underway import UnderWay
@@ -49,11 +50,11 @@ async def take_census(
     token = under_way.enter()
     found: dict[int, set[Extent]] = defaultdict(set)
     try:
-        for space in (OBJECTS, VERSIONS, PARTS, PAGES, GARBAGE):  # the order matters: see above
+        for space in (OBJECTS, VERSIONS, PARTS, PAGES, ANNOTATIONS, GARBAGE):  # the order matters: see above
             start, end = space, after_prefix(space)
             while rows := await engine.scan(start, end, _SCAN_ROWS):
                 for row in rows:
-                    mine = tuple(e for e in extents_of(row) if volumes is None or e.volume in volumes)
+                    mine = tuple(e for e in extents_of(row) if _is_asked_for(e, volumes))
                     for extent in mine:
                         found[extent.volume].add(extent)
                     if mine and on_holding is not None:
@@ -66,6 +67,10 @@ async def take_census(
         under_way.leave(token)
     ordered = {volume: sorted(extents, key=lambda extent: extent.offset) for volume, extents in found.items()}
     return Census(ordered, now_ms)
+
+
+def _is_asked_for(extent: Extent, volumes: Collection[int] | None) -> bool:
+    return extent.volume in volumes if volumes is not None else not is_tiered(extent.volume)
 
 
 async def still_named(engine: Engine, under_way: UnderWay, record: VolumeRecord, offsets: Collection[int]) -> set[int]:
@@ -84,11 +89,11 @@ async def still_named(engine: Engine, under_way: UnderWay, record: VolumeRecord,
 
 
 def extents_of(row: Row) -> Iterator[Extent]:
-    """The extents that a row of objects, versions, parts, pages or garbage names."""
+    """The extents that a row of objects, versions, parts, pages, annotations or garbage names."""
     space = row.key[:1]
     if space in (OBJECTS, VERSIONS):
         yield from decode_object(row.value).extents
-    elif space == PARTS:
+    elif space in (PARTS, ANNOTATIONS):
         yield from decode_part(row.value).extents
     elif space == PAGES:
         for part in decode_page(row.value).parts:

@@ -8,21 +8,20 @@ with a volume that cannot stay: a drive of it leaves, and those that are left ar
 """
 
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Sequence
-from typing import NamedTuple, TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 import msgspec
 
 from pyrite.blobs.drive import Drive, DriveState
 from pyrite.blobs.layout import Extent
-from pyrite.blobs.store import SMALL_MAX_BYTES
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.errors import Corrupt, Unavailable
 from pyrite.core.units import MIB
-from pyrite.metadata.keyspaces import OBJECTS, PAGES, SCRUBBED, VERSIONS, VOLUME_FREED, number
+from pyrite.metadata.keyspaces import ANNOTATIONS, OBJECTS, PAGES, SCRUBBED, VERSIONS, VOLUME_FREED, number
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Row, after_prefix, decode_counter
 from pyrite.objects import keys
-from pyrite.objects.records import FORMAT, GarbageRecord, PartPage, decode_object, decode_page, encode
+from pyrite.objects.records import FORMAT, GarbageRecord, PartPage, decode_object, decode_page, decode_part, encode
 from pyrite.objects.standing import blob_id
 from pyrite.objects.volumecatalog import change_volume, volume_key
 from pyrite.services.census import Holding
@@ -31,7 +30,7 @@ from pyrite.services.repair import SETTLED_AFTER_MS
 from pyrite.services.repairs import repair_key
 from pyrite.services.surroundings import Surroundings
 
-T = TypeVar("T")
+Blob = tuple[Extent, ...]
 
 VOLUMES_AT_A_TIME = 16
 WASTE_FRACTION = 0.5
@@ -177,60 +176,49 @@ class Compactor:
 
     async def _move(self, volumes: set[int], holdings: Sequence[Holding]) -> int:
         """Write what lives in `volumes` anew and change its names; the bytes that were moved."""
-        sharing: dict[tuple[Extent, ...], list[Row]] = defaultdict(list)
-        moved = 0
+        names: dict[Blob, set[bytes]] = defaultdict(set)
         for holding in holdings:
-            if not any(extent.volume in volumes for extent in holding.extents):
-                continue
-            if holding.row.key[:1] in (OBJECTS, VERSIONS):
-                sharing[decode_object(holding.row.value).extents].append(holding.row)
-            elif holding.row.key[:1] == PAGES:
-                moved += await self._attempt(self._move_page, volumes, holding.row)
-        for rows in sharing.values():
-            moved += await self._attempt(self._move_objects, volumes, rows)
-        return moved  # parts of uploads under way stay where they are: whoever completes them has read where that is
+            for blob in _blobs_of(holding.row):
+                if any(extent.volume in volumes for extent in blob):
+                    names[blob].add(holding.row.key)
+        together: dict[frozenset[bytes], list[Blob]] = defaultdict(list)
+        for blob, keys_of_rows in names.items():
+            together[frozenset(keys_of_rows)].append(blob)
+        moved = 0
+        for rows, blobs in together.items():
+            token = self._store.under_way.enter()
+            try:
+                moved += await self._move_blobs(volumes, rows, blobs)
+            except (Unavailable, Corrupt):
+                pass  # no room, or damage that waits for repair: the next step tries again
+            finally:
+                self._store.under_way.leave(token)
+        return moved
 
-    async def _attempt(self, move: Callable[[set[int], T], Awaitable[int]], volumes: set[int], what: T) -> int:
-        token = self._store.under_way.enter()
-        try:
-            return await move(volumes, what)
-        except (Unavailable, Corrupt):
-            return 0  # no room, or damage that waits for repair: the next step tries again
-        finally:
-            self._store.under_way.leave(token)
-
-    async def _move_objects(self, volumes: set[int], rows: list[Row]) -> int:
-        """Move the blob that all the objects of `rows` share, if they are all that share it."""
-        old = decode_object(rows[0].value).extents
-        reference_key = keys.references(blob_id(GarbageRecord(FORMAT, extents=old)))
-        entry = await self._store.engine.get(reference_key)
-        count = decode_counter(entry.value if entry else None)
-        if count + 1 != len(rows):
-            return 0  # somebody has shared or given up the blob since
-        new, left = await self._rewrite(volumes, old)
-        batch = Batch()
+    async def _move_blobs(self, volumes: set[int], names: Iterable[bytes], blobs: Sequence[Blob]) -> int:
+        """Move the blobs that the rows of `names` share, if they are all that share them."""
+        rows = [Row(name, *entry) for name in sorted(names) if (entry := await self._store.engine.get(name))]
+        batch, moved = Batch(), dict[Blob, Blob]()
+        left: list[Extent] = []
+        for blob in blobs:
+            reference_key = _reference_key(blob)
+            entry = await self._store.engine.get(reference_key)
+            count = decode_counter(entry.value if entry else None)
+            if count + 1 != sum(blob in _blobs_of(row) for row in rows):
+                continue  # somebody has shared or given up the blob since
+            new, gone = await self._rewrite(volumes, blob)
+            moved[blob] = new
+            left += gone
+            batch.expect(reference_key, entry.version if entry is not None else ABSENT)
+            if entry is not None and _reference_key(new) != reference_key:
+                batch.delete(reference_key)
+                batch.add(_reference_key(new), count)
+        if not moved:
+            return 0
         for row in rows:
             batch.expect(row.key, row.version)
-            batch.put(row.key, encode(msgspec.structs.replace(decode_object(row.value), extents=new)))
-        batch.expect(reference_key, entry.version if entry is not None else ABSENT)
-        if count:
-            batch.delete(reference_key)
-            batch.add(keys.references(blob_id(GarbageRecord(FORMAT, extents=new))), count)
-        return await self._conclude(batch, new, old, left)
-
-    async def _move_page(self, volumes: set[int], row: Row) -> int:
-        page = decode_page(row.value)
-        old = tuple(extent for part in page.parts for extent in part.extents)
-        parts, new, left = [], list[Extent](), list[Extent]()
-        for part in page.parts:
-            extents, gone = await self._rewrite(volumes, part.extents)
-            parts.append(msgspec.structs.replace(part, extents=extents))
-            new += extents
-            left += gone
-        batch = Batch()
-        batch.expect(row.key, row.version)
-        batch.put(row.key, encode(PartPage(page.format, tuple(parts))))
-        return await self._conclude(batch, new, old, left)
+            batch.put(row.key, _renamed(row, moved))
+        return await self._conclude(batch, moved, left)
 
     async def _rewrite(self, volumes: set[int], old: Sequence[Extent]) -> tuple[tuple[Extent, ...], list[Extent]]:
         """`old` with the extents that stand in `volumes` written anew, and those that this leaves behind."""
@@ -240,34 +228,17 @@ class Compactor:
             if extent.volume not in volumes:
                 new.append(extent)
                 continue
-            new += await self._copy(extent)
+            new += await self._store.blobs.copy(extent)
             left.append(extent)
         return tuple(new), left
 
-    async def _copy(self, extent: Extent) -> tuple[Extent, ...]:
-        blocks = self._store.blobs.read((extent,), 0, extent.length)
-        if extent.length <= SMALL_MAX_BYTES:
-            return await self._store.blobs.write_small(
-                b"".join([bytes(view) async for block in blocks for view in block])
-            )
-        writer = self._store.blobs.writer(extent.length)
-        try:
-            async for block in blocks:
-                for view in block:
-                    await writer.put(view)
-            return await writer.finish()
-        except BaseException:
-            await writer.abandon()
-            raise
-
-    async def _conclude(
-        self, batch: Batch, new: Sequence[Extent], old: Sequence[Extent], left: Sequence[Extent]
-    ) -> int:
+    async def _conclude(self, batch: Batch, moved: Mapping[Blob, Blob], left: Sequence[Extent]) -> int:
         """Change the names; what they left behind becomes garbage, or else what was written for them."""
         self._store.discard(batch, GarbageRecord(FORMAT, extents=tuple(left)))
         if await self._try(batch):
             return sum(extent.length for extent in left)
-        await self._store.blobs.free([extent for extent in new if extent not in set(old)])
+        old = {extent for blob in moved for extent in blob}
+        await self._store.blobs.free([extent for blob in moved.values() for extent in blob if extent not in old])
         return 0
 
     async def _try(self, batch: Batch) -> bool:
@@ -276,6 +247,39 @@ class Compactor:
         except Conflict:
             return False
         return True
+
+
+def _blobs_of(row: Row) -> list[Blob]:
+    """The blobs that a row of objects, versions, pages or annotations names.
+
+    Parts of uploads under way stay where they are: whoever completes them has read where that is.
+    """
+    if row.key[:1] in (OBJECTS, VERSIONS):
+        blobs = [decode_object(row.value).extents]
+    elif row.key[:1] == ANNOTATIONS:
+        blobs = [decode_part(row.value).extents]
+    elif row.key[:1] == PAGES:
+        blobs = [part.extents for part in decode_page(row.value).parts]
+    else:
+        blobs = []
+    return [blob for blob in blobs if blob]
+
+
+def _renamed(row: Row, moved: Mapping[Blob, Blob]) -> bytes:
+    """The row's value, where blobs have moved."""
+    if row.key[:1] == ANNOTATIONS:
+        part = decode_part(row.value)
+        return encode(msgspec.structs.replace(part, extents=moved.get(part.extents, part.extents)))
+    if row.key[:1] != PAGES:
+        record = decode_object(row.value)
+        return encode(msgspec.structs.replace(record, extents=moved.get(record.extents, record.extents)))
+    page = decode_page(row.value)
+    parts = [msgspec.structs.replace(part, extents=moved.get(part.extents, part.extents)) for part in page.parts]
+    return encode(PartPage(page.format, tuple(parts)))
+
+
+def _reference_key(blob: Blob) -> bytes:
+    return keys.references(blob_id(GarbageRecord(FORMAT, extents=blob)))
 
 
 def _gaps(record: VolumeRecord, extents: Sequence[Extent]) -> list[tuple[int, int]]:

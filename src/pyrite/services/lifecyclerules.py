@@ -71,6 +71,11 @@ class Filter(NamedTuple):
         """Whether it asks for more than the key, which delete markers and uploads do not have."""
         return bool(self.tags) or self.greater is not None or self.less is not None
 
+    @property
+    def is_by_size(self) -> bool:
+        """Whether it says how large objects are."""
+        return self.greater is not None or self.less is not None
+
 
 class Transition(NamedTuple):
     """A change of storage class, and when; of noncurrent versions, `newer` of them are left alone."""
@@ -93,6 +98,25 @@ class Rule(NamedTuple):
     abort_after_days: int | None = None
     transitions: tuple[Transition, ...] = ()
     noncurrent_transitions: tuple[Transition, ...] = ()
+
+
+MINIMUM = "lifecycle-minimum"
+"""The configuration of a bucket that says how large objects have to be for transitions."""
+
+ALL_LARGE, VARIES = "all_storage_classes_128K", "varies_by_storage_class"
+MINIMUMS = (ALL_LARGE, VARIES)
+MINIMUM_BYTES = 128 * 1024
+_FOR_SMALL = frozenset(("GLACIER", "DEEP_ARCHIVE"))
+
+
+def moving(rule: Rule, transitions: tuple[Transition, ...], size: int, minimum: str) -> list[Transition]:
+    """Those of a rule's transitions that an object of a size makes; `minimum` is one of MINIMUMS, or "" for none.
+
+    Source: AWS, "Constraints and considerations for transitions" in the Amazon S3 User Guide.
+    """
+    if not minimum or size >= MINIMUM_BYTES or rule.filter.is_by_size:
+        return list(transitions)
+    return [one for one in transitions if minimum == VARIES and one.storage_class in _FOR_SMALL]
 
 
 @lru_cache(maxsize=1024)
@@ -146,12 +170,21 @@ def _parse_rule(item: Element, lenient: bool) -> Rule:
         tuple(_transition(one) for one in item.children if one.name == "Transition"),
         tuple(_noncurrent_transition(one) for one in item.children if one.name == "NoncurrentVersionTransition"),
     )
+    if not lenient and any(_is_late(expiration, one.when) for one in rule.transitions):
+        raise BadRule("The Expiration action must come later than the Transition action", argument=True)
     acts = (expiration != NEVER, markers, noncurrent, abort, rule.transitions, rule.noncurrent_transitions)
     if not any(acts):
         raise BadRule("At least one action needs to be specified in a rule", argument=True)
     if rule.filter.is_by_content and (abort is not None or markers):
         raise BadRule("The rule's filter cannot be used with what it does", argument=True)
     return rule
+
+
+def _is_late(expiration: When, transition: When) -> bool:
+    """Whether objects would move when they are gone, or at once."""
+    days = expiration.days is not None and transition.days is not None and expiration.days <= transition.days
+    dates = expiration.date_ms is not None and transition.date_ms is not None
+    return days or (dates and (expiration.date_ms or 0) <= (transition.date_ms or 0))
 
 
 def _number(text: str | None) -> int:
@@ -271,6 +304,16 @@ def expiry_of(
             if due is not None and (found is None or due < found[0]):
                 found = (due, rule.id)
     return found
+
+
+def abort_of(rules: tuple[Rule, ...], key: str, begun_ms: int) -> tuple[int, str] | None:
+    """When an upload is aborted, in ms, and the rule that says so; None where none does."""
+    dues = [
+        (When(rule.abort_after_days).due_ms(begun_ms, DAY_S) or 0, rule.id)
+        for rule in rules
+        if rule.enabled and rule.abort_after_days is not None and key.startswith(rule.filter.prefix)
+    ]
+    return min(dues, default=None)
 
 
 def class_at(

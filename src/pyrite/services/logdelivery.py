@@ -21,7 +21,7 @@ from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.errors import NoSuchBucket
 from pyrite.objects.ingest import Received
 from pyrite.objects.objects import Given, Objects
-from pyrite.objects.records import Attributes
+from pyrite.objects.records import Attributes, Grant
 from pyrite.objects.sealing import Sealing
 
 ROLL_S = 300.0
@@ -45,11 +45,12 @@ _decode = msgspec.msgpack.Decoder(LogRecord).decode
 
 
 class Destination(NamedTuple):
-    """Where records go: a bucket, the key for what is delivered now, and how it is sealed there."""
+    """Where records go: a bucket, the key for what is delivered now, how it is sealed there, and who may read it."""
 
     bucket: Bucket
     key: bytes
     sealing: Sealing | None
+    acl: tuple[Grant, ...] | None = None
 
 
 DestinationOf = Callable[[Bucket, int, int], Awaitable["Destination | None"]]
@@ -158,7 +159,11 @@ class LogDelivery:
             CRC64NVME.name: _crc(body),
         }
         given = Given(
-            Attributes("text/plain"), destination.bucket.record.owner, CRC64NVME.name, sealing=destination.sealing
+            Attributes("text/plain"),
+            destination.bucket.record.owner,
+            CRC64NVME.name,
+            sealing=destination.sealing,
+            acl=destination.acl,
         )
 
         def forget(batch: Batch) -> None:

@@ -16,9 +16,11 @@ from pyrite.aws.dates import format_iso_ms
 from pyrite.core.errors import PyriteError
 from pyrite.metadata.keyspaces import EVENTS, unescape
 from pyrite.metadata.kv import Batch, Engine, Row, after_prefix
-from pyrite.objects.events import EventRecord, decode_event, events_for
+from pyrite.objects.events import EventRecord, decode_event, events_for, is_listener
 
 ROWS_AT_A_TIME = 100
+_PATIENCE_S = 1.0
+_BATCH_MS = 2_000
 RETRY_FIRST_MS, RETRY_MAX_MS = 1_000, 300_000
 
 
@@ -33,19 +35,51 @@ Deliver = Callable[[str, EventRecord, bytes], Awaitable[None]]
 class Notifier:
     """Delivers the events of all targets."""
 
-    def __init__(self, engine: Engine, deliver: Deliver, region: str, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        deliver: Deliver,
+        region: str,
+        now_ms: Callable[[], int],
+        sweep: Callable[[str], Awaitable[None]],
+    ) -> None:
+        """`sweep` clears up behind a listener that is gone; those that are there take their events themselves."""
         self._engine = engine
+        self._sweep = sweep
         self._deliver = deliver
         self._region = region
         self._now_ms = now_ms
         self._waits: dict[str, tuple[int, int]] = {}
+        self._running: dict[str, asyncio.Task[bool]] = {}
         self.done: Counter[str] = Counter()
         self.reasons: dict[str, str] = {}
 
     async def step(self) -> bool:
-        """Deliver what every target has waiting, some of each; whether more is waiting that can be delivered now."""
-        targets = [target for target in await self.targets() if self._waits.get(target, (0, 0))[0] <= self._now_ms()]
-        return any(await asyncio.gather(*map(self._serve, targets)))
+        """Deliver what every target has waiting, some of each; whether more is waiting that can be delivered now.
+
+        A target that takes long is left behind: it goes on beside the next steps.
+        """
+        for target in await self.targets():
+            if target not in self._running and self._waits.get(target, (0, 0))[0] <= self._now_ms():
+                self._running[target] = asyncio.create_task(self._serve(target))
+        if not self._running:
+            return False
+        try:
+            await asyncio.wait(self._running.values(), timeout=_PATIENCE_S)
+        except asyncio.CancelledError:
+            await self.close()
+            raise
+        more = False
+        for target in [target for target, task in self._running.items() if task.done()]:
+            more |= self._running.pop(target).result()
+        return more
+
+    async def close(self) -> None:
+        """End what is under way; what was not taken stays where it is."""
+        running, self._running = list(self._running.values()), {}
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def targets(self) -> list[str]:
         """The targets for which anything waits."""
@@ -58,11 +92,17 @@ class Notifier:
         return found
 
     async def _serve(self, target: str) -> bool:
+        if is_listener(target):
+            await self._sweep(target)
+            return False
         prefix = events_for(target)
         rows = await self._engine.scan(prefix, after_prefix(prefix), ROWS_AT_A_TIME)
         delivered: list[Row] = []
+        begun_ms = self._now_ms()
         try:
             for row in rows:
+                if self._now_ms() - begun_ms > _BATCH_MS:
+                    break  # what was taken is noted before more is sent
                 await self._hand_over(target, row)
                 delivered.append(row)
             self._waits.pop(target, None)
@@ -77,7 +117,7 @@ class Notifier:
             for row in delivered:
                 batch.delete(row.key)
             await self._engine.commit(batch)
-        return len(rows) == ROWS_AT_A_TIME and len(delivered) == len(rows)
+        return target not in self._waits and len(delivered) > 0 and len(rows) > 1
 
     async def _hand_over(self, target: str, row: Row) -> None:
         event = decode_event(row.value)

@@ -6,6 +6,7 @@ forgotten before their bytes are punched: but for garbage, no row ever names byt
 """
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -74,7 +75,17 @@ class Reaper:
             return False  # somebody changed what it refers to: the next step sees it anew
         except PyriteError as error:
             self._on_error(error)
+            await self._put_off(row)
             return False
+
+    async def _put_off(self, row: Row) -> None:
+        """Put what cannot be freed now behind what can, so that a tier that is away does not hold up the drives."""
+        batch = Batch()
+        batch.expect(row.key, row.version)
+        batch.delete(row.key)
+        batch.put(keys.garbage(self._clock.now_ms() << 16, row.key[9:]), row.value)
+        with contextlib.suppress(PyriteError):
+            await self._engine.commit(batch)
 
     async def _free(self, row: Row, garbage: GarbageRecord) -> bool:
         """Whether anything was freed."""
@@ -85,7 +96,9 @@ class Reaper:
         elif garbage.files:
             return await self._remove_files(batch, row, garbage.files)
         elif garbage.upload and not garbage.page_count:
-            await self._free_parts(batch, row, garbage.upload)
+            await self._free_parts(batch, row, keys.parts(garbage.upload))
+        elif garbage.annotations:
+            await self._free_parts(batch, row, keys.annotations(garbage.annotations))
         else:
             batch.delete(row.key)
             if not await self._drop_reference(batch, garbage):
@@ -125,14 +138,30 @@ class Reaper:
         return True
 
     async def _forget_pages(self, batch: Batch, row: Row, garbage: GarbageRecord) -> None:
-        """Turn the pages of a completed upload into garbage of their extents."""
+        """Turn the pages of a completed upload into garbage of their extents; shared parts become garbage each."""
         for index in range(garbage.page_count):
             key = keys.page(garbage.upload, index)
             entry = await self._engine.get(key)
-            if entry is not None:
-                parts = decode_page(entry.value).parts
-                self._leave(batch, row, b"%05d" % index, [extent for part in parts for extent in part.extents])
-                batch.delete(key)
+            if entry is None:
+                continue
+            batch.expect(key, entry.version)  # compaction moves what pages name
+            own: list[Extent] = []
+            for part in decode_page(entry.value).parts:
+                if await self._is_shared(batch, part.extents):
+                    self._leave(batch, row, b"%05d.%010d" % (index, part.number), list(part.extents))
+                else:
+                    own += part.extents
+            self._leave(batch, row, b"%05d" % index, own)
+            batch.delete(key)
+
+    async def _is_shared(self, batch: Batch, extents: tuple[Extent, ...]) -> bool:
+        """Whether another name than that of a page without a name refers to a part, also when `batch` is applied."""
+        if not extents:
+            return False
+        key = keys.references(blob_id(GarbageRecord(FORMAT, extents=extents)))
+        entry = await self._engine.get(key)
+        batch.expect(key, entry.version if entry is not None else ABSENT)
+        return entry is not None
 
     def _leave(self, batch: Batch, row: Row, nonce: bytes, extents: list[Extent]) -> None:
         """Put garbage, as old as that of `row`, for `extents`."""
@@ -143,9 +172,8 @@ class Reaper:
         for volume, freed in (await self._blobs.free(extents)).items():
             batch.add(VOLUME_FREED + number(volume), freed)
 
-    async def _free_parts(self, batch: Batch, row: Row, upload_id: bytes) -> None:
-        """Turn the parts of an upload that was aborted into garbage of their extents, some at a time."""
-        prefix = keys.parts(upload_id)
+    async def _free_parts(self, batch: Batch, row: Row, prefix: bytes) -> None:
+        """Turn the parts of an upload that was aborted, or annotations, into garbage of each, some at a time."""
         parts = await self._engine.scan(prefix, after_prefix(prefix), _PARTS_AT_A_TIME)
         for part in parts:
             self._leave(batch, row, part.key[len(prefix) :], list(decode_part(part.value).extents))

@@ -76,14 +76,14 @@ class Upkeep:
                 break
             if record.state != "sealed" or not record.length or emptiest in record.drives:
                 continue
-            shift = record.length / sizes[fullest]
+            gain = record.length / sizes[emptiest]
             source = max((drive for drive in record.drives if drive in shares), key=lambda d: shares[d], default=None)
-            if source is None or shares[source] - shares[emptiest] <= shift:
+            if source is None or shares[emptiest] + gain > shares[source] * (1 - UNEVEN_FRACTION / 2):
                 continue  # it would only swap their roles
             shard = record.drives.index(source)
             await self._store.queue.put(record.id, (shard,), "drives are unevenly full", self._store.now_ms(), emptiest)
-            shares[source] -= shift
-            shares[emptiest] += record.length / sizes[emptiest]
+            shares[source] -= record.length / sizes[source]
+            shares[emptiest] += gain
             moved += 1
         return moved > 0
 

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 import msgspec
+import structlog
 
 _FLUSH_BYTES = 64 * 1024
 
@@ -32,6 +33,7 @@ class AccessLog:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._encoder = msgspec.json.Encoder()
+        self._log = structlog.get_logger(component="access")
         self._lines: list[bytes] = []
         self._size = 0
 
@@ -44,14 +46,19 @@ class AccessLog:
             self.flush()
 
     def flush(self) -> None:
-        """Write what is buffered; the file is opened anew, so that rotation needs no signal."""
+        """Write what is buffered; the file is opened anew, so that rotation needs no signal. What cannot be written is
+        lost, and that is logged.
+        """
         if not self._lines:
             return
         block = b"".join(self._lines)
         self._lines.clear()
         self._size = 0
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            os.write(descriptor, block)
-        finally:
-            os.close(descriptor)
+            descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+            try:
+                os.write(descriptor, block)
+            finally:
+                os.close(descriptor)
+        except OSError as error:  # requests do not depend on it
+            self._log.error("access_log_not_written", path=str(self._path), reason=str(error), lost_bytes=len(block))

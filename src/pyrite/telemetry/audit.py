@@ -1,21 +1,25 @@
 """Owns the audit log: one JSON line for each request and each administrative call, chained so that changes show.
 
-Each line holds the hash of the line before it, and its own: SHA-256 over all that stands before. A line that was
-changed, removed or put in breaks the chain; one cut off at the end is missed because the head of each chain is kept in
-the store (see `node/auditing.py`). A process has a chain of its own, in the file of its slot; a file may be rotated
-by renaming it. There is never a secret in a record.
+Each line holds the hash of the line before it, and its own: HMAC-SHA256 (RFC 2104), over all that stands before, under
+a key that only the store has. A line that was changed, removed, put in or added breaks the chain; one cut off at the
+end is missed because the head of each chain is kept in the store (see `node/auditing.py`). A process has a chain of its
+own, in the file of its slot; a file may be rotated by renaming it. There is never a secret in a record.
 """
 
+import contextlib
 import hashlib
+import hmac
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import NamedTuple
 
 import msgspec
 
 START = "0" * 64
 _FLUSH_BYTES = 64 * 1024
+_BUFFER_MAX_BYTES = 64 * 1024 * 1024
 _HASH = b',"hash":"'
 _TAIL_BYTES = 128 * 1024
 
@@ -27,10 +31,29 @@ class Head(NamedTuple):
     hash: str
 
 
+class ChainKey(NamedTuple):
+    """The key of the hashes, and for chains that are older than it the number of their last record without it."""
+
+    key: bytes
+    since: Mapping[str, int] = MappingProxyType({})
+
+    def hash(self, body: bytes) -> str:
+        """The hash of a record."""
+        return hmac.digest(self.key, body, "sha256").hex()
+
+    def made(self, slot: str, number: int, body: bytes, digest: str) -> bool:
+        """Whether that is the hash of this record in the chain of a slot."""
+        if hmac.compare_digest(self.hash(body), digest):
+            return True
+        return number <= self.since.get(slot, 0) and hashlib.sha256(body).hexdigest() == digest
+
+
 class AuditRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     """One request or call. Times in ISO 8601 and ms; sizes in bytes.
 
-    `kind` is "request" for S3 and "call" for IAM and STS, whose `parameters` are shown without secrets.
+    `kind` is "request" for S3, "call" for IAM, STS, KMS and SNS, whose `parameters` are shown without secrets, and
+    "command" for what was done on the server's machine by the command line. `claimed_key` is the access key that
+    somebody who was not let in has named.
     """
 
     number: int = -1
@@ -41,6 +64,7 @@ class AuditRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     account: str = ""
     caller: str = ""
     access_key: str = ""
+    claimed_key: str = ""
     operation: str
     bucket: str = ""
     key: str = ""
@@ -63,24 +87,28 @@ def file_of(folder: Path, slot: str) -> Path:
 class AuditLog:
     """Appends to the chain of `slot` in `folder`; `known` is its head as the store knows it."""
 
-    def __init__(self, folder: Path, slot: str, known: Head) -> None:
+    def __init__(self, folder: Path, slot: str, known: Head, key: ChainKey) -> None:
+        self._key = key
         self._path = file_of(folder, slot)
         self._encode = msgspec.json.Encoder().encode
         self._lines: list[bytes] = []
         self._size = 0
-        self.head = max(known, _last_head(self._path) or known)
+        self.head = max(known, _last_head(self._path, slot, key) or known)
 
     def write(self, record: AuditRecord) -> None:
         """Add a record to the chain; it reaches the file with the next flush."""
         record.number, record.prev = self.head.number + 1, self.head.hash
         body = self._encode(record)[:-1]
-        digest = hashlib.sha256(body).hexdigest()
+        digest = self._key.hash(body)
         line = body + _HASH + digest.encode() + b'"}\n'
         self.head = Head(record.number, digest)
+        if self._size >= _BUFFER_MAX_BYTES:
+            return  # it is missing from the chain, which shows
         self._lines.append(line)
         self._size += len(line)
         if self._size >= _FLUSH_BYTES:
-            self.flush()
+            with contextlib.suppress(OSError):  # the next flush tells
+                self.flush()
 
     def flush(self) -> None:
         """Write what is buffered, whole lines in one call. Raises OSError."""
@@ -96,8 +124,8 @@ class AuditLog:
         self._size = 0
 
 
-def _last_head(path: Path) -> Head | None:
-    """The head of the chain in a file; None when there is none."""
+def _last_head(path: Path, slot: str, key: ChainKey) -> Head | None:
+    """The head of the chain in a file; None when there is none. What was added by others is not of the chain."""
     try:
         with path.open("rb") as file:
             file.seek(0, os.SEEK_END)
@@ -110,7 +138,8 @@ def _last_head(path: Path) -> Head | None:
             found = _parse(line)
         except ValueError:
             continue  # cut off by a crash: the chain goes on behind the last whole line
-        return Head(found.number, found.hash)
+        if key.made(slot, found.number, found.body, found.hash):
+            return Head(found.number, found.hash)
     return None
 
 
@@ -118,7 +147,7 @@ class _Line(NamedTuple):
     number: int
     prev: str
     hash: str
-    genuine: bool
+    body: bytes
 
 
 def _parse(line: bytes) -> _Line:
@@ -127,7 +156,7 @@ def _parse(line: bytes) -> _Line:
         raise ValueError("a line is cut off or is none of an audit log")
     record = msgspec.json.decode(body + b"}", type=AuditRecord)
     digest = rest[:-2].decode("ascii", "replace")
-    return _Line(record.number, record.prev, digest, hashlib.sha256(body).hexdigest() == digest)
+    return _Line(record.number, record.prev, digest, body)
 
 
 class Verified(NamedTuple):
@@ -139,7 +168,7 @@ class Verified(NamedTuple):
     faults: list[str]
 
 
-def verify_chain(slot: str, files: Iterable[Path], anchor: Head | None) -> Verified:
+def verify_chain(slot: str, files: Iterable[Path], anchor: Head | None, key: ChainKey) -> Verified:
     """Verify the chain of a slot in `files`, given in order. `anchor` is its head as the store knows it."""
     faults: list[str] = []
     first, records, head = 0, 0, None
@@ -151,8 +180,8 @@ def verify_chain(slot: str, files: Iterable[Path], anchor: Head | None) -> Verif
         except (ValueError, msgspec.MsgspecError):
             faults.append(f"{where} is not a record")
             continue
-        if not found.genuine:
-            faults.append(f"{where} (record {found.number}) was changed")
+        if not key.made(slot, found.number, found.body, found.hash):
+            faults.append(f"{where} (record {found.number}) was changed, or is of somebody else")
         if head is None:
             first = found.number
         elif found.number != head.number + 1 or found.prev != head.hash:

@@ -34,6 +34,12 @@ class _Snapshot(Collector):
         yield CounterMetricFamily(
             "pyrite_damaged_fragments", "Fragments found missing or wrong by reads", value=damaged
         )
+        done = CounterMetricFamily("pyrite_background", "What background services did", labels=["service", "event"])
+        for status in self._statuses:
+            for service, events in sorted(status.background.items()):
+                for event, count in sorted(events.items()):
+                    done.add_metric([service, event], count)
+        yield done
         families: dict[str, GaugeMetricFamily] = {}
         for name, text, labels, value in self._gauges.rows:
             family = families.setdefault(name, GaugeMetricFamily(name, text, labels=list(labels)))

@@ -14,6 +14,7 @@ class ProcessStatus(msgspec.Struct, array_like=True):
     """One process at one moment. `oldest_under_way_ms` is when its oldest read or write under way began.
 
     `drives` are the states of the drives by id; "slow" is one that is online and much slower than the others.
+    `background` counts what background services have done since the process began.
     """
 
     slot: str
@@ -25,6 +26,7 @@ class ProcessStatus(msgspec.Struct, array_like=True):
     drives: dict[str, str]
     damaged_fragments: int
     journal_failures: int = 0
+    background: dict[str, dict[str, int]] = {}
 
 
 _encode = msgspec.msgpack.Encoder().encode

@@ -10,6 +10,7 @@ import random
 from typing import NamedTuple
 
 from pyrite.metadata.keyspaces import (
+    ANNOTATIONS,
     GARBAGE,
     HEADS,
     OBJECTS,
@@ -24,14 +25,20 @@ from pyrite.metadata.keyspaces import (
 from pyrite.metadata.kv import after_prefix
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import Versioning
+from pyrite.testing.clearing import clear
 from pyrite.testing.disks import Faults
 from pyrite.testing.linearizability import judge
-from pyrite.testing.workload import Client, Histories, clear
+from pyrite.testing.workload import Client, Histories
 from pyrite.testing.world import Process, World
 
 CLIENTS = 4
 KEYS = [f"key-{number}".encode() for number in range(12)]
 BUCKET = "simulated"
+OLD_VERSIONS = (
+    "<LifecycleConfiguration><Rule><Prefix></Prefix><Status>Enabled</Status><NoncurrentVersionExpiration>"
+    "<NoncurrentDays>1</NoncurrentDays><NewerNoncurrentVersions>2</NewerNoncurrentVersions>"
+    "</NoncurrentVersionExpiration></Rule></LifecycleConfiguration>"
+)
 
 
 class Lived(NamedTuple):
@@ -58,6 +65,7 @@ class Life:
         self._bad = rng.sample(range(drives), rng.randint(1, parity)) if self._silent else []
         self._large = rng.choice((0.0, 0.05, 0.2))
         self._versioning: Versioning = rng.choice(("", "", "Enabled", "Suspended"))
+        self._lives = rng.random() < 0.5
         self._left = operations
         self._operations = operations
         self._states: dict[bytes, frozenset[str | None]] = {key: frozenset((None,)) for key in KEYS}
@@ -87,6 +95,8 @@ class Life:
         if not self._versioning:
             return bucket
         bucket = await process.buckets.change(bucket, versioning="Enabled")
+        if self._lives:
+            bucket = await process.buckets.configure(bucket, "lifecycle", OLD_VERSIONS)
         return await process.buckets.change(bucket, versioning=self._versioning)
 
     def _set_faults(self) -> None:
@@ -128,6 +138,7 @@ class Life:
     async def _serve(self, process: Process, count: int) -> None:
         """Clients and background work side by side."""
         process.engine.refusals = self._rng.choice((0.0, 0.0, 0.01))
+        process.tiers.refusals = self._rng.choice((0.0, 0.0, 0.05))
         process.workforce.lateness = self._rng.choice((0.0, 0.0, 0.02))
         bucket = await process.buckets.find(BUCKET)
         clients = [Client(process, bucket, KEYS, self._histories, self._large) for _ in range(CLIENTS)]
@@ -173,8 +184,9 @@ class Life:
         self.world.live(self._empty)
 
     async def _heal(self, process: Process) -> None:
-        """After scrub and repair every fragment of every drive is good."""
+        """After scrub and repair every fragment of every drive is good; what is swept meanwhile is missed by nobody."""
         await asyncio.sleep(self.world.scrub_period_s)
+        await process.tier_sweeper.step()
         await self.world.settle(process)
         before = self.world.damage
         faults = await process.find_faults()
@@ -188,13 +200,20 @@ class Life:
     async def _empty(self, process: Process) -> None:
         """After all is deleted no record and no byte stays behind."""
         bucket = await process.buckets.find(BUCKET)
+        for key, version in self._histories.held:
+            found = await process.naming.find(bucket, key, version)
+            assert found.record.lock is not None, f"a hold on {key!r} is gone"
         await clear(process, bucket)
         for _ in range(2):  # what compaction moves before the reaper frees it goes to a volume that opens for it
             await process.volumes.close()
             await self.world.settle(process)
-        for space in (OBJECTS, VERSIONS, HEADS, PARTS, PAGES, UPLOADS, GARBAGE, REFERENCES, REPAIRS, VOLUMES):
+        names = (OBJECTS, VERSIONS, HEADS, PARTS, PAGES, ANNOTATIONS, UPLOADS)
+        for space in (*names, GARBAGE, REFERENCES, REPAIRS, VOLUMES):
             rows = await process.engine.scan(space, after_prefix(space), 10)
             assert not rows, f"{rows[0].key!r} stays behind"
+        await asyncio.sleep(300)
+        await process.tier_sweeper.step()
+        assert not self.world.shelf, f"{len(self.world.shelf)} blobs stay in the tier"
         left = {name for disk in self.world.disks for name in disk.files}
         assert not left, f"{sorted(left)[:4]} stay behind"
 

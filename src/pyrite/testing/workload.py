@@ -7,31 +7,40 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import msgspec
+
 from pyrite.aws.checksums import CRC64NVME
 from pyrite.core.errors import Corrupt, Unavailable
 from pyrite.core.units import KIB
 from pyrite.metadata.kv import after_prefix
 from pyrite.objects import keys
+from pyrite.objects.annotating import Annotated, Payload
+from pyrite.objects.appending import Addition
 from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import (
     NoSuchKey,
-    NoSuchUpload,
     ObjectsError,
     PreconditionFailed,
+    WrongOffset,
 )
+from pyrite.objects.events import SILENT
 from pyrite.objects.ingest import Hasher
 from pyrite.objects.objects import Copied, Given, Put
-from pyrite.objects.records import Attributes, decode_object
+from pyrite.objects.records import Attributes, Lock, ObjectRecord, decode_object
 from pyrite.objects.standing import Found
 from pyrite.objects.uploads import Completion
 from pyrite.objects.versionids import NULL
 from pyrite.testing.linearizability import ANY, KEEP, SOMETHING, Operation
+from pyrite.testing.tiers import SHELVED
 from pyrite.testing.world import Process
 
 SIZES = (0, 1, 100, 700, 3000, 5000, 20_000)
 LARGE_SIZES = (128 * KIB + 1, 200_000)
+APPENDED_MAX_BYTES = 400_000
+HOLDS = 0.2
+LABELS = (b"label", b"caption", b"score")
 
 
 class Body:
@@ -57,6 +66,10 @@ def _hashers() -> dict[str, Hasher]:
     return {"MD5": hashlib.md5(usedforsecurity=False), CRC64NVME.name: CRC64NVME.make()}
 
 
+def _held(record: ObjectRecord) -> ObjectRecord:
+    return msgspec.structs.replace(record, lock=Lock(hold="ON"))
+
+
 def _accept(digests: Any, size_bytes: int) -> None:
     """Clients here say nothing of what they send."""
 
@@ -67,6 +80,7 @@ class Histories:
     def __init__(self) -> None:
         self.by_key: dict[bytes, list[Operation]] = {}
         self.sizes: dict[str, int] = {}
+        self.held: set[tuple[bytes, int]] = set()
         self.acknowledged = 0
         self.refused = 0
 
@@ -74,7 +88,7 @@ class Histories:
     def after(cls, earlier: "Histories") -> "Histories":
         """Empty histories that know the values of earlier ones."""
         made = cls()
-        made.sizes = earlier.sizes
+        made.sizes, made.held = earlier.sizes, earlier.held
         return made
 
     def add(self, key: bytes, operation: Operation) -> None:
@@ -96,9 +110,12 @@ class Client:
 
     async def work(self, count: int) -> None:
         """`count` operations, one after the other."""
-        todo = [self.put, self.put, self.put, self.get, self.get, self.delete, self.create, self.copy, self.multipart]
+        todo = [self.put] * 4 + [self.get, self.get, self.delete, self.create, self.copy, self.multipart]
+        todo += [self.append, self.append, self.annotate, self.shelve]
         if self._bucket.record.versioning:
             todo.append(self.forget)
+        if self._bucket.record.versioning == "Enabled":
+            todo.append(self.hold)
         for _ in range(count):
             key = self._rng.choice(self._keys)
             await self._rng.choice(todo)(key)
@@ -130,12 +147,12 @@ class Client:
     async def _change(self, key: bytes, operation: Operation, act: Awaitable[object]) -> None:
         """Do and note it. What is under way when the process crashes, or is refused, may have taken effect.
 
-        Raises NoSuchKey and PreconditionFailed, which mean that nothing was done.
+        Raises NoSuchKey, PreconditionFailed and WrongOffset, which mean that nothing was done.
         """
         self._histories.add(key, operation)
         try:
             await act
-        except (NoSuchKey, PreconditionFailed):
+        except (NoSuchKey, PreconditionFailed, WrongOffset):
             self._histories.by_key[key].remove(operation)
             raise
         except (Unavailable, ObjectsError):
@@ -158,26 +175,37 @@ class Client:
         called_s = self._now()
         try:
             record = await self._process.objects.find(self._bucket, key)
-            data = b"".join(
-                [
-                    bytes(view)
-                    async for block in self._process.reading.stream(record, 0, record.size_bytes)
-                    for view in block
-                ]
-            )
+            data = await self._read(record)
         except NoSuchKey:
             self._histories.add(key, Operation(None, KEEP, called_s, self._now()))
             return None
         except Unavailable:
             return None
-        except Corrupt:
-            if all(drive.readable for drive in self._process.drives.values()):
-                raise
-            return None  # too many drives have failed in this process: they have lost nothing
+        if data is None:
+            return None
         value = hashlib.md5(data, usedforsecurity=False).hexdigest()
         assert self._histories.sizes.get(value) == record.size_bytes, f"{key!r} read as bytes that nobody has written"
         self._histories.add(key, Operation(value, KEEP, called_s, self._now()))
         return value
+
+    async def _read(self, record: ObjectRecord) -> bytes | None:
+        """The bytes of an object; None where too many drives have failed in this process, which have lost nothing."""
+        blocks = self._process.reading.stream(record, 0, record.size_bytes)
+        try:
+            return b"".join([bytes(view) async for block in blocks for view in block])
+        except Corrupt:
+            if all(drive.readable for drive in self._process.drives.values()):
+                raise
+            return None
+
+    async def _source(self, key: bytes) -> tuple[Found, bytes] | None:
+        """The object of `key` and its bytes, for what is made of them; None where it cannot be had."""
+        try:
+            found = await self._process.naming.current(self._bucket, key)
+            data = await self._read(found.record) if found is not None else None
+        except Unavailable:
+            return None
+        return (found, data) if found is not None and data is not None else None
 
     async def delete(self, key: bytes) -> None:
         """Delete an object."""
@@ -187,29 +215,105 @@ class Client:
     async def copy(self, key: bytes) -> None:
         """Copy another object here, sharing its bytes. What the source held is judged by what arrives."""
         source_key = self._rng.choice(self._keys)
-        source = await self._process.naming.current(self._bucket, source_key)
-        if source is None or source_key == key or not source.record.etag or "-" in source.record.etag:
+        source = await self._source(source_key)
+        if source is None or source_key == key:
             return
-        operation = Operation(ANY, source.record.etag, self._now())
+        operation = Operation(ANY, self._value(source[1]), self._now())
         with contextlib.suppress(NoSuchKey):  # the source changed meanwhile: nothing was done
-            await self._change(key, operation, self._copy(source_key, source, key))
+            await self._change(key, operation, self._copy(source_key, source[0], key))
 
     async def _copy(self, source_key: bytes, source: Found, key: bytes) -> None:
-        copied = Copied(source.record.attributes, "owner")
+        copied = Copied(source.record.attributes, "owner", annotated=True)
         await self._process.objects.copy(self._bucket, source_key, source, self._bucket, key, copied)
+
+    async def append(self, key: bytes) -> None:
+        """Read an object and append to it, unless it has changed since."""
+        source, more = await self._source(key), self._body()
+        if source is None or not more or len(source[1]) > APPENDED_MAX_BYTES:
+            return
+        found, data = source
+        old, new = self._value(data), self._value(data + more)
+        addition = Addition(len(data), _hashers(), _accept, CRC64NVME.name)
+        appending = self._process.appending.append(self._bucket, key, found.record, Body(more, True), addition)
+        with contextlib.suppress(WrongOffset):
+            await self._change(key, Operation(old, new, self._now()), appending)
+
+    async def annotate(self, key: bytes) -> None:
+        """Read what annotations an object has, of which the names tell the payloads; then put one or remove one."""
+        annotating = self._process.annotating
+        try:
+            found = await self._process.naming.current(self._bucket, key)
+            if found is None:
+                return
+            for held in await annotating.list(found.record, b"", b"", 10):
+                data = await annotating.read(held.record, None)
+                assert data == held.name * (held.record.size_bytes // len(held.name)), (
+                    f"an annotation of {key!r} is torn"
+                )
+            label = self._rng.choice(LABELS)
+            annotated = Annotated(key, None, label)
+            if self._rng.random() < 0.3:
+                await annotating.delete(self._bucket, annotated)
+            else:
+                data = label * self._rng.choice((1, 300, 5000))
+                payload = Payload(Body(data, True), _hashers(), _accept, CRC64NVME.name)
+                await annotating.put(self._bucket, annotated, found.record, payload, None)
+        except (Unavailable, ObjectsError):
+            self._histories.refused += 1
+        except Corrupt:
+            await self._forgive(key, found)
+
+    async def _forgive(self, key: bytes, found: Found | None) -> None:
+        """What cannot be read is lost, unless drives have failed in this process or it was replaced meanwhile."""
+        if not all(drive.readable for drive in self._process.drives.values()):
+            return
+        now = await self._process.naming.current(self._bucket, key)
+        assert now != found, f"an annotation of {key!r} cannot be read"
+
+    async def shelve(self, key: bytes) -> None:
+        """Move an object's bytes to the tier or back, as lifecycle does: what the key holds stays as it is."""
+        wanted = self._rng.choice((SHELVED, SHELVED, "STANDARD"))
+        try:
+            found = await self._process.naming.current(self._bucket, key)
+            if found is None:
+                return
+            record = found.record
+            stamp = None
+            if self._bucket.record.versioning:
+                stamp = record.version if record.versioned else NULL
+            await self._process.mover.move(self._bucket, key, stamp, record, wanted, SILENT, found.version)
+        except (Unavailable, ObjectsError):
+            self._histories.refused += 1
+        except Corrupt:
+            await self._forgive(key, found)
 
     async def forget(self, key: bytes) -> None:
         """Remove a version behind the current one: what the key holds stays as it is."""
         prefix = keys.versions_of(self._bucket.id, key)
         rows = await self._process.engine.scan(prefix, after_prefix(prefix), 8)
-        records = [decode_object(row.value) for row in rows]
-        old = [record for record in records[1:] if not record.marker]
+        old = [(record, row.version) for row in rows[1:] if not (record := decode_object(row.value)).marker]
         if not old:
             return
-        record = self._rng.choice(old)
+        record, only = self._rng.choice(old)
         stamp = record.version if record.versioned else NULL
         try:
-            await self._process.naming.delete_version(self._bucket, key, stamp, ALWAYS, only=record.version)
+            removed = await self._process.naming.delete_version(self._bucket, key, stamp, ALWAYS, only=only)
+            held = removed.existed and record.lock is not None
+            assert not held, f"a version of {key!r} was removed although it is held"
+        except (Unavailable, ObjectsError):
+            self._histories.refused += 1
+
+    async def hold(self, key: bytes) -> None:
+        """Put a legal hold on the current version, now and then: it is there until the end."""
+        if self._rng.random() > HOLDS:
+            return
+        try:
+            found = await self._process.naming.current(self._bucket, key)
+            if found is None or not found.record.versioned:
+                return
+            version = found.record.version
+            await self._process.naming.amend(self._bucket, key, version, _held)
+            self._histories.held.add((key, version))
         except (Unavailable, ObjectsError):
             self._histories.refused += 1
 
@@ -231,26 +335,3 @@ class Client:
         completion = Completion([CompletePart(1, part.etag, {})])
         operation = Operation(ANY, self._value(body), self._now())
         await self._change(key, operation, uploads.complete(bucket, key, upload_id, completion))
-
-
-async def clear(process: Process, bucket: Bucket) -> None:
-    """Delete every version of every object and abort every upload."""
-    prefix = keys.objects(bucket.id)
-    for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):
-        record = decode_object(row.value)
-        stamp = record.version if record.versioned else NULL
-        await process.naming.delete_version(bucket, row.key[len(prefix) :], stamp, ALWAYS)
-    while rows := await process.engine.scan(keys.versions(bucket.id), after_prefix(keys.versions(bucket.id)), 1):
-        key, record = keys.split_version(rows[0].key)[0], decode_object(rows[0].value)
-        await process.naming.delete_version(bucket, key, record.version if record.versioned else NULL, ALWAYS)
-    for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):  # what has risen from behind
-        record = decode_object(row.value)
-        stamp = record.version if record.versioned else NULL
-        await process.naming.delete_version(bucket, row.key[len(prefix) :], stamp, ALWAYS)
-    prefix = keys.uploads(bucket.id)
-    for row in await process.engine.scan(prefix, after_prefix(prefix), 1_000_000):
-        key, upload_id = keys.split_upload(row.key)
-        try:
-            await process.uploads.abort(bucket, key, upload_id)
-        except NoSuchUpload:
-            continue

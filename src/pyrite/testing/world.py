@@ -21,26 +21,26 @@ from pyrite.core.units import KIB, MIB
 from pyrite.metadata.memory import MemoryEngine
 from pyrite.node.opening import seal_left_open
 from pyrite.objects.buckets import Buckets
-from pyrite.objects.naming import Naming
-from pyrite.objects.objects import Objects
-from pyrite.objects.reading import Reading
+from pyrite.objects.layer import object_layer
 from pyrite.objects.underway import UnderWay
-from pyrite.objects.uploads import Uploads
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.census import take_census
 from pyrite.services.claims import Claims
 from pyrite.services.compact import Compactor
 from pyrite.services.exposure import Exposure
+from pyrite.services.lifecycle import Lifecycle
 from pyrite.services.orphans import Orphans
 from pyrite.services.reaper import Reaper
 from pyrite.services.repair import Repaired, Repairer
 from pyrite.services.repairs import RepairQueue
 from pyrite.services.scrub import Scrubber
 from pyrite.services.surroundings import Surroundings
+from pyrite.services.transitions import Mover, TierSweeper
 from pyrite.services.upkeep import Upkeep
 from pyrite.testing.disks import SimDisk, SimDrive
 from pyrite.testing.loop import SimulatedCrash, VirtualLoop, run
 from pyrite.testing.machine import SeededEntropy, SimClock, SimEngine, SimOffload, SimWorkforce
+from pyrite.testing.tiers import Shelf, SimTiers
 
 T = TypeVar("T")
 SHARD_BYTES = 256 * KIB
@@ -66,14 +66,17 @@ class Process:
         )
         self.queue = RepairQueue(self.engine)
         self._tasks: set[asyncio.Task[Any]] = set()
-        self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), offload, self._on_damage)
+        self.tiers = SimTiers(world.shelf, rng, clock)
+        self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), offload, self._on_damage, self.tiers)
         self.under_way = UnderWay(clock)
-        self.reading = Reading(self.engine, self.blobs, self.under_way)
         self.buckets = Buckets(self.engine, self.hybrid, entropy)
-        naming = Naming(self.engine, self.buckets, self.hybrid, entropy)
-        self.naming = naming
-        self.objects = Objects(naming, self.blobs, self.reading, self.hybrid, self.under_way)
-        self.uploads = Uploads(self.engine, naming, self.blobs, self.hybrid, entropy, self.under_way)
+        layer = object_layer(self.engine, self.buckets, self.blobs, self.hybrid, entropy, self.under_way)
+        self.naming, self.reading, self.objects, self.uploads, self.appending, self.annotating = layer
+        self.mover = Mover(self.naming, self.reading, self.blobs, self.tiers, entropy, self.under_way)
+        self.tier_sweeper = TierSweeper(self.engine, self.tiers, self.under_way, clock.now_ms, orphan_after_ms=30_000)
+        self.lifecycle = Lifecycle(
+            self.engine, self.buckets, self.naming, self.uploads, clock.now_ms, day_s=0.01, mover=self.mover
+        )
         self.mender = Mender(self.drives, workforce)
         claims = Claims()
         around = Surroundings(
@@ -151,6 +154,8 @@ class Process:
             self.compactor.step,
             self.orphans.step,
             self.volumes.seal_unusable,
+            self.tier_sweeper.step,
+            self.lifecycle.step,
         ]
         while True:
             step = self.world.rng.choice(steps)
@@ -171,6 +176,7 @@ class World:
         self.scrub_period_s = scrub_period_s
         self.clock = SimClock()
         self.engine = MemoryEngine()
+        self.shelf: Shelf = {}
         self.disks = [SimDisk(f"d{number}", self.rng) for number in range(drives)]
         self.crash_in: int | None = None
         self.last_stamp = 0

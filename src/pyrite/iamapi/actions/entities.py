@@ -2,7 +2,9 @@
 
 from collections.abc import Sequence
 
-from pyrite.iam import accesskeys, accounts, entities, policies
+import msgspec
+
+from pyrite.iam import accesskeys, accounts, bindings, entities, policies
 from pyrite.iam.changing import Change
 from pyrite.iam.errors import InvalidInput, NoSuchEntity
 from pyrite.iam.records import EntityKind, EntityRecord
@@ -39,10 +41,11 @@ async def create_role(call: Call) -> Result:
     name, trust = params.need("RoleName"), params.need("AssumeRolePolicyDocument")
     path, description = params.get("Path") or "/", params.get("Description") or ""
     tags, boundary = params.tags(), params.get("PermissionsBoundary")
+    strict = not call.identities.like_rgw
     longest = params.number("MaxSessionDuration", 3600, entities.SESSION_MIN_S, entities.SESSION_MAX_S)
 
     async def body(change: Change) -> EntityRecord:
-        made = await entities.create_role(change, call.account, name, trust, path, tags, description, longest)
+        made = await entities.create_role(change, call.account, name, trust, path, tags, description, longest, strict)
         return await policies.set_boundary(change, "role", call.account, name, boundary) if boundary else made
 
     return {"Role": shapes.entity(await call.identities.changes.make(body))}
@@ -72,7 +75,9 @@ async def get_group(call: Call) -> Result:
 
 
 async def get_role(call: Call) -> Result:
-    return {"Role": shapes.entity(await call.entity("role", _name(call, "role")))}
+    role = await call.entity("role", _name(call, "role"))
+    told = await bindings.shown(call.view, role.trust, role.bound)
+    return {"Role": shapes.entity(msgspec.structs.replace(role, trust=told))}
 
 
 def _lister(kind: EntityKind) -> Handler:
@@ -111,8 +116,12 @@ async def update_role(call: Call) -> Result:
 
 async def update_trust(call: Call) -> Result:
     name, trust = _name(call, "role"), call.params.need("PolicyDocument")
-    entities.check_trust(trust)
-    await call.identities.changes.make(lambda change: entities.edit(change, "role", call.account, name, trust=trust))
+
+    async def body(change: Change) -> None:
+        fields = await entities.trusting(change, trust, not call.identities.like_rgw)
+        await entities.edit(change, "role", call.account, name, **fields)
+
+    await call.identities.changes.make(body)
     return None
 
 
@@ -269,6 +278,7 @@ HANDLERS: dict[str, Handler] = {
     "GetAccessKeyLastUsed": get_access_key_last_used,
     "ListInstanceProfilesForRole": _none("InstanceProfiles"),
     "ListMFADevices": _none("MFADevices"),
+    "ListVirtualMFADevices": _none("VirtualMFADevices"),
     "ListSSHPublicKeys": _none("SSHPublicKeys"),
     "ListSigningCertificates": _none("Certificates"),
     "ListServiceSpecificCredentials": _none("ServiceSpecificCredentials"),

@@ -8,15 +8,17 @@ import msgspec
 from pyrite.aws.arns import PARTITION, MalformedArn, parse_arn
 from pyrite.iam import accesskeys, entities
 from pyrite.iam.errors import AccessRefused, NoSuchEntity
-from pyrite.iam.evaluate import Question, Reason, decide
+from pyrite.iam.evaluate import Question, Reason, decide, decide_with_consent
 from pyrite.iam.patterns import Values
 from pyrite.iam.policy import Use, parse_policy
 from pyrite.iam.records import EntityRecord
 from pyrite.iamapi.call import Call, Handler, Result
 from pyrite.iamapi.errors import QueryError
+from pyrite.iamapi.permissions import keys_of_request_tags, keys_of_resource_tags
 from pyrite.iamapi.sessions import (
     CHAINED_MAX_S,
     DURATION_MIN_S,
+    SessionTags,
     Wanted,
     Who,
     begin,
@@ -60,14 +62,16 @@ async def assume_role(call: Call) -> Result:
     if not params.get("RoleArn"):
         return await _assume_self(call)
     arn, name = params.need("RoleArn"), session_name(params, "RoleSessionName")
+    _refuse_second_factor(call)
+    if call.caller.kind == "FederatedUser":
+        raise AccessRefused("Cannot call AssumeRole with the credentials of a federated user")
     if len(arn) < 20:
         raise QueryError("ValidationError", f"{arn} is invalid")
     role = await find_role(call, arn)
-    tags, transitive = session_tags(params)
-    source = params.get("SourceIdentity") or ""
-    keys = _request_keys(call, role, name, tags, transitive, source)
+    tags, source = session_tags(params, call.caller.passed_on), _source_identity(call)
+    keys = _request_keys(call, role, name, tags, source)
     await _require_trust(call, "sts:AssumeRole", arn, role, keys)
-    if tags:
+    if tags.all:
         await _require_trust(call, "sts:TagSession", arn, role, keys)
     if source:
         await _require_trust(call, "sts:SetSourceIdentity", arn, role, keys)
@@ -75,11 +79,11 @@ async def assume_role(call: Call) -> Result:
     most = CHAINED_MAX_S if call.caller.is_temporary else role.max_session_s
     duration_s = params.number("DurationSeconds", min(3600, most), DURATION_MIN_S, entities.SESSION_MAX_S)
     if duration_s > most:
-        raise QueryError(
-            "ValidationError", "The requested DurationSeconds exceeds the MaxSessionDuration set for this role."
-        )
+        limit = "the 1 hour session limit for roles assumed by role chaining."
+        limit = limit if call.caller.is_temporary else "the MaxSessionDuration set for this role."
+        raise QueryError("ValidationError", f"The requested DurationSeconds exceeds {limit}")
     policies, arns = await session_policies(call, role.account)
-    wanted = Wanted(name, duration_s, policies, arns, tags, transitive, source)
+    wanted = Wanted(name, duration_s, policies, arns, tags.all, tags.transitive, source)
     _, credentials = await begin(call, Who("role", role.account, role.name, role.id), wanted)
     return {
         "Credentials": credentials,
@@ -90,24 +94,29 @@ async def assume_role(call: Call) -> Result:
 
 
 def _request_keys(
-    call: Call, role: EntityRecord | None, name: str, tags: dict[str, str], transitive: tuple[str, ...], source: str
+    call: Call, role: EntityRecord | None, name: str, tags: SessionTags, source: str
 ) -> dict[str, Values]:
     """The condition keys of AssumeRole beyond those of its caller."""
     keys: dict[str, Values] = {**call.keys, **call.caller.keys, "sts:rolesessionname": (name,)}
     external = call.params.get("ExternalId")
     if external:
         keys["sts:externalid"] = (external,)
-    if tags:
-        keys["aws:tagkeys"] = tuple(tags)
-        keys |= {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
-    if transitive:
-        keys["sts:transitivetagkeys"] = transitive
+    keys |= keys_of_request_tags(tags.asked)
+    if tags.transitive:
+        keys["sts:transitivetagkeys"] = tags.transitive
     if source:
         keys["sts:sourceidentity"] = (source,)
     if role is not None:
-        keys |= {f"aws:resourcetag/{key.lower()}": (value,) for key, value in role.tags.items()}
-        keys |= {f"iam:resourcetag/{key.lower()}": (value,) for key, value in role.tags.items()}
+        keys |= {"aws:resourceaccount": (role.account,), **keys_of_resource_tags(role.tags)}
     return keys
+
+
+def _source_identity(call: Call) -> str:
+    """Who is behind the session for good: what was said first cannot be said otherwise. Raises AccessRefused."""
+    asked, kept = call.params.get("SourceIdentity") or "", call.caller.keys.get("aws:sourceidentity", ("",))[0]
+    if asked and kept and asked != kept:
+        raise AccessRefused("The source identity of the session cannot be changed")
+    return kept or asked
 
 
 async def _require_trust(call: Call, action: str, arn: str, role: EntityRecord | None, keys: dict[str, Values]) -> None:
@@ -116,11 +125,11 @@ async def _require_trust(call: Call, action: str, arn: str, role: EntityRecord |
     if role is None or caller.kind == "Account":  # AWS: "Roles may not be assumed by root accounts."
         raise refused(call, action, arn)
     owner = await call.identities.callers.owner_of(role.account)
-    trust = parse_policy(role.trust, Use.TRUST, "trust policy")
-    decision = decide(caller, Question(action, arn, keys, owner, role.account, trust))
+    trust = parse_policy(role.trust, Use.TRUST, "trust policy", bound=role.bound)
+    decision = decide_with_consent(caller, Question(action, arn, keys, owner, role.account, trust))
     if decision.reason is Reason.NO_IDENTITY_ALLOW and call.identities.like_rgw:
         trusted = msgspec.structs.replace(caller, is_root=True)
-        decision = decide(trusted, Question(action, arn, keys, owner, role.account, trust))
+        decision = decide_with_consent(trusted, Question(action, arn, keys, owner, role.account, trust))
     if not decision.allowed:
         raise refused(call, action, arn)
 
@@ -156,6 +165,12 @@ def _self(call: Call, kind: str) -> Who:
     )
 
 
+def _refuse_second_factor(call: Call) -> None:
+    """There are no devices: a code that nobody checks must not look like one that was checked."""
+    if call.params.get("TokenCode") or call.params.get("SerialNumber"):
+        raise AccessRefused("MultiFactorAuthentication failed: there are no MFA devices here")
+
+
 def _refuse_temporary(call: Call, what: str) -> None:
     if call.caller.kind not in ("User", "Account") or call.caller.access_key.startswith(accesskeys.TEMPORARY_PREFIX):
         raise AccessRefused(f"Cannot call {what} with session credentials")
@@ -163,6 +178,7 @@ def _refuse_temporary(call: Call, what: str) -> None:
 
 async def get_session_token(call: Call) -> Result:
     _refuse_temporary(call, "GetSessionToken")
+    _refuse_second_factor(call)
     most = _ROOT_MAX_S if call.caller.kind == "Account" else _SESSION_MAX_S
     duration_s = min(call.params.number("DurationSeconds", _SESSION_DEFAULT_S, DURATION_MIN_S, _SESSION_MAX_S), most)
     wanted = Wanted(call.caller.name, duration_s, None, None, {}, parent_key=call.caller.access_key)
@@ -176,7 +192,7 @@ async def get_federation_token(call: Call) -> Result:
     most = _ROOT_MAX_S if call.caller.kind == "Account" else _SESSION_MAX_S
     duration_s = min(call.params.number("DurationSeconds", _SESSION_DEFAULT_S, DURATION_MIN_S, _SESSION_MAX_S), most)
     policies, arns = await session_policies(call, call.account)
-    tags, _ = session_tags(call.params)
+    tags = session_tags(call.params).all
     wanted = Wanted(name, duration_s, policies, arns, tags, parent_key=call.caller.access_key)
     _, credentials = await begin(call, _self(call, "federated"), wanted)
     user = {

@@ -36,6 +36,8 @@ async def _find(call: Call) -> tuple[str, TopicRecord]:
     arn = call.params.need("TopicArn")
     try:
         record = await topics.find(call.view, arn)
+        if arn != _arn(call, record):  # policies speak of the ARN as it is spelled
+            raise NoSuchEntity("Topic does not exist")
     except NoSuchEntity:
         _require(call, arn, None)
         raise QueryError("NotFound", "Topic does not exist") from None

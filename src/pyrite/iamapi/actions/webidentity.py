@@ -17,6 +17,7 @@ from pyrite.iam.records import EntityRecord, ProviderRecord
 from pyrite.iam.webidentity import WebIdentity, believe, peek
 from pyrite.iamapi.actions.sts import assumed_role_user, find_role, refused
 from pyrite.iamapi.call import Call, Handler, Result
+from pyrite.iamapi.permissions import keys_of_resource_tags
 from pyrite.iamapi.sessions import DURATION_MIN_S, Wanted, Who, begin, session_name, session_policies
 
 _ACTION = "sts:AssumeRoleWithWebIdentity"
@@ -40,16 +41,23 @@ async def assume_role_with_web_identity(call: Call) -> Result:
         raise refused(call, _ACTION, arn)
     owner = await call.identities.callers.owner_of(role.account)
     holder = holder_of(role, owner, trusted.provider.arn, trusted.identity.subject)
-    for action in (_ACTION, *(("sts:TagSession",) if trusted.identity.tags else ())):
+    identity = trusted.identity
+    more = ("sts:TagSession",) if identity.tags else (), ("sts:SetSourceIdentity",) if identity.source else ()
+    for action in (_ACTION, *more[0], *more[1]):
         require_trust(action, arn, role, holder, keys)
     duration_s = params.number("DurationSeconds", min(3600, role.max_session_s), DURATION_MIN_S, role.max_session_s)
     policies, arns = await session_policies(call, role.account)
-    kept: dict[str, Values] = dict(trusted.identity.keys)
-    for tag, values in trusted.identity.tags.items():
-        kept[f"aws:principaltag/{tag.lower()}"] = values
-    if call.identities.like_rgw and trusted.identity.tags:
-        kept["aws:tagkeys"] = tuple(trusted.identity.tags)
-    wanted = Wanted(name, duration_s, policies, arns, {}, provider=trusted.provider.arn, keys=kept)
+    wanted = Wanted(
+        name,
+        duration_s,
+        policies,
+        arns,
+        {key: identity.tags[key][0] for key in identity.transitive},
+        identity.transitive,
+        identity.source,
+        trusted.provider.arn,
+        _kept(call, identity),
+    )
     _, credentials = await begin(call, Who("role", role.account, role.name, role.id), wanted)
     return {
         "SubjectFromWebIdentityToken": trusted.identity.subject,
@@ -58,7 +66,18 @@ async def assume_role_with_web_identity(call: Call) -> Result:
         "Credentials": credentials,
         "Provider": trusted.provider.arn,
         "PackedPolicySize": 0,
+        "SourceIdentity": identity.source or None,
     }
+
+
+def _kept(call: Call, identity: WebIdentity) -> dict[str, Values]:
+    """The condition keys that the session keeps of a token."""
+    kept = dict(identity.keys)
+    for tag, values in identity.tags.items():
+        kept[f"aws:principaltag/{tag.lower()}"] = values
+    if call.identities.like_rgw and identity.tags:
+        kept["aws:tagkeys"] = tuple(identity.tags)
+    return kept
 
 
 def _account_of(arn: str) -> str:
@@ -98,9 +117,11 @@ def _keys(call: Call, trusted: _Trusted, role: EntityRecord | None, name: str) -
     if tags:
         keys["aws:tagkeys"] = tuple(tags)
         keys |= {f"aws:requesttag/{key.lower()}": values for key, values in tags.items()}
-    for key, value in (role.tags if role is not None else {}).items():
-        keys[f"aws:resourcetag/{key.lower()}"] = keys[f"iam:resourcetag/{key.lower()}"] = (value,)
-    return keys
+    if trusted.identity.transitive:
+        keys["sts:transitivetagkeys"] = trusted.identity.transitive
+    if trusted.identity.source:
+        keys["sts:sourceidentity"] = (trusted.identity.source,)
+    return keys | keys_of_resource_tags(role.tags if role is not None else {})
 
 
 def holder_of(role: EntityRecord, owner: str, provider: str, name: str) -> Caller:

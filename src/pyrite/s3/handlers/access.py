@@ -1,27 +1,32 @@
 """Owns what decides who may use a bucket: policy, access control list, ownership controls, public access block."""
 
+import msgspec
 from msgspec.structs import replace
 
-from pyrite.aws import xml
 from pyrite.aws.arns import bucket_arn
 from pyrite.aws.xml import element
 from pyrite.http.response import Response
+from pyrite.iam import bindings
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.patterns import Pattern
 from pyrite.iam.policy import Policy, Use, check_sids, parse_policy
 from pyrite.iam.publicity import is_public
 from pyrite.objects.buckets import Bucket
+from pyrite.objects.records import BucketRecord, ObjectRecord
 from pyrite.s3 import acl
-from pyrite.s3.access import LOCKOUT
 from pyrite.s3.causes import cause_of
+from pyrite.s3.context import is_known_key
+from pyrite.s3.deciding import LOCKOUT
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import find, find_judged
 from pyrite.s3.payload import read_document
+from pyrite.s3.policyactions import fits, is_known
 from pyrite.s3.request import S3Request
-from pyrite.s3.rules import BLOCK_POLICY, ENFORCED
+from pyrite.s3.rules import BLOCK_POLICY, BOUND, ENFORCED, bound_of
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
-from pyrite.s3.versions import version_headers, version_of
+from pyrite.s3.versions import named_version, version_headers, version_of
 
 POLICY_MAX_BYTES = 20 * 1024
 
@@ -33,7 +38,7 @@ _BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "Restrict
 
 async def get_policy(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    text = _policy_of(bucket, request)
+    text = await bindings.shown(service.owners.view, _policy_of(bucket, request), bound_of(bucket.record))
     return Response(200, [(b"Content-Type", b"application/json")], text.encode())
 
 
@@ -51,9 +56,10 @@ async def put_policy(service: Service, request: S3Request) -> Response:
     try:
         text = body.decode("utf-8")
         policy = parse_policy(text, Use.RESOURCE)
-        check_statements(policy, request.bucket_name)
+        check_statements(policy, request.bucket_name, service.compat.misfit_actions)
         if not service.compat.repeated_sids:
             check_sids(policy.statements)
+        bound = await bindings.bind(service.owners.view, policy, not service.compat.rgw_identities)
     except UnicodeDecodeError:
         raise S3Error("MalformedPolicy", "The policy is not UTF-8") from None
     except MalformedPolicy as error:
@@ -66,22 +72,30 @@ async def put_policy(service: Service, request: S3Request) -> Response:
             "public access setting. Call DeletePublicAccessBlock first if everybody shall have access.",
         )
     confirmed = (request.header(b"x-amz-confirm-remove-self-bucket-access") or "").lower() == "true"
-    kept = {name: value for name, value in bucket.record.configurations.items() if name != LOCKOUT}
+    beside = {BOUND: msgspec.json.encode(bound).decode()} if bound else {}
     if confirmed and service.compat.confirmed_lockout:
-        kept[LOCKOUT] = "1"
-    await service.buckets.change(bucket, policy=text, configurations=kept)
+        beside[LOCKOUT] = "1"
+    await service.buckets.edit(bucket, lambda found: _with_policy(found, text, beside))
     return empty()
 
 
-def check_statements(policy: Policy, bucket: str) -> None:
-    """Raises MalformedPolicy unless each statement speaks of S3 actions on this bucket."""
+def check_statements(policy: Policy, bucket: str, misfits: bool) -> None:
+    """Raises MalformedPolicy unless each statement speaks of S3 actions on this bucket, which fit unless `misfits`."""
     for statement in policy.statements:
         if statement.allows and statement.principals is not None and statement.principals.negated:
             raise MalformedPolicy("Allow with NotPrincipal is not allowed")
+        for condition in statement.conditions:
+            if not is_known_key(condition.key):
+                raise MalformedPolicy(f"Policy has an invalid condition key: {condition.key}")
         for action in statement.actions.patterns:
-            if action.text != "*" and not action.text.lower().startswith("s3:"):
+            if not is_known(action.text):
                 raise MalformedPolicy("Policy has invalid action")
         assert statement.resources is not None
+        places = [resource.text for resource in statement.resources.patterns]
+        negated = misfits or statement.actions.negated or statement.resources.negated
+        for action in () if negated else statement.actions.patterns:
+            if not fits(action.text, places):
+                raise MalformedPolicy("Action does not apply to any resource(s) in statement")
         for resource in statement.resources.patterns:
             named = resource.text.rpartition(":")[2].partition("/")[0]
             speaks = resource.is_always or resource.text.startswith("arn:aws:s3:")
@@ -91,8 +105,14 @@ def check_statements(policy: Policy, bucket: str) -> None:
 
 async def delete_policy(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    await service.buckets.change(bucket, policy="")
+    await service.buckets.edit(bucket, lambda found: _with_policy(found, "", {}))
     return empty()
+
+
+def _with_policy(record: BucketRecord, text: str, beside: dict[str, str]) -> BucketRecord:
+    """The record with another policy, and with what is kept `beside` that in place of what was."""
+    kept = {name: value for name, value in record.configurations.items() if name not in (LOCKOUT, BOUND)}
+    return replace(record, policy=text, configurations={**kept, **beside})
 
 
 async def get_policy_status(service: Service, request: S3Request) -> Response:
@@ -145,7 +165,7 @@ async def _wanted_grants(service: Service, request: S3Request, owner: str, bucke
 
 async def get_object_acl(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    record = await service.objects.find(bucket, request.key, version_of(request))
+    record = await find_judged(service, request, bucket)
     if bucket.record.ownership == ENFORCED:
         owner, grants = bucket.record.owner, acl.private(bucket.record.owner)
     else:
@@ -165,9 +185,12 @@ async def put_object_acl(service: Service, request: S3Request) -> Response:
         return empty(200, version_headers(bucket, record))
     grants = await _wanted_grants(service, request, record.owner, bucket.record.owner)
     acl.check_block(bucket, grants)
-    changed = await service.naming.amend(
-        bucket, request.key, version, lambda found: replace(found, acl=grants), cause_of(request, "s3:ObjectAcl:Put")
-    )
+
+    def change(found: ObjectRecord) -> ObjectRecord:
+        request.judged.check(bucket, request.key, named_version(request), found)
+        return replace(found, acl=grants)
+
+    changed = await service.naming.amend(bucket, request.key, version, change, cause_of(request, "s3:ObjectAcl:Put"))
     return empty(200, version_headers(bucket, changed))
 
 
@@ -183,7 +206,7 @@ async def get_ownership(service: Service, request: S3Request) -> Response:
 
 async def put_ownership(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    root = xml.parse(await read_document(request))
+    root = parse_document(await read_document(request))
     rules = [child for child in root.children if child.name == "Rule"]
     wanted = rules[0].find("ObjectOwnership") if len(rules) == 1 and root.name == "OwnershipControls" else None
     if wanted not in acl.OWNERSHIPS:
@@ -215,7 +238,7 @@ async def get_block(service: Service, request: S3Request) -> Response:
 
 async def put_block(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    root = xml.parse(await read_document(request))
+    root = parse_document(await read_document(request))
     if root.name != "PublicAccessBlockConfiguration" or any(child.name not in _BLOCKS for child in root.children):
         raise S3Error("MalformedXML")
     block = 0

@@ -2,7 +2,6 @@
 
 from msgspec.structs import replace
 
-from pyrite.aws import xml
 from pyrite.http.response import Response
 from pyrite.objects.records import ObjectRecord
 from pyrite.s3.causes import cause_of
@@ -12,8 +11,9 @@ from pyrite.s3.handlers.buckets import find
 from pyrite.s3.headers import ARCHIVES
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
-from pyrite.s3.versions import version_of
+from pyrite.s3.versions import named_version, version_of
 
 _DAY_MS = 86_400_000
 _TIERS = ("Standard", "Bulk", "Expedited")
@@ -28,6 +28,7 @@ async def restore_object(service: Service, request: S3Request) -> Response:
 
     def change(record: ObjectRecord) -> ObjectRecord:
         nonlocal again
+        request.judged.check(bucket, request.key, named_version(request), record)
         if record.storage_class not in ARCHIVES:
             raise S3Error("InvalidObjectState", "Restore is not allowed for the object's current storage class")
         again = record.restored_until_ms > now_ms
@@ -42,7 +43,7 @@ async def restore_object(service: Service, request: S3Request) -> Response:
 
 def _parse(body: bytes) -> int:
     """For how many days an object is to be restored. Raises S3Error."""
-    root = xml.parse(body)
+    root = parse_document(body)
     days = (root.find("Days") or "").strip()
     if root.name != "RestoreRequest":
         raise S3Error("MalformedXML")

@@ -1,19 +1,25 @@
 """Owns the operations on buckets themselves, and the answers for configurations that a bucket does not have."""
 
+from msgspec.structs import replace
+
 from pyrite.aws import xml
 from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import BucketExists
-from pyrite.objects.records import BucketRecord
+from pyrite.objects.records import BucketRecord, ObjectRecord
 from pyrite.s3.acl import access_of_new
+from pyrite.s3.documentkeys import tags_asked_for
 from pyrite.s3.documents import document, empty, number_parameter
 from pyrite.s3.errors import S3Error
 from pyrite.s3.headers import refuse_unimplemented
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
+from pyrite.s3.tags import BUCKET_TAGS_MAX, Tags, tags_in
+from pyrite.s3.versions import named_version, parse_version
 
 _BUCKETS_MAX = 10_000
 _EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS refuses the last
@@ -31,6 +37,14 @@ async def find(service: Service, request: S3Request) -> Bucket:
     if expected is not None and expected.decode("latin-1") != await service.owners.account_of(bucket.record.owner):
         raise S3Error("AccessDenied")
     return bucket
+
+
+async def find_judged(service: Service, request: S3Request, bucket: Bucket) -> ObjectRecord:
+    """The version that the request names. Raises S3Error when it is not what its authorization looked at."""
+    version = named_version(request)
+    record = await service.objects.find(bucket, request.key, parse_version(version))
+    request.judged.check(bucket, request.key, version, record)
+    return record
 
 
 async def person(service: Service, tag: str, canonical_id: str) -> str:
@@ -66,28 +80,34 @@ async def create_bucket(service: Service, request: S3Request) -> Response:
     refuse_unimplemented(request.headers)
     lock = (request.header(b"x-amz-bucket-object-lock-enabled") or "").lower() == "true"
     access = await access_of_new(service, request)
-    location = _location_constraint(service, await read_document(request))
+    location, tags = _wanted(service, await read_document(request))
+    if tags:
+        await service.access.require(request, "s3:TagResource", None, more=tags_asked_for(tags))
     headers: Headers = [(b"Location", b"/" + request.bucket_name.encode())]
     try:
-        await service.buckets.create(request.bucket_name, request.caller.owner, location, access, lock)
+        await service.buckets.create(request.bucket_name, request.caller.owner, location, access, lock, tags)
     except BucketExists as error:
         if not error.own or service.region != "us-east-1":
             raise
     return empty(200, headers)
 
 
-def _location_constraint(service: Service, body: bytes) -> str:
+def _wanted(service: Service, body: bytes) -> tuple[str, Tags]:
+    """Where a bucket is to be, and its tags. Raises S3Error."""
     if not body.strip():
-        return ""
-    root = xml.parse(body)
+        return "", {}
+    root = parse_document(body)
     if root.name != "CreateBucketConfiguration":
         raise S3Error("MalformedXML")
+    if any(child.name in ("Location", "Bucket") for child in root.children):
+        raise S3Error("NotImplemented", "Directory buckets are AWS's own: here every bucket is as fast")
+    tags = next((tags_in(child, BUCKET_TAGS_MAX) for child in root.children if child.name == "Tags"), {})
     location = root.find("LocationConstraint") or ""
     if location not in (*_EVERYWHERE, service.region) and not service.compat.any_location:
         raise S3Error(
             "InvalidLocationConstraint", None, (("LocationConstraint", location), ("Expected", service.region))
         )
-    return "" if location == "us-east-1" else location
+    return "" if location == "us-east-1" else location, tags
 
 
 async def head_bucket(service: Service, request: S3Request) -> Response:
@@ -117,7 +137,7 @@ async def get_versioning(service: Service, request: S3Request) -> Response:
 
 async def put_versioning(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    root = xml.parse(await read_document(request))
+    root = parse_document(await read_document(request))
     status = root.find("Status")
     if root.name != "VersioningConfiguration" or status not in ("Enabled", "Suspended"):
         raise S3Error(
@@ -125,12 +145,16 @@ async def put_versioning(service: Service, request: S3Request) -> Response:
         )
     if (root.find("MfaDelete") or "Disabled") != "Disabled":
         raise S3Error("NotImplemented", "MFA delete is not implemented")
-    if bucket.record.lock and status != "Enabled":
-        raise S3Error(
-            "InvalidBucketState",
-            "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
-        )
-    await service.buckets.change(bucket, versioning=status)
+
+    def change(found: BucketRecord) -> BucketRecord:
+        if found.lock and status != "Enabled":
+            raise S3Error(
+                "InvalidBucketState",
+                "An Object Lock configuration is present on this bucket, so the versioning state cannot be changed.",
+            )
+        return replace(found, versioning=status)
+
+    await service.buckets.edit(bucket, change)
     return empty(200)
 
 

@@ -5,16 +5,20 @@ from typing import NamedTuple
 
 from pyrite.aws import xml
 from pyrite.aws.xml import DECLARATION, NAMESPACE, Element
-from pyrite.http.response import Response
+from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
-from pyrite.s3 import bucketencryption, cors, websites
+from pyrite.s3 import abac, bucketencryption, cors, websites
 from pyrite.s3.documents import XML_TYPE, document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
 from pyrite.services import lifecyclerules
+from pyrite.services.lifecyclerules import MINIMUM
+
+_MINIMUM_HEADER = b"x-amz-transition-default-minimum-object-size"
 
 Check = Callable[[Service, S3Request, Bucket, Element], None]
 """Raises S3Error unless a document is a valid configuration."""
@@ -68,7 +72,13 @@ def _check_acceleration(service: Service, request: S3Request, bucket: Bucket, ro
         )
 
 
+def _check_abac(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
+    if root.find("Status") not in ("Enabled", "Disabled") or len(root.children) != 1:
+        raise S3Error("MalformedXML")
+
+
 KINDS = {
+    abac.CONFIGURATION: Kind("AbacStatus", _check_abac, ""),
     "requestPayment": Kind("RequestPaymentConfiguration", _check_payment, ""),
     "accelerate": Kind("AccelerateConfiguration", _check_acceleration, ""),
     "lifecycle": Kind("LifecycleConfiguration", _check_lifecycle, "NoSuchLifecycleConfiguration"),
@@ -95,25 +105,46 @@ async def get_configuration(service: Service, request: S3Request) -> Response:
             return document(kind.root, bucketencryption.written(bucketencryption.DefaultEncryption("AES256")))
         if name == "requestPayment":
             return document(kind.root, "<Payer>BucketOwner</Payer>")
+        if name == abac.CONFIGURATION:
+            return document(kind.root, "<Status>Disabled</Status>")
         if kind.absent:
             raise S3Error(kind.absent, None, (("BucketName", request.bucket_name),))
         return document(kind.root, "")
     shown = text.replace(f"<{kind.root}>", f'<{kind.root} xmlns="{NAMESPACE}">', 1)
-    return Response(200, [XML_TYPE], (DECLARATION + shown).encode())
+    return Response(200, [XML_TYPE, *_minimum_headers(bucket, name)], (DECLARATION + shown).encode())
+
+
+def _minimum_headers(bucket: Bucket, name: str) -> Headers:
+    """The header that tells how large objects have to be for transitions, where that was said."""
+    least = bucket.record.configurations.get(MINIMUM) if name == "lifecycle" else None
+    return [(_MINIMUM_HEADER, least.encode())] if least else []
 
 
 async def put_configuration(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     name, kind = kind_of(request)
-    root = xml.parse(await read_document(request))
+    root = parse_document(await read_document(request))
     if root.name != kind.root:
         raise S3Error("MalformedXML")
     kind.check(service, request, bucket, root)
-    await service.buckets.configure(bucket, name, xml.write(root))
-    return empty(kind.put_status)
+    if name == "lifecycle":
+        bucket = await _set_minimum(service, bucket, request.header(_MINIMUM_HEADER))
+    bucket = await service.buckets.configure(bucket, name, xml.write(root))
+    return empty(kind.put_status, _minimum_headers(bucket, name))
+
+
+async def _set_minimum(service: Service, bucket: Bucket, least: str | None) -> Bucket:
+    if least not in (None, *lifecyclerules.MINIMUMS):
+        raise S3Error("InvalidArgument", f"{_MINIMUM_HEADER.decode()} is one of {', '.join(lifecyclerules.MINIMUMS)}")
+    if least == bucket.record.configurations.get(MINIMUM):
+        return bucket
+    return await service.buckets.configure(bucket, MINIMUM, least)
 
 
 async def delete_configuration(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    await service.buckets.configure(bucket, kind_of(request)[0], None)
+    name, _ = kind_of(request)
+    bucket = await service.buckets.configure(bucket, name, None)
+    if name == "lifecycle" and MINIMUM in bucket.record.configurations:
+        await service.buckets.configure(bucket, MINIMUM, None)
     return empty()

@@ -2,7 +2,6 @@
 
 from typing import NamedTuple
 
-from pyrite.aws import xml
 from pyrite.aws.dates import parse_http, parse_iso
 from pyrite.aws.xml import element
 from pyrite.core.errors import PyriteError
@@ -17,8 +16,9 @@ from pyrite.s3.handlers.buckets import find
 from pyrite.s3.handlers.locks import may_bypass
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
-from pyrite.s3.versions import parse_version, version_of
+from pyrite.s3.versions import named_version, parse_version, version_of
 
 _DELETE_MAX_KEYS = 1000
 
@@ -36,7 +36,7 @@ async def delete_object(service: Service, request: S3Request) -> Response:
         None,
         *_extra_conditions(request),
     )
-    removed = await _delete(service, request, bucket, request.key, version, conditions)
+    removed = await _delete(service, request, bucket, request.key, named_version(request), conditions)
     headers: Headers = []
     if removed.marker:
         headers.append((b"x-amz-delete-marker", b"true"))
@@ -52,16 +52,18 @@ async def _delete(
     request: S3Request,
     bucket: Bucket,
     key: bytes,
-    version: int | None,
+    version: bytes | None,
     conditions: WriteConditions,
 ) -> Removed:
     """Delete a version, or the current one. Raises S3Error when governance is to be bypassed by who may not."""
     if version is None:
         owner = request.caller.owner or bucket.record.owner
         return await service.objects.delete(bucket, key, conditions, owner, cause_of(request, "s3:ObjectRemoved"))
-    bypass = await may_bypass(service, request, bucket, key)
+    stamp = parse_version(version)
+    assert stamp is not None
+    bypass = await may_bypass(service, request, bucket, key, version)
     cause = cause_of(request, "s3:ObjectRemoved")
-    return await service.naming.delete_version(bucket, key, version, conditions, bypass, cause=cause)
+    return await service.naming.delete_version(bucket, key, stamp, conditions, bypass, cause=cause)
 
 
 def _time(name: str, text: str | None) -> int | None:
@@ -102,7 +104,7 @@ async def delete_objects(service: Service, request: S3Request) -> Response:
 def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
     if not body:
         raise S3Error("MissingRequestBodyError")
-    root = xml.parse(body)
+    root = parse_document(body)
     items = [child for child in root.children if child.name == "Object"]
     if root.name != "Delete" or not items or len(items) > _DELETE_MAX_KEYS:
         raise S3Error("MalformedXML")
@@ -128,11 +130,11 @@ async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item
     key = element("Key", item.key.decode("utf-8", "replace"))
     version = element("VersionId", item.version) if item.version else ""
     try:
-        action = "s3:DeleteObjectVersion" if item.version else "s3:DeleteObject"
-        await service.access.require(request, action, bucket, item.key)
-        stamp = parse_version(item.version.encode()) if item.version else None
+        raw = item.version.encode() if item.version else None
+        action = "s3:DeleteObject" if raw is None else "s3:DeleteObjectVersion"
+        await service.access.require(request, action, bucket, item.key, version=raw)
         conditions = WriteConditions(item.etag, None, item.modified_s, item.size_bytes)
-        removed = await _delete(service, request, bucket, item.key, stamp, conditions)
+        removed = await _delete(service, request, bucket, item.key, raw, conditions)
     except PyriteError as error:
         known = translate(error) or S3Error("InternalError")
         return f"<Error>{key}{version}{element('Code', known.code)}{element('Message', known.message)}</Error>"

@@ -12,11 +12,13 @@ from pyrite.objects.errors import IsDeleteMarker, NoSuchVersion
 from pyrite.objects.listing import ListedKey, ListedVersion, Listing
 from pyrite.objects.listing import list_objects as page_of
 from pyrite.objects.listing import list_versions as versions_of
+from pyrite.objects.records import ObjectRecord
 from pyrite.objects.versionids import NULL, id_of
 from pyrite.s3.documents import Names, document, number_parameter
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find, person
 from pyrite.s3.request import S3Request, text_of
+from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 from pyrite.s3.versions import parse_version
 
@@ -30,7 +32,7 @@ async def list_objects(service: Service, request: S3Request) -> Response:
     query = request.query
     prefix, delimiter, marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"marker"))
     _check_order(query)
-    keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit)
+    keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit, _has_owners(bucket))
     shown = names.element("NextMarker", page.last) if page.truncated and delimiter else ""
     plain = service.compat.plain_prefix
     head = (
@@ -43,8 +45,8 @@ async def list_objects(service: Service, request: S3Request) -> Response:
         + names.encoding
         + f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
     )
-    owner = await person(service, "Owner", bucket.record.owner)
-    return document("ListBucketResult", head + _entries(names, keys, owner) + _prefixes(names, page))
+    owners = await _owners(service, bucket, keys)
+    return document("ListBucketResult", head + _entries(names, keys, owners) + _prefixes(names, page))
 
 
 async def list_objects_v2(service: Service, request: S3Request) -> Response:
@@ -63,7 +65,9 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     _check_order(query)
     token = query.get(b"continuation-token")
     after = _decode_token(token) if token else start
-    keys, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit)
+    fetch_owner = query.get(b"fetch-owner") == b"true"
+    whole = fetch_owner and _has_owners(bucket)
+    keys, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit, whole)
     head = [
         element("Name", request.bucket_name),
         names.element("Prefix", prefix),
@@ -75,8 +79,19 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
         f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>",
         element("NextContinuationToken", _encode_token(page.last)) if page.truncated else "",
     ]
-    owner = await person(service, "Owner", bucket.record.owner) if query.get(b"fetch-owner") == b"true" else ""
-    return document("ListBucketResult", "".join(head) + _entries(names, keys, owner) + _prefixes(names, page))
+    owners = await _owners(service, bucket, keys) if fetch_owner else {"": ""}
+    return document("ListBucketResult", "".join(head) + _entries(names, keys, owners) + _prefixes(names, page))
+
+
+def _has_owners(bucket: Bucket) -> bool:
+    """Whether objects may have owners of their own, which their records tell."""
+    return bucket.record.ownership != ENFORCED
+
+
+async def _owners(service: Service, bucket: Bucket, keys: list[ListedKey]) -> dict[str, str]:
+    """Whom listed objects belong to, as elements; under "" the bucket's owner."""
+    found = {item.owner for _, item in keys if isinstance(item, ObjectRecord)} | {""}
+    return {owner: await person(service, "Owner", owner or bucket.record.owner) for owner in found}
 
 
 async def list_versions(service: Service, request: S3Request) -> Response:
@@ -144,10 +159,12 @@ def _check_order(query: Mapping[bytes, bytes]) -> None:
         raise S3Error("InvalidArgument", "allow-unordered cannot be combined with a delimiter")
 
 
-def _entries(names: Names, keys: list[ListedKey], owner: str) -> str:
-    parts = []
+def _entries(names: Names, keys: list[ListedKey], owners: Mapping[str, str]) -> str:
+    parts, owner = [], owners[""]
     for key, (_, item) in zip(names.write_all([key for key, _ in keys]), keys, strict=True):
         checksum = item.checksum
+        if len(owners) > 1 and isinstance(item, ObjectRecord):
+            owner = owners[item.owner]
         algorithm = _algorithm_elements(checksum.algorithm, checksum.type) if checksum is not None else ""
         parts.append(
             f"<Contents><Key>{key}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"

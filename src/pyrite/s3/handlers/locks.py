@@ -7,15 +7,16 @@ from pyrite.aws.xml import element
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.locking import check_retention
-from pyrite.objects.records import Lock, ObjectRecord
+from pyrite.objects.records import BucketRecord, Lock, ObjectRecord
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import find, find_judged
 from pyrite.s3.objectlock import parse_configuration, parse_hold, parse_retention, retention_content
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
-from pyrite.s3.versions import version_headers, version_of
+from pyrite.s3.versions import named_version, version_headers, version_of
 
 _NO_LOCK = "Bucket is missing Object Lock Configuration"
 
@@ -29,16 +30,18 @@ async def _find_lockable(service: Service, request: S3Request) -> Bucket:
 
 async def put_configuration(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    root = xml.parse(await read_document(request))
+    root = parse_document(await read_document(request))
     parse_configuration(root)
-    if bucket.record.versioning != "Enabled":
-        raise S3Error(
-            "InvalidBucketState", "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"
-        )
     text = xml.write(root)
-    await service.buckets.edit(
-        bucket, lambda found: replace(found, lock=True, configurations={**found.configurations, "object-lock": text})
-    )
+
+    def change(found: BucketRecord) -> BucketRecord:
+        if found.versioning != "Enabled":
+            raise S3Error(
+                "InvalidBucketState", "Versioning must be 'Enabled' on the bucket to apply a Object Lock configuration"
+            )
+        return replace(found, lock=True, configurations={**found.configurations, "object-lock": text})
+
+    await service.buckets.edit(bucket, change)
     return empty(200)
 
 
@@ -55,7 +58,7 @@ async def get_configuration(service: Service, request: S3Request) -> Response:
 
 async def get_retention(service: Service, request: S3Request) -> Response:
     bucket = await _find_lockable(service, request)
-    record = await service.objects.find(bucket, request.key, version_of(request))
+    record = await find_judged(service, request, bucket)
     if record.lock is None or not record.lock.mode:
         raise S3Error("NoSuchObjectLockConfiguration")
     return document("Retention", retention_content(record.lock), headers=version_headers(bucket, record))
@@ -65,9 +68,10 @@ async def put_retention(service: Service, request: S3Request) -> Response:
     bucket = await _find_lockable(service, request)
     now_ms = service.clock.now_ms()
     mode, until_ms = parse_retention(await read_document(request), now_ms)
-    bypass = await may_bypass(service, request, bucket, request.key)
+    bypass = await may_bypass(service, request, bucket, request.key, named_version(request))
 
     def change(found: ObjectRecord) -> ObjectRecord:
+        request.judged.check(bucket, request.key, named_version(request), found)
         old = found.lock or Lock()
         new = Lock(mode, until_ms, old.hold)
         check_retention(found.lock, new, now_ms, bypass)
@@ -77,17 +81,17 @@ async def put_retention(service: Service, request: S3Request) -> Response:
     return empty(200, version_headers(bucket, record))
 
 
-async def may_bypass(service: Service, request: S3Request, bucket: Bucket, key: bytes) -> bool:
+async def may_bypass(service: Service, request: S3Request, bucket: Bucket, key: bytes, version: bytes | None) -> bool:
     """Whether the request asks for lifting governance retention. Raises S3Error when its caller may not."""
     if (request.header(b"x-amz-bypass-governance-retention") or "").lower() != "true":
         return False
-    await service.access.require(request, "s3:BypassGovernanceRetention", bucket, key)
+    await service.access.require(request, "s3:BypassGovernanceRetention", bucket, key, version=version)
     return True
 
 
 async def get_hold(service: Service, request: S3Request) -> Response:
     bucket = await _find_lockable(service, request)
-    record = await service.objects.find(bucket, request.key, version_of(request))
+    record = await find_judged(service, request, bucket)
     if record.lock is None or not record.lock.hold:
         raise S3Error("NoSuchObjectLockConfiguration")
     return document("LegalHold", element("Status", record.lock.hold), headers=version_headers(bucket, record))
@@ -98,6 +102,7 @@ async def put_hold(service: Service, request: S3Request) -> Response:
     status = parse_hold(await read_document(request))
 
     def change(found: ObjectRecord) -> ObjectRecord:
+        request.judged.check(bucket, request.key, named_version(request), found)
         return replace(found, lock=replace(found.lock or Lock(), hold=status))
 
     record = await service.naming.amend(bucket, request.key, version_of(request), change)

@@ -2,7 +2,6 @@
 
 from typing import Literal
 
-from pyrite.aws import xml
 from pyrite.aws.checksums import ALGORITHMS, CRC64NVME, Algorithm
 from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import Element, element
@@ -15,7 +14,7 @@ from pyrite.objects.errors import NoSuchUpload
 from pyrite.objects.keys import UPLOAD_ID_BYTES
 from pyrite.objects.listing import list_uploads as page_of
 from pyrite.objects.objects import StreamSource
-from pyrite.objects.records import Checksum, ChecksumType, PartRecord
+from pyrite.objects.records import Checksum, ChecksumType, PartRecord, UploadRecord
 from pyrite.objects.uploads import PARTS_MAX, Completion, Upload
 from pyrite.s3.acl import ownership_of_new
 from pyrite.s3.causes import cause_of
@@ -26,12 +25,20 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find, person
 from pyrite.s3.handlers.reads import checksum_elements
 from pyrite.s3.handlers.writes import find_source
-from pyrite.s3.headers import attributes_of, checksum_headers, refuse_unimplemented, write_conditions
+from pyrite.s3.headers import (
+    abort_headers,
+    attributes_of,
+    checksum_headers,
+    expiration_headers,
+    refuse_unimplemented,
+    write_conditions,
+)
 from pyrite.s3.integrity import Integrity, algorithm_named
 from pyrite.s3.objectlock import lock_of_new
 from pyrite.s3.payload import PUT_MAX_BYTES, open_source, read_plain
 from pyrite.s3.ranges import Range, parse_copy_range
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
 from pyrite.s3.versions import made_headers, version_headers
 
@@ -83,6 +90,7 @@ async def create_upload(service: Service, request: S3Request) -> Response:
         encryption=encryption,
     )
     headers: Headers = encryption_headers(encryption)
+    headers += abort_headers(bucket, request.key, service.clock.now_ms())
     if algorithm is not None:
         headers += [(b"x-amz-checksum-algorithm", algorithm.name.encode()), (b"x-amz-checksum-type", kind.encode())]
     content = element("Bucket", request.bucket_name) + element("Key", request.key_text)
@@ -203,6 +211,7 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
     )
     checksum = checksum_elements(record.checksum, typed=True) if record.checksum is not None else ""
     told = made_headers(bucket, record) + encryption_headers(record.encryption)
+    told += expiration_headers(bucket, request.key, record)
     return document("CompleteMultipartUploadResult", content + checksum, headers=told)
 
 
@@ -225,7 +234,7 @@ def _object_checksum(request: S3Request) -> Checksum | None:
 
 
 def _parse_complete(body: bytes) -> list[CompletePart]:
-    root = xml.parse(body)
+    root = parse_document(body)
     items = [child for child in root.children if child.name == "Part"]
     if root.name != "CompleteMultipartUpload" or not items:
         raise S3Error("MalformedXML")
@@ -264,11 +273,6 @@ async def list_parts(service: Service, request: S3Request) -> Response:
         service, "Owner", upload.record.owner
     )
     algorithm = upload.record.checksum_algorithm
-    checksum = (
-        f"<ChecksumAlgorithm>{algorithm}</ChecksumAlgorithm><ChecksumType>{upload.record.checksum_type}</ChecksumType>"
-        if algorithm
-        else ""
-    )
     head = (
         element("Bucket", request.bucket_name)
         + names.element("Key", request.key)
@@ -279,9 +283,18 @@ async def list_parts(service: Service, request: S3Request) -> Response:
         + f"<PartNumberMarker>{after}</PartNumberMarker>"
         + f"<NextPartNumberMarker>{shown[-1].number if shown else 0}</NextPartNumberMarker>"
         + f"<MaxParts>{limit}</MaxParts><IsTruncated>{str(more and limit > 0).lower()}</IsTruncated>"
-        + checksum
+        + _checksum_of(upload.record)
     )
-    return document("ListPartsResult", head + "".join(_listed_part(part, bool(algorithm)) for part in shown))
+    told = abort_headers(bucket, request.key, upload.record.initiated_ms)
+    listed = "".join(_listed_part(part, bool(algorithm)) for part in shown)
+    return document("ListPartsResult", head + listed, headers=told)
+
+
+def _checksum_of(record: UploadRecord) -> str:
+    """Which checksum an upload was asked for, as elements."""
+    if not record.checksum_algorithm:
+        return ""
+    return element("ChecksumAlgorithm", record.checksum_algorithm) + element("ChecksumType", record.checksum_type)
 
 
 def _listed_part(part: PartRecord, with_checksum: bool) -> str:
@@ -324,7 +337,7 @@ async def list_uploads(service: Service, request: S3Request) -> Response:
         f"<Upload>{names.element('Key', key)}<UploadId>{upload_id.hex()}</UploadId>"
         f"{people[record.owner]}"
         f"<StorageClass>{record.attributes.storage_class}</StorageClass>"
-        f"<Initiated>{format_iso(record.initiated_ms)}</Initiated></Upload>"
+        f"<Initiated>{format_iso(record.initiated_ms)}</Initiated>{_checksum_of(record)}</Upload>"
         for key, upload_id, record in uploads
     )
     prefixes = "".join(f"<CommonPrefixes>{names.element('Prefix', one)}</CommonPrefixes>" for one in page.prefixes)

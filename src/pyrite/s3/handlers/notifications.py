@@ -14,6 +14,7 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
 
 
@@ -25,7 +26,7 @@ async def get_notifications(service: Service, request: S3Request) -> Response:
 
 async def put_notifications(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    root = xml.parse(await read_document(request))
+    root = parse_document(await read_document(request))
     try:
         notifications = parse(root)
     except BadNotification as error:

@@ -3,12 +3,10 @@
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
-import msgspec
-
 from pyrite.aws.xml import DECLARATION, element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
-from pyrite.objects.naming import check_key
+from pyrite.objects.keys import check_key
 from pyrite.objects.objects import Given, Put
 from pyrite.objects.records import ObjectRecord
 from pyrite.s3 import postpolicy
@@ -26,7 +24,7 @@ from pyrite.s3.payload import PUT_MAX_BYTES, too_large
 from pyrite.s3.postpolicy import PostPolicy
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
-from pyrite.s3.tags import OBJECT_TAGS_MAX, tags_of_document
+from pyrite.s3.tags import OBJECT_TAGS_MAX, header_of, tags_of_document
 from pyrite.s3.versions import made_headers
 
 _STATUSES = ("200", "201", "204")
@@ -49,9 +47,6 @@ async def post_object(service: Service, request: S3Request) -> Response:
         integrity.check(digests, size)
 
     attributes = attributes_of(request.headers)
-    if "tagging" in form.fields:
-        tags = tags_of_document(form.fields["tagging"], OBJECT_TAGS_MAX)
-        attributes = msgspec.structs.replace(attributes, tags=tags)
     owner, acl = await ownership_of_new(service, request, bucket)
     sealing = await service.encryptor.for_new(request, bucket)
     lock = lock_of_new(request, bucket, service.clock.now_ms())
@@ -96,7 +91,8 @@ async def _authorize(service: Service, request: S3Request, bucket: Bucket, form:
     check_key(request.key)
     request.headers = {**_own_headers(request.headers), **dict(form.headers())}
     if "tagging" in fields:
-        request.headers[b"x-amz-tagging"] = b""  # it asks for the same permission; the document tells the tags
+        tags = tags_of_document(form.fields["tagging"], OBJECT_TAGS_MAX)
+        request.headers[b"x-amz-tagging"] = header_of(tags)  # as elsewhere, for permissions and conditions too
     await service.access.require(request, "s3:PutObject", bucket, request.key)
     await service.access.require_headers(request, "PutObject", request.key)
     return policy

@@ -12,12 +12,21 @@ from pyrite.s3.customerkeys import CUSTOMER
 from pyrite.s3.documents import document, number_parameter
 from pyrite.s3.encryption import SSE
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
-from pyrite.s3.headers import ARCHIVES, checksum_headers, expiration_headers, object_headers, override, read_conditions
+from pyrite.s3.handlers.buckets import find, find_judged
+from pyrite.s3.headers import (
+    ARCHIVES,
+    checksum_headers,
+    expiration_headers,
+    object_headers,
+    override,
+    range_is_of,
+    read_conditions,
+)
+from pyrite.s3.operations import DETAILS, VERSION_ACTIONS
 from pyrite.s3.ranges import Range, parse_range
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
-from pyrite.s3.versions import version_headers, version_of
+from pyrite.s3.versions import named_version, version_headers
 
 _PARTS_PAGE = 1000
 _KEPT_UNMODIFIED = (b"Last-Modified", b"ETag", b"Cache-Control", b"Expires")
@@ -42,7 +51,7 @@ async def get_torrent(service: Service, request: S3Request) -> Response:
 
 
 async def _read(service: Service, request: S3Request, bucket: Bucket, with_body: bool) -> Response:
-    record = await service.objects.find(bucket, request.key, version_of(request))
+    record = await find_judged(service, request, bucket)
     headers = request.headers
     if with_body and record.storage_class in ARCHIVES:
         check_restored(record, service.clock.now_ms())
@@ -63,10 +72,13 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
         if text is not None:
             raise S3Error("InvalidRequest", "Cannot specify both Range header and partNumber query parameter")
         return await _read_part(service, request, bucket, record, key, wants_checksum, with_body)
+    if text is not None and not range_is_of(request, record):
+        text = None  # of another object: the client gets this one whole
     chosen = parse_range(text.decode("latin-1"), record.size_bytes) if text is not None else None
     fields = object_headers(record, wants_checksum and chosen is None) + version_headers(bucket, record)
     if b"versionId" not in request.query:
         fields += expiration_headers(bucket, request.key, record)
+    fields = await _without_details(service, request, bucket, fields)
     if request.query:
         fields = override(fields, request)
     if chosen is None:
@@ -75,6 +87,17 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
         start, stop, status = chosen.start, chosen.stop, 206
         fields.append((b"Content-Range", b"bytes %d-%d/%d" % (start, stop - 1, record.size_bytes)))
     return await _respond(service, record, key, status, fields, Range(start, stop), with_body)
+
+
+async def _without_details(service: Service, request: S3Request, bucket: Bucket, fields: Headers) -> Headers:
+    """The header fields without those that tell how the object is tagged and locked to who may not know it."""
+    version = named_version(request)
+    for action, names in DETAILS.items():
+        if any(name.lower() in names for name, _ in fields):
+            asked = action if version is None else VERSION_ACTIONS.get(action, action)
+            if not await service.access.allows(request, asked, bucket, request.key, version):
+                fields = [field for field in fields if field[0].lower() not in names]
+    return fields
 
 
 def check_restored(record: ObjectRecord, now_ms: int) -> None:
@@ -182,7 +205,7 @@ async def get_attributes(service: Service, request: S3Request) -> Response:
     wanted = [name.strip() for name in (request.header(b"x-amz-object-attributes") or "").split(",")]
     if not any(wanted) or any(name not in _ATTRIBUTES for name in wanted):
         raise S3Error("InvalidArgument", "Invalid attribute name specified.")
-    record = await service.objects.find(bucket, request.key, version_of(request))
+    record = await find_judged(service, request, bucket)
     await _key_of(service, request, record, with_body=False)
     conditions = read_conditions(request)
     if conditions is not None:

@@ -7,8 +7,10 @@ from pyrite.aws import uri
 from pyrite.http.response import Response
 from pyrite.objects.conditions import NotModified, ReadConditions, WriteConditions
 from pyrite.objects.errors import PreconditionFailed
-from pyrite.objects.naming import Check, check_key
+from pyrite.objects.keys import check_key
 from pyrite.objects.records import ObjectRecord
+from pyrite.objects.renaming import Check, rename
+from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
@@ -28,7 +30,8 @@ async def rename_object(service: Service, request: S3Request) -> Response:
     if source == request.key:
         raise S3Error("InvalidRequest", "The source and the destination of a rename are the same object")
     of_target = _target_check(write_conditions(request, service.compat))
-    await service.naming.rename(bucket, source, request.key, _source_check(request), of_target)
+    causes = cause_of(request, "s3:ObjectRemoved:Delete"), cause_of(request, "s3:ObjectCreated:Copy")
+    await rename(service.naming, bucket, source, request.key, _source_check(request), of_target, causes)
     return empty(200)
 
 

@@ -5,7 +5,6 @@ Source: AWS, "UpdateObjectEncryption" in the Amazon S3 API Reference.
 
 from msgspec.structs import replace
 
-from pyrite.aws import xml
 from pyrite.http.response import Response
 from pyrite.objects.records import Encryption, ObjectRecord
 from pyrite.s3.documents import empty
@@ -14,6 +13,7 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
 from pyrite.s3.versions import version_headers, version_of
 
@@ -24,7 +24,7 @@ async def update_encryption(service: Service, request: S3Request) -> Response:
     version = version_of(request)
     found = await service.objects.find(bucket, request.key, version)
     old = found.encryption
-    if old is None or old.algorithm == "SSE-C":
+    if old is None or old.algorithm not in ("AES256", "aws:kms"):
         raise S3Error("InvalidRequest", "Only the encryption of objects under SSE-S3 or SSE-KMS is updated")
     key = await service.encryptor.open(request, old)
     sealing = await service.encryptor.as_asked(request, bucket, asked, key)
@@ -40,7 +40,7 @@ def _resealed(record: ObjectRecord, old: Encryption, new: Encryption) -> ObjectR
 
 
 def _parse(body: bytes) -> Asked:
-    root = xml.parse(body)
+    root = parse_document(body)
     kinds = [child for child in root.children if child.name in ("SSE-KMS", "SSE-S3")]
     if root.name != "ObjectEncryption" or len(kinds) != 1 or len(root.children) != 1:
         raise S3Error("MalformedXML")

@@ -9,13 +9,17 @@ import structlog
 from pyrite.aws import eventstream, xml
 from pyrite.core.errors import PyriteError
 from pyrite.http.response import Response
+from pyrite.objects.buckets import Bucket
 from pyrite.query.jobs import Counts, QueryFailure
 from pyrite.query.processes import Output, installed
-from pyrite.s3.errors import CODES, S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.codes import CODES
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find, find_judged
 from pyrite.s3.handlers.reads import check_restored
+from pyrite.s3.held import HeldBody
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.selectrequest import Selection, parse
 from pyrite.s3.service import Service
 
@@ -28,11 +32,24 @@ async def select_content(service: Service, request: S3Request) -> Response:
         raise S3Error("InvalidRequest", "select-type has to be 2")
     if not installed():
         raise S3Error("NotImplemented", "Queries need an extra that is not installed: pip install 'pyrite[select]'")
-    record = await service.objects.find(bucket, request.key)
+    hold = service.reading.hold()
+    try:
+        outputs, selection = await _begun(service, request, bucket)
+    except BaseException:
+        hold.release()
+        raise
+    return Response(200, [_STREAM], HeldBody(_events(outputs, selection), hold, outputs), None)
+
+
+async def _begun(
+    service: Service, request: S3Request, bucket: Bucket
+) -> tuple[AsyncGenerator[Output, None], Selection]:
+    """A query that was understood. Raises S3Error."""
+    record = await find_judged(service, request, bucket)
     check_restored(record, service.clock.now_ms())
     key = await service.encryptor.open(request, record.encryption)
     now = datetime.fromtimestamp(service.clock.now_ms() / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")
-    root = xml.parse(await read_document(request))
+    root = parse_document(await read_document(request))
     selection = parse(root, record.size_bytes, now, service.compat.loose_select)
 
     def read(start: int, stop: int) -> AsyncIterator[list[memoryview]]:
@@ -43,10 +60,12 @@ async def select_content(service: Service, request: S3Request) -> Response:
         await anext(outputs)  # so that an expression that means nothing is an error and no stream
     except QueryFailure as failure:
         raise S3Error(failure.code if failure.code in CODES else "InvalidRequest", failure.message) from None
-    return Response(200, [_STREAM], _events(outputs, selection), None)
+    return outputs, selection
 
 
-async def _events(outputs: AsyncGenerator[Output, None], selection: Selection) -> AsyncIterator[list[memoryview]]:
+async def _events(
+    outputs: AsyncGenerator[Output, None], selection: Selection
+) -> AsyncGenerator[list[memoryview], None]:
     async with aclosing(outputs):
         try:
             async for output in outputs:

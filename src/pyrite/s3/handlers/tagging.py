@@ -7,12 +7,12 @@ from pyrite.objects.records import ObjectRecord
 from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import find, find_judged
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
 from pyrite.s3.tags import BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags, tagging, tags_of_document
-from pyrite.s3.versions import version_headers, version_of
+from pyrite.s3.versions import named_version, version_headers, version_of
 
 
 async def get_bucket_tagging(service: Service, request: S3Request) -> Response:
@@ -37,7 +37,7 @@ async def delete_bucket_tagging(service: Service, request: S3Request) -> Respons
 
 async def get_object_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    record = await service.objects.find(bucket, request.key, version_of(request))
+    record = await find_judged(service, request, bucket)
     return document("Tagging", tagging(record.attributes.tags), headers=version_headers(bucket, record))
 
 
@@ -56,6 +56,7 @@ async def _retag(service: Service, request: S3Request, tags: Tags, status: int) 
     cause = cause_of(request, "s3:ObjectTagging:Put" if tags else "s3:ObjectTagging:Delete")
 
     def change(record: ObjectRecord) -> ObjectRecord:
+        request.judged.check(bucket, request.key, named_version(request), record)
         return replace(record, attributes=replace(record.attributes, tags=tags))
 
     record = await service.naming.amend(bucket, request.key, version_of(request), change, cause)

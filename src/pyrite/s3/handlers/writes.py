@@ -1,5 +1,6 @@
 """Owns PUT, COPY and DELETE of objects."""
 
+import contextlib
 from typing import NamedTuple
 
 import msgspec
@@ -10,8 +11,9 @@ from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified, WriteConditions
 from pyrite.objects.errors import IsDeleteMarker, PreconditionFailed
-from pyrite.objects.objects import Copied, Given, Put, StreamSource
-from pyrite.objects.records import Attributes, ObjectRecord
+from pyrite.objects.ingest import accept
+from pyrite.objects.objects import Copied, Given, Put, SourceChanged, StreamSource
+from pyrite.objects.records import Attributes, Lock, ObjectRecord
 from pyrite.objects.sealing import Sealing
 from pyrite.objects.standing import Found
 from pyrite.s3.acl import ownership_of_new
@@ -27,8 +29,10 @@ from pyrite.s3.headers import (
     checksum_headers,
     expiration_headers,
     read_conditions,
+    redirect_of,
     refuse_unimplemented,
     storage_class_of,
+    without_redirect,
     write_conditions,
 )
 from pyrite.s3.integrity import Integrity, algorithm_named
@@ -39,6 +43,10 @@ from pyrite.s3.service import Service
 from pyrite.s3.tags import Tags, tags_of_header
 from pyrite.s3.versions import made_headers, parse_version, version_headers
 
+_COPY_ATTEMPTS = 20
+_PARTS_SHARED_MAX = 1025
+"""No upload makes more of what a copy may hold. An object with more has grown by appends, whose copy is of one part."""
+
 
 class CopySource(NamedTuple):
     """The object that a copy reads."""
@@ -47,24 +55,23 @@ class CopySource(NamedTuple):
     key: bytes
     found: Found
     version: int | None
+    raw_version: bytes | None
 
 
 async def put_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
+    return await put_new(service, request, bucket, write_conditions(request, service.compat))
+
+
+async def put_new(service: Service, request: S3Request, bucket: Bucket, conditions: WriteConditions) -> Response:
+    """Make an object of a request's body."""
     attributes = attributes_of(request.headers)
-    conditions = write_conditions(request, service.compat)
     integrity = Integrity(request.headers, request.payload.sha256)
     source = open_source(request, integrity)
     if conditions.if_match is not None or conditions.if_none_match is not None:
         await _check_early(service, bucket, request.key, conditions)
     sealing = await service.encryptor.for_new(request, bucket)
-    lock = lock_of_new(request, bucket, service.clock.now_ms())
-    if lock is not None and LOCK_HEADERS.intersection(request.headers) and not integrity.is_asked:
-        raise S3Error(
-            "InvalidRequest",
-            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests "
-            "with Object Lock parameters",
-        )
+    lock = lock_of_checked(service, request, bucket, integrity)
     owner, acl = await ownership_of_new(service, request, bucket)
     given = Given(
         attributes,
@@ -86,6 +93,18 @@ async def put_object(service: Service, request: S3Request) -> Response:
     ]
     told += expiration_headers(bucket, request.key, record)
     return empty(200, [(b"ETag", b'"%b"' % record.etag.encode()), *told])
+
+
+def lock_of_checked(service: Service, request: S3Request, bucket: Bucket, integrity: Integrity) -> Lock | None:
+    """The lock of a new object, for which its bytes have to come with a checksum. Raises S3Error."""
+    lock = lock_of_new(request, bucket, service.clock.now_ms())
+    if lock is not None and LOCK_HEADERS.intersection(request.headers) and not integrity.is_asked:
+        raise S3Error(
+            "InvalidRequest",
+            "Content-MD5 OR x-amz-checksum- HTTP header is required for Put Object requests "
+            "with Object Lock parameters",
+        )
+    return lock
 
 
 async def _check_early(service: Service, bucket: Bucket, key: bytes, conditions: WriteConditions) -> None:
@@ -110,6 +129,9 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
         )
     version = dict(uri.parse_query(query)).get(b"versionId")
     bucket = await service.buckets.find(text_of(bucket_name))
+    expected = request.header(b"x-amz-source-expected-bucket-owner")
+    if expected is not None and expected != await service.owners.account_of(bucket.record.owner):
+        raise S3Error("AccessDenied")
     action = "s3:GetObject" if version is None else "s3:GetObjectVersion"
     await service.access.require(request, action, bucket, key, version=version)
     try:
@@ -120,6 +142,7 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
             "InvalidRequest",
             "The source of a copy request may not specifically refer to a delete marker by version id.",
         ) from None
+    request.judged.check(bucket, key, version, found.record)
     check_restored(found.record, service.clock.now_ms())
     conditions = read_conditions(request, b"x-amz-copy-source-")
     if conditions is not None:
@@ -127,13 +150,20 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
             conditions.check(found.record.etag, found.record.modified_ms)
         except NotModified:
             raise PreconditionFailed("x-amz-copy-source-If-None-Match") from None
-    return CopySource(bucket, key, found, stamp)
+    return CopySource(bucket, key, found, stamp, version)
 
 
 async def copy_object(service: Service, request: S3Request) -> Response:
-    bucket = await find(service, request)
     refuse_unimplemented(request.headers)
-    source = await find_source(service, request)
+    for _ in range(_COPY_ATTEMPTS):
+        with contextlib.suppress(SourceChanged):  # another object has taken its place: it is looked at anew
+            return await _copied(service, request, await find_source(service, request))
+    raise S3Error("ConditionalRequestConflict", "The source of the copy changes all the time.")
+
+
+async def _copied(service: Service, request: S3Request, source: CopySource) -> Response:
+    """Copy what was found. Raises SourceChanged where that is not current any more."""
+    bucket = await find(service, request)
     record = source.found.record
     directive = (request.header(b"x-amz-metadata-directive") or "COPY").upper()
     if directive not in ("COPY", "REPLACE"):
@@ -146,12 +176,15 @@ async def copy_object(service: Service, request: S3Request) -> Response:
         attributes = attributes_of(request.headers)
     else:
         old = record.attributes
-        attributes = Attributes(old.content_type, old.headers, old.metadata, storage_class_of(request.headers))
+        kept = {**without_redirect(old.headers), **redirect_of(request.headers)}
+        attributes = Attributes(old.content_type, kept, old.metadata, storage_class_of(request.headers))
     attributes = msgspec.structs.replace(attributes, tags=await _tags_of_copy(service, request, source))
+    annotated = await _takes_annotations(service, request, source)
     key = await service.encryptor.open(request, record.encryption, OF_SOURCE)
     sealing = await service.encryptor.for_new(request, bucket, key)
     changed = directive == "REPLACE" or attributes.storage_class != record.storage_class or source.version is not None
     changed = changed or not REQUEST_HEADERS.isdisjoint(request.headers)
+    changed = changed or attributes.headers != record.attributes.headers
     if source.bucket.id == bucket.id and source.key == request.key and not changed:
         raise S3Error(
             "InvalidRequest",
@@ -163,11 +196,13 @@ async def copy_object(service: Service, request: S3Request) -> Response:
             "InvalidRequest",
             f"The specified copy source is larger than the maximum allowable size for a copy source: {PUT_MAX_BYTES}",
         )
-    copied = await _copy(service, request, bucket, source, attributes, _Keys(key, sealing))
+    if annotated and sealing is not None and sealing.encryption.algorithm == "SSE-C":
+        raise S3Error("InvalidRequest", "Objects that are encrypted with a client's own key cannot have annotations.")
+    copied = await _copy(service, request, bucket, source, attributes, _Keys(key, sealing, annotated))
     assert copied.checksum is not None
     content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
     told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + made_headers(bucket, copied)
-    told += encryption_headers(copied.encryption)
+    told += encryption_headers(copied.encryption) + expiration_headers(bucket, request.key, copied)
     return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True), headers=told)
 
 
@@ -184,23 +219,46 @@ async def _tags_of_copy(service: Service, request: S3Request, source: CopySource
         return tags_of_header(request.headers.get(b"x-amz-tagging", b""))
     tags = source.found.record.attributes.tags
     if tags:
-        await service.access.require(request, "s3:GetObjectTagging", source.bucket, source.key)
+        read = "s3:GetObjectTagging" if source.version is None else "s3:GetObjectVersionTagging"
+        await service.access.require(request, read, source.bucket, source.key, version=source.raw_version)
         await service.access.require(request, "s3:PutObjectTagging", request.bucket, request.key)
     return tags
 
 
+async def _takes_annotations(service: Service, request: S3Request, source: CopySource) -> bool:
+    """Whether a copy has the annotations of its source, which takes the right to read and to set them."""
+    given = request.header(b"x-amz-object-annotation-directive") or request.header(b"x-amz-annotation-directive")
+    directive = (given or request.parameter(b"x-amz-object-annotation-directive") or "COPY").upper()
+    if directive not in ("COPY", "EXCLUDE"):
+        raise S3Error(
+            "InvalidArgument",
+            "Unknown annotation directive.",
+            (("ArgumentName", "x-amz-object-annotation-directive"), ("ArgumentValue", directive)),
+        )
+    if directive == "EXCLUDE" or source.found.record.annotations is None:
+        return False
+    read = "s3:GetObjectAnnotation" if source.version is None else "s3:GetObjectVersionAnnotation"
+    await service.access.require(request, read, source.bucket, source.key, version=source.raw_version)
+    await service.access.require(request, "s3:PutObjectAnnotation", request.bucket, request.key)
+    return True
+
+
 class _Keys(NamedTuple):
-    """The key that a copy's source is sealed with, and how the copy is sealed; None where it is not."""
+    """The key that a copy's source is sealed with, and how the copy is sealed; None where it is not.
+
+    `annotated`: the copy has the source's annotations, which are sealed as it is.
+    """
 
     source: bytes | None
     copy: Sealing | None
+    annotated: bool
 
 
 async def _copy(
     service: Service, request: S3Request, bucket: Bucket, source: CopySource, attributes: Attributes, keys: _Keys
 ) -> ObjectRecord:
     """Share the source's bytes, sealed with the same key; read and write them anew where another checksum is asked for,
-    or one of both is sealed and the other is not.
+    one of both is sealed and the other is not, or there are too many parts.
     """
     owner, acl = await ownership_of_new(service, request, bucket)
     lock = lock_of_new(request, bucket, service.clock.now_ms())
@@ -208,7 +266,8 @@ async def _copy(
     record = source.found.record
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     same = record.checksum is not None and (algorithm is None or algorithm.name == record.checksum.algorithm)
-    if same and (keys.source is None) == (keys.copy is None):
+    few = record.part_count <= _PARTS_SHARED_MAX
+    if same and few and (keys.source is None) == (keys.copy is None):
         copied = Copied(
             attributes,
             owner,
@@ -217,6 +276,7 @@ async def _copy(
             acl,
             keys.copy.encryption if keys.copy is not None else None,
             cause_of(request, "s3:ObjectCreated:Copy"),
+            keys.annotated,
         )
         return await service.objects.copy(source.bucket, source.key, source.found, bucket, request.key, copied)
     integrity = Integrity(request.headers, request.payload.sha256, algorithm)
@@ -224,14 +284,12 @@ async def _copy(
     sealing = keys.copy
     if sealing is not None and keys.source is not None:  # a key seals one blob
         sealing = await service.encryptor.for_new(request, bucket)
+    annotating = record if keys.annotated else msgspec.structs.replace(record, annotations=None)
+    new_key = sealing.key if sealing is not None else None
     try:
-        cause = cause_of(request, "s3:ObjectCreated:Copy")
-        given = Given(attributes, owner, integrity.stored.name, conditions, lock, acl, sealing, cause)
-        put = Put(given, integrity.hashers(), _accept)
-        return await service.objects.put(bucket, request.key, stream, put)
+        async with service.annotating.rewritten(annotating, keys.source, new_key) as rewritten:
+            cause = cause_of(request, "s3:ObjectCreated:Copy")
+            given = Given(attributes, owner, integrity.stored.name, conditions, lock, acl, sealing, cause, rewritten)
+            return await service.objects.put(bucket, request.key, stream, Put(given, integrity.hashers(), accept))
     finally:
         await stream.close()
-
-
-def _accept(*_: object) -> None:
-    """The bytes come from the store itself, where every fragment was verified."""

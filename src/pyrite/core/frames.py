@@ -1,14 +1,14 @@
-"""Owns how the two ends of a query's pipes speak: a letter, the length in four bytes, the payload."""
+"""Owns how the store and a process of a query or a function speak: a letter, the length in four bytes, the payload."""
 
 import struct
 from typing import BinaryIO
 
 HEAD = struct.Struct(">cI")
 JOB, DATA, END = b"J", b"D", b"E"
-"""To the query: what it is to do, bytes of the object, their end."""
+"""To the process: what it is to do, bytes of the object, their end."""
 
 STARTED, WANTED, RECORDS, PROGRESS, DONE, FAILED = b"S", b"W", b"R", b"P", b"Z", b"F"
-"""From the query: it understood, a range that it wants, output, counts, the end with counts, a failure."""
+"""From the process: it has begun, a range that it wants, output, counts, the end, a failure."""
 
 RANGE = struct.Struct(">QQ")
 

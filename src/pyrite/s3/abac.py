@@ -1,0 +1,23 @@
+"""Owns whether the tags of a bucket decide who may use it: attribute-based access control.
+
+Source: AWS, PutBucketAbac in the Amazon S3 API Reference; "Using tags for attribute-based access control" in the S3
+User Guide.
+"""
+
+from pyrite.iam.patterns import Values
+from pyrite.objects.buckets import Bucket
+
+CONFIGURATION = "abac"
+_ENABLED = "<Status>Enabled</Status>"
+_PREFIXES = ("aws:resourcetag/", "s3:buckettag/", "s3:resourcetag/")
+
+
+def tags_that_count(bucket: Bucket | None, always: bool) -> dict[str, Values]:
+    """The condition keys that a bucket's tags are, under the names that AWS and Ceph have for them; none where its
+    tags decide nothing, unless they do `always`.
+    """
+    if bucket is None or not bucket.record.tags:
+        return {}
+    if not always and _ENABLED not in bucket.record.configurations.get(CONFIGURATION, ""):
+        return {}
+    return {prefix + name.lower(): (value,) for name, value in bucket.record.tags.items() for prefix in _PREFIXES}

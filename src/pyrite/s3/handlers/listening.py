@@ -1,0 +1,49 @@
+"""Owns the live stream of a bucket's events over HTTP, as MinIO's clients ask for it."""
+
+from typing import Self
+
+from pyrite.http.response import Response
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.events import Listener
+from pyrite.s3.errors import S3Error
+from pyrite.s3.handlers.buckets import find
+from pyrite.s3.request import S3Request, text_of
+from pyrite.s3.service import Service
+from pyrite.services.listening import TooManyListeners
+
+EVENTS_MAX = 50
+
+
+async def listen(service: Service, request: S3Request) -> Response:
+    bucket = await find(service, request)
+    events = tuple(text_of(value) for name, value in request.target.query if name == b"events")
+    if not events or len(events) > EVENTS_MAX or not all(event.startswith("s3:") for event in events):
+        raise S3Error("InvalidArgument", "A listener names the events that it wants: events=s3:ObjectCreated:*")
+    prefix, suffix = request.parameter(b"prefix") or "", request.parameter(b"suffix") or ""
+    try:
+        listener = await service.listeners.begin(bucket, events, prefix, suffix)
+    except TooManyListeners:
+        raise S3Error("SlowDown", "The bucket has as many listeners as it may have.") from None
+    stream = _Stream(service, bucket, listener)
+    return Response(200, [(b"Content-Type", b"text/event-stream")], stream, None)
+
+
+class _Stream:
+    """The lines for one listener. An object and no generator: one that was never begun has to be ended, too."""
+
+    def __init__(self, service: Service, bucket: Bucket, listener: Listener) -> None:
+        self._listeners = service.listeners
+        self._bucket = bucket
+        self._listener = listener
+        self._lines = service.listeners.stream(bucket, listener)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> list[memoryview]:
+        return [memoryview(await anext(self._lines))]
+
+    async def aclose(self) -> None:
+        """End it."""
+        await self._lines.aclose()  # type: ignore[attr-defined]
+        await self._listeners.end(self._bucket.record.name, self._listener.id)
