@@ -1,7 +1,9 @@
 """A real `pyrite serve` on loopback for tests: started, killed, stopped and checked."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -17,17 +19,21 @@ from botocore.config import Config
 
 ACCESS_KEY, SECRET_KEY = "testaccess", "testsecretkey"
 PYRITE = str(Path(sys.executable).parent / "pyrite")
-START_TIMEOUT_S = 60
+START_TIMEOUT_S = 120
 
 
 def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on: below those that the system gives to connections, and another for each test worker."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+    while True:
+        port = random.SystemRandom().randrange(12_000, 32_000, 8) + worker % 8
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
-def wait_until(condition, timeout_s: float = 30.0, pause_s: float = 0.02):
+def wait_until(condition, timeout_s: float = 120.0, pause_s: float = 0.02):
     """What `condition` returns once it is true. Raises AssertionError when it never is."""
     deadline = time.monotonic() + timeout_s
     while time.monotonic() < deadline:
@@ -102,7 +108,7 @@ class Server:
         assert self.process is not None
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(60)
+        return self.process.wait(120)
 
     def kill(self) -> None:
         """SIGKILL the supervisor; its children follow it."""
