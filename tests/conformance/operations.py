@@ -68,7 +68,8 @@ def page() -> str:
     head = (
         "# The operations of S3\n\n"
         "Made from the operation table and the S3 model of boto3; `python -m tests.conformance.operations` writes it.\n"
-        "Beside these there are uploads by forms (POST on a bucket) and preflights (OPTIONS). What is not yet there, or\n"
+        "Beside these there are uploads by forms (POST on a bucket), preflights (OPTIONS), and of the S3 Control API\n"
+        "ListTagsForResource, TagResource and UntagResource for buckets, which Terraform needs. What is not yet there, or\n"
         "is AWS's own, answers NotImplemented.\n\n"
         + ", ".join(f"{count} {state}" for state, count in counts.items())
         + f", of {len(rows)}.\n\n| operation | here | |\n|---|---|---|\n"

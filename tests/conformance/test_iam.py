@@ -225,7 +225,9 @@ def test_buckets_by_their_tags(store: Server) -> None:
     owner.put_bucket_abac(Bucket="tagged-abac", AbacStatus={"Status": "Enabled"})
     assert owner.get_bucket_abac(Bucket="tagged-abac")["AbacStatus"] == {"Status": "Enabled"}
     s3.put_object(Bucket="tagged-abac", Key="k", Body=b"x")
+    owner.put_bucket_abac(Bucket="tagged-abac", AbacStatus={"Status": "Disabled"})
     owner.put_bucket_tagging(Bucket="tagged-abac", Tagging={"TagSet": [{"Key": "team", "Value": "audio"}]})
+    owner.put_bucket_abac(Bucket="tagged-abac", AbacStatus={"Status": "Enabled"})
     assert code_of(s3.put_object, Bucket="tagged-abac", Key="k", Body=b"x") == "AccessDenied"
     assert code_of(owner.put_bucket_abac, Bucket="tagged-abac", AbacStatus={"Status": "Maybe"}) == "MalformedXML"
 

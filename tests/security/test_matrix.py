@@ -10,7 +10,7 @@ from botocore.credentials import Credentials
 
 from pyrite.iamapi.app import SERVICE_OF
 from pyrite.iamapi.authorization import DENIABLE, FREE, SELF_DECIDED
-from pyrite.s3.operations import OPERATIONS, Operation
+from pyrite.s3.operations import CONTROL, OPERATIONS, Operation
 from tests.security.conftest import client_of
 from tests.security.people import OWNER, SECRET, allow, as_, document
 from tests.security.wire import Answer, Wire
@@ -52,6 +52,7 @@ BODIES = {
     "PutPublicAccessBlock": BLOCK,
     "PutBucketOwnershipControls": CONTROLS,
     "PutBucketTagging": TAGGING,
+    "TagResource": b"<TagResourceRequest><Tags><Tag><Key>a</Key><Value>b</Value></Tag></Tags></TagResourceRequest>",
     "PutBucketVersioning": b"<VersioningConfiguration><Status>Enabled</Status></VersioningConfiguration>",
     "PutObjectTagging": TAGGING,
     "PutBucketLogging": b"<BucketLoggingStatus></BucketLoggingStatus>",
@@ -95,7 +96,7 @@ class Place(NamedTuple):
 
 def prepare(operation: Operation, place: Place, bucket: str = BUCKET) -> Prepared:
     path = {"service": "/", "bucket": f"/{bucket}", "object": f"/{bucket}/{KEY}"}[operation.scope]
-    query = [f"{operation.marker}="] if operation.marker not in ("", "list-type", "uploadId") else []
+    query = [f"{operation.marker}="] if operation.marker not in ("", "list-type", "uploadId", CONTROL) else []
     if operation.marker == "list-type":
         query.append("list-type=2")
     if operation.marker == "uploadId":
@@ -111,6 +112,11 @@ def prepare(operation: Operation, place: Place, bucket: str = BUCKET) -> Prepare
     if operation.name.startswith("UploadPart"):
         query.append("partNumber=1")
     headers = {"x-amz-copy-source": f"/{bucket}/{KEY}"} if operation.header else {}
+    if operation.marker == CONTROL:
+        path = f"/{CONTROL}/arn%3Aaws%3As3%3A%3A%3A{bucket}"
+        headers["x-amz-account-id"] = OWNER
+    if operation.name == "UntagResource":
+        query = ["tagKeys=kept"]
     if operation.name == "CopyObject":
         headers["x-amz-metadata-directive"] = "REPLACE"
     if operation.name == "RenameObject":

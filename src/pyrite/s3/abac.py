@@ -12,12 +12,17 @@ _ENABLED = "<Status>Enabled</Status>"
 _PREFIXES = ("aws:resourcetag/", "s3:buckettag/", "s3:resourcetag/")
 
 
+def is_enabled(bucket: Bucket) -> bool:
+    """Whether the tags of a bucket decide."""
+    return _ENABLED in bucket.record.configurations.get(CONFIGURATION, "")
+
+
 def tags_that_count(bucket: Bucket | None, always: bool) -> dict[str, Values]:
     """The condition keys that a bucket's tags are, under the names that AWS and Ceph have for them; none where its
     tags decide nothing, unless they do `always`.
     """
     if bucket is None or not bucket.record.tags:
         return {}
-    if not always and _ENABLED not in bucket.record.configurations.get(CONFIGURATION, ""):
+    if not always and not is_enabled(bucket):
         return {}
     return {prefix + name.lower(): (value,) for name, value in bucket.record.tags.items() for prefix in _PREFIXES}

@@ -11,7 +11,7 @@ from pyrite.aws.xml import Element, MalformedXml
 from pyrite.iam.patterns import Values
 from pyrite.s3.errors import S3Error
 from pyrite.s3.payload import read_document
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.tags import BUCKET_TAGS_MAX, Tags, tags_in
 
 Keys = dict[str, Values]
@@ -21,6 +21,8 @@ _DAY_MS = 86_400_000
 
 async def keys_of_document(request: S3Request, operation: str, now_ms: int) -> Keys:
     """The keys that the document of a request has; none where it is no such document, which its handler refuses."""
+    if operation == "UntagResource":
+        return {"aws:tagkeys": tuple(tag_keys(request))}
     reader = _READERS.get(operation)
     if reader is None:
         return {}
@@ -41,6 +43,11 @@ def keys_of_retention(mode: str | None, until: str | None, now_ms: int) -> Keys:
         keys["s3:object-lock-retain-until-date"] = (until,)
         keys["s3:object-lock-remaining-retention-days"] = (f"{(until_ms - now_ms) / _DAY_MS:.6f}",)
     return keys
+
+
+def tag_keys(request: S3Request) -> list[str]:
+    """The keys of the tags that UntagResource is to take away."""
+    return [text_of(value) for name, value in request.target.query if name == b"tagKeys"]
 
 
 def tags_asked_for(tags: Tags) -> Keys:
@@ -69,6 +76,10 @@ def _bucket_tags(root: Element, now_ms: int) -> Keys:
     return tags_asked_for(_tags(root, "TagSet"))
 
 
+def _resource_tags(root: Element, now_ms: int) -> Keys:
+    return tags_asked_for(_tags(root, "Tags"))
+
+
 def _new_bucket(root: Element, now_ms: int) -> Keys:
     location = root.find("LocationConstraint")
     return {**({"s3:locationconstraint": (location,)} if location else {}), **tags_asked_for(_tags(root, "Tags"))}
@@ -90,6 +101,7 @@ _READERS: Mapping[str, Callable[[Element, int], Keys]] = {
     "PutObjectRetention": _retention,
     "PutObjectLegalHold": _hold,
     "PutBucketTagging": _bucket_tags,
+    "TagResource": _resource_tags,
     "CreateBucket": _new_bucket,
     "PutBucketInventoryConfiguration": _inventory,
 }

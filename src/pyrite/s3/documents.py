@@ -11,12 +11,15 @@ from pyrite.s3.request import S3Request
 
 _PLAIN = re.compile(rb"[A-Za-z0-9/\-._~]*\Z")  # means itself in every encoding
 
+CONTROL_NAMESPACE = "http://awss3control.amazonaws.com/doc/2018-08-20/"
 XML_TYPE = (b"Content-Type", b"application/xml")
 
 
-def document(root: str, content: str, status: int = 200, headers: Headers | None = None) -> Response:
-    """A response with `content` inside the element `root` of the S3 namespace."""
-    body = f'{DECLARATION}<{root} xmlns="{NAMESPACE}">{content}</{root}>'.encode()
+def document(
+    root: str, content: str, status: int = 200, headers: Headers | None = None, namespace: str = NAMESPACE
+) -> Response:
+    """A response with `content` inside the element `root` of the namespace of S3, or another."""
+    body = f'{DECLARATION}<{root} xmlns="{namespace}">{content}</{root}>'.encode()
     return Response(status, [XML_TYPE, *(headers or [])], body)
 
 

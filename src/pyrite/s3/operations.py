@@ -22,6 +22,8 @@ class Operation(NamedTuple):
 
 
 ANNOTATION_NAME = "annotationName"
+CONTROL = "v20180820/tags"
+"""What stands for the marker in calls of the S3 Control API, which a path and a header tell apart."""
 
 OPERATIONS = (
     Operation("ListBuckets", "GET", "service", "", "s3:ListAllMyBuckets"),
@@ -66,6 +68,9 @@ OPERATIONS = (
     Operation("GetObjectTagging", "GET", "object", "tagging", "s3:GetObjectTagging"),
     Operation("PutObjectTagging", "PUT", "object", "tagging", "s3:PutObjectTagging"),
     Operation("DeleteObjectTagging", "DELETE", "object", "tagging", "s3:DeleteObjectTagging"),
+    Operation("ListTagsForResource", "GET", "bucket", CONTROL, "s3:ListTagsForResource"),
+    Operation("TagResource", "POST", "bucket", CONTROL, "s3:TagResource"),
+    Operation("UntagResource", "DELETE", "bucket", CONTROL, "s3:UntagResource"),
     Operation("ListObjectVersions", "GET", "bucket", "versions", "s3:ListBucketVersions"),
     Operation("GetBucketVersioning", "GET", "bucket", "versioning", "s3:GetBucketVersioning"),
     Operation("PutBucketVersioning", "PUT", "bucket", "versioning", "s3:PutBucketVersioning"),

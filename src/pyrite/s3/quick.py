@@ -35,7 +35,7 @@ from pyrite.s3.headers import (
 )
 from pyrite.s3.integrity import Integrity
 from pyrite.s3.operations import DETAILS, HEADER_ACTIONS
-from pyrite.s3.request import Place
+from pyrite.s3.request import ACCOUNT_ID, Place
 from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 from pyrite.s3.versions import made_headers, version_headers
@@ -52,7 +52,15 @@ _CONDITIONS = frozenset(
     )
 )
 _ELSEWHERE = _CONDITIONS | frozenset(
-    (b"range", b"origin", b"expect", b"x-amz-expected-bucket-owner", b"x-amz-security-token", b"x-amz-copy-source")
+    (
+        b"range",
+        b"origin",
+        b"expect",
+        b"x-amz-expected-bucket-owner",
+        b"x-amz-security-token",
+        b"x-amz-copy-source",
+        ACCOUNT_ID,
+    )
 )
 _ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"]) | REQUEST_HEADERS | {WRITE_OFFSET}
 _ACTIONS = {b"GET": "s3:GetObject", b"HEAD": "s3:GetObject", b"PUT": "s3:PutObject", b"DELETE": "s3:DeleteObject"}

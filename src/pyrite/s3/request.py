@@ -11,7 +11,11 @@ from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
 from pyrite.s3.judged import Judged
-from pyrite.s3.operations import Operation
+from pyrite.s3.operations import CONTROL, Operation
+
+ACCOUNT_ID = b"x-amz-account-id"
+_CONTROL_PATH = f"/{CONTROL}/".encode()
+_BUCKET_ARN = b"arn:aws:s3:::"
 
 
 class Signature(NamedTuple):
@@ -49,6 +53,7 @@ class S3Request:
     """One request on its way through the layer; `caller`, `signature` and `payload` are set by
     authentication, `operation` by routing, `bucket` (where there is one) and `needed_acl` (only an access control list
     let it through) by authorization, which notes in `judged` what it looked at, `document` by who reads it first.
+    `is_control`: it is a call of the S3 Control API about a bucket.
     """
 
     __slots__ = (
@@ -60,6 +65,7 @@ class S3Request:
         "headers",
         "http",
         "id",
+        "is_control",
         "judged",
         "key",
         "method",
@@ -98,6 +104,10 @@ class S3Request:
         path = self.target.path
         if not path.startswith(b"/"):
             raise S3Error("InvalidURI")
+        self.is_control = path.startswith(_CONTROL_PATH) and ACCOUNT_ID in self.headers
+        if self.is_control:  # whatever the host is: clients put the account before it
+            self._address_resource(decode(path[len(_CONTROL_PATH) :]))
+            return
         bucket = _bucket_of_host(self.headers.get(b"host", b""), domains) if domains else b""
         self.resource_path = b"/" + bucket + path if bucket else path
         if bucket:
@@ -109,6 +119,14 @@ class S3Request:
         except UnicodeDecodeError:
             raise S3Error("InvalidBucketName") from None
         self.key = decode(key)
+
+    def _address_resource(self, arn: bytes) -> None:
+        """Find the bucket that an ARN names."""
+        name = arn.removeprefix(_BUCKET_ARN)
+        if name == arn or not name or b"/" in name:
+            raise S3Error("InvalidRequest", "Only buckets have tags here: arn:aws:s3:::NAME")
+        self.resource_path, self.key = self.target.path, b""
+        self.bucket_name = text_of(name)
 
     def header(self, name: bytes) -> str | None:
         """A header as text, or None. Bytes that are not UTF-8 read as Latin-1."""

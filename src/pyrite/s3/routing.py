@@ -30,7 +30,7 @@ from pyrite.s3.handlers import (
     writes,
 )
 from pyrite.s3.handlers.transforming import LAMBDA
-from pyrite.s3.operations import ANNOTATION_NAME, MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
+from pyrite.s3.operations import ANNOTATION_NAME, CONTROL, MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
 
@@ -77,6 +77,9 @@ HANDLERS: dict[str, HandlerOf] = {
     "GetBucketTagging": tagging.get_bucket_tagging,
     "PutBucketTagging": tagging.put_bucket_tagging,
     "DeleteBucketTagging": tagging.delete_bucket_tagging,
+    "ListTagsForResource": tagging.list_tags,
+    "TagResource": tagging.tag_resource,
+    "UntagResource": tagging.untag_resource,
     "CreateMultipartUpload": multipart.create_upload,
     "UploadPart": multipart.upload_part,
     "UploadPartCopy": multipart.upload_part_copy,
@@ -147,7 +150,7 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
     if request.signature.version == "AWS":
         _refuse_unsigned(request)
     scope: Scope = "object" if request.key else "bucket" if request.bucket_name else "service"
-    marker = _marker(request) if request.query else ""
+    marker = CONTROL if request.is_control else _marker(request) if request.query else ""
     if marker == "annotation":
         told_apart = ANNOTATION_NAME.encode() in request.query
     else:

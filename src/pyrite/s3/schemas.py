@@ -42,6 +42,7 @@ SCHEMAS: dict[str, Mapping[str, str]] = {
     },
     "AccessControlPolicy": {"AccessControlPolicy": "Owner AccessControlList", **_ACL},
     "Tagging": {"Tagging": "TagSet", "TagSet": "Tag", "Tag": "Key Value"},
+    "TagResourceRequest": {"TagResourceRequest": "Tags", "Tags": "Tag", "Tag": "Key Value"},
     "Delete": {"Delete": "Object Quiet", "Object": "Key VersionId ETag LastModifiedTime Size"},
     "CompleteMultipartUpload": {
         "CompleteMultipartUpload": "Part",

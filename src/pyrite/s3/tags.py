@@ -55,6 +55,11 @@ def tags_in(parent: Element, most: int) -> Tags:
     return _checked(pairs, most)
 
 
+def merged(tags: Mapping[str, str], more: Mapping[str, str], most: int) -> Tags:
+    """The tags with some added or replaced. Raises S3Error."""
+    return _checked(list({**tags, **more}.items()), most)
+
+
 def _checked(pairs: list[tuple[str, str]], most: int) -> Tags:
     if len(pairs) > most:
         what = "Object" if most == OBJECT_TAGS_MAX else "Bucket"
@@ -79,7 +84,9 @@ def _checked(pairs: list[tuple[str, str]], most: int) -> Tags:
 
 def tagging(tags: Mapping[str, str]) -> str:
     """The content of a Tagging document."""
-    listed = "".join(
-        f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in sorted(tags.items())
-    )
-    return f"<TagSet>{listed}</TagSet>"
+    return f"<TagSet>{listed(tags)}</TagSet>"
+
+
+def listed(tags: Mapping[str, str]) -> str:
+    """Tags as elements."""
+    return "".join(f"<Tag>{element('Key', key)}{element('Value', value)}</Tag>" for key, value in sorted(tags.items()))

@@ -3,15 +3,28 @@
 from msgspec.structs import replace
 
 from pyrite.http.response import Response
-from pyrite.objects.records import ObjectRecord
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.records import BucketRecord, ObjectRecord
+from pyrite.s3 import abac
 from pyrite.s3.causes import cause_of
-from pyrite.s3.documents import document, empty
+from pyrite.s3.documentkeys import tag_keys
+from pyrite.s3.documents import CONTROL_NAMESPACE, document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find, find_judged
 from pyrite.s3.payload import read_document
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import ACCOUNT_ID, S3Request
+from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
-from pyrite.s3.tags import BUCKET_TAGS_MAX, OBJECT_TAGS_MAX, Tags, tagging, tags_of_document
+from pyrite.s3.tags import (
+    BUCKET_TAGS_MAX,
+    OBJECT_TAGS_MAX,
+    Tags,
+    listed,
+    merged,
+    tagging,
+    tags_in,
+    tags_of_document,
+)
 from pyrite.s3.versions import named_version, version_headers, version_of
 
 
@@ -24,6 +37,7 @@ async def get_bucket_tagging(service: Service, request: S3Request) -> Response:
 
 async def put_bucket_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
+    _refuse_where_tags_decide(bucket)
     tags = tags_of_document(await read_document(request), BUCKET_TAGS_MAX)
     await service.buckets.change(bucket, tags=tags)
     return empty(200 if service.compat.tagging_ok else 204)
@@ -31,8 +45,67 @@ async def put_bucket_tagging(service: Service, request: S3Request) -> Response:
 
 async def delete_bucket_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
+    _refuse_where_tags_decide(bucket)
     await service.buckets.change(bucket, tags={})
     return empty()
+
+
+def _refuse_where_tags_decide(bucket: Bucket) -> None:
+    """Raises S3Error where attribute-based access is enabled: the permissions for this must not be enough then.
+
+    Source: AWS, "Enabling ABAC in general purpose buckets" in the Amazon S3 User Guide.
+    """
+    if abac.is_enabled(bucket):
+        raise S3Error(
+            "AccessDenied",
+            "The tags of this bucket decide who may use it: change them by TagResource and UntagResource",
+        )
+
+
+# ---- the S3 Control API
+
+
+async def list_tags(service: Service, request: S3Request) -> Response:
+    bucket = await _find_resource(service, request)
+    return document(
+        "ListTagsForResourceResult", f"<Tags>{listed(bucket.record.tags)}</Tags>", namespace=CONTROL_NAMESPACE
+    )
+
+
+async def tag_resource(service: Service, request: S3Request) -> Response:
+    bucket = await _find_resource(service, request)
+    root = parse_document(await read_document(request))
+    if root.name != "TagResourceRequest" or len(root.children) != 1:
+        raise S3Error("MalformedXML")
+    asked = tags_in(root.children[0], BUCKET_TAGS_MAX)
+
+    def edit(record: BucketRecord) -> BucketRecord:
+        return replace(record, tags=merged(record.tags, asked, BUCKET_TAGS_MAX))
+
+    await service.buckets.edit(bucket, edit)
+    return empty()
+
+
+async def untag_resource(service: Service, request: S3Request) -> Response:
+    bucket = await _find_resource(service, request)
+    unwanted = tag_keys(request)
+
+    def edit(record: BucketRecord) -> BucketRecord:
+        return replace(record, tags={key: value for key, value in record.tags.items() if key not in unwanted})
+
+    await service.buckets.edit(bucket, edit)
+    return empty()
+
+
+async def _find_resource(service: Service, request: S3Request) -> Bucket:
+    """The bucket that the request is about. Raises S3Error when it is another account's than the one that is named."""
+    bucket = await find(service, request)
+    if request.header(ACCOUNT_ID) != await service.owners.account_of(bucket.record.owner):
+        raise S3Error("AccessDenied")
+    return bucket
+
+
+# ---- objects
 
 
 async def get_object_tagging(service: Service, request: S3Request) -> Response:
