@@ -228,3 +228,39 @@ def test_locks_and_tags_are_told_to_who_may_know(store: Server, s3) -> None:
     assert seen(["s3:GetObjectVersion", "s3:GetObjectTagging"], **version) == set()
     assert seen(["s3:GetObjectVersion*", "s3:GetObjectRetention", "s3:GetObjectLegalHold"], **version) == told
     assert s3.head_object(Bucket="a-details", Key="k").keys() & told == told
+
+
+def test_lists_tell_until_when_what_is_restored(s3, bucket: str) -> None:
+    """Who asks for it learns from lists which archived objects can be read; no other attribute can be asked for."""
+    for key, kind in (("cold", "GLACIER"), ("restored", "GLACIER"), ("warm", "STANDARD")):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x", StorageClass=kind)
+    s3.restore_object(Bucket=bucket, Key="restored", RestoreRequest={"Days": 2})
+    for lists, member in (
+        (s3.list_objects, "Contents"),
+        (s3.list_objects_v2, "Contents"),
+        (s3.list_object_versions, "Versions"),
+    ):
+        found = {o["Key"]: o.get("RestoreStatus") for o in lists(Bucket=bucket)[member]}
+        assert not any(found.values())
+        asked = lists(Bucket=bucket, OptionalObjectAttributes=["RestoreStatus"])[member]
+        found = {o["Key"]: o.get("RestoreStatus") for o in asked}
+        assert found["cold"] is None and found["warm"] is None and not found["restored"]["IsRestoreInProgress"]
+        assert timedelta(days=1) < found["restored"]["RestoreExpiryDate"] - datetime.now(UTC) <= timedelta(days=3)
+    assert code_of(s3.list_objects_v2, Bucket=bucket, OptionalObjectAttributes=["Size"]) == ("InvalidArgument", 400)
+
+
+def test_checksums_of_parts_that_make_the_objects(s3, bucket: str) -> None:
+    """An upload whose checksum is composite is completed by who states those of its parts, and by nobody else."""
+    name = {"Bucket": bucket, "Key": "k"}
+    for kind, stated in (("COMPOSITE", True), ("FULL_OBJECT", False)):
+        algorithm = "SHA256" if kind == "COMPOSITE" else "CRC32"
+        begun = s3.create_multipart_upload(**name, ChecksumAlgorithm=algorithm, ChecksumType=kind)
+        upload = {**name, "UploadId": begun["UploadId"]}
+        part = s3.upload_part(**upload, PartNumber=1, Body=b"x", ChecksumAlgorithm=algorithm)
+        bare = {"PartNumber": 1, "ETag": part["ETag"]}
+        full = {**bare, f"Checksum{algorithm}": part[f"Checksum{algorithm}"]}
+        if stated:
+            refused = code_of(s3.complete_multipart_upload, **upload, MultipartUpload={"Parts": [bare]})
+            assert refused == ("InvalidRequest", 400)
+        parts = [full if stated else bare]
+        assert s3.complete_multipart_upload(**upload, MultipartUpload={"Parts": parts})["ChecksumType"] == kind

@@ -8,7 +8,14 @@ from pyrite.aws import checksums
 from pyrite.aws.checksums import ALGORITHMS, CRC64NVME
 from pyrite.core.units import MIB
 from pyrite.objects.conditions import strip_etag
-from pyrite.objects.errors import ChecksumMismatch, InvalidPart, InvalidPartOrder, PartTooSmall, SizeMismatch
+from pyrite.objects.errors import (
+    ChecksumMismatch,
+    InvalidPart,
+    InvalidPartOrder,
+    MissingChecksum,
+    PartTooSmall,
+    SizeMismatch,
+)
 from pyrite.objects.records import FORMAT, Checksum, ChecksumType, PartPage, PartRecord, UploadRecord
 
 PART_MIN_BYTES = 5 * MIB
@@ -34,6 +41,22 @@ class Page(NamedTuple):
 def last_of_each(wanted: Sequence[CompletePart]) -> list[CompletePart]:
     """The parts listed, where one that stands there several times in a row counts as it stands there last."""
     return [part for n, part in enumerate(wanted) if n + 1 == len(wanted) or wanted[n + 1].number != part.number]
+
+
+def kind_of(upload: UploadRecord) -> ChecksumType:
+    """Of what kind the checksum of an upload's object is."""
+    if upload.checksum_type:
+        return upload.checksum_type
+    return ALGORITHMS[upload.checksum_algorithm].default_type if upload.checksum_algorithm else "FULL_OBJECT"
+
+
+def check_given(upload: UploadRecord, wanted: Sequence[CompletePart]) -> None:
+    """Raises MissingChecksum where the object's checksum is made of those of its parts and one is not stated."""
+    algorithm = upload.checksum_algorithm
+    if algorithm and kind_of(upload) == "COMPOSITE":
+        for part in wanted:
+            if algorithm not in part.checksums:
+                raise MissingChecksum(part.number, algorithm)
 
 
 def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart]) -> list[PartRecord]:
@@ -67,9 +90,7 @@ def object_checksum(
     An upload without an algorithm gets a full-object CRC64NVME, as AWS adds it. Raises ChecksumMismatch.
     """
     algorithm = ALGORITHMS[upload.checksum_algorithm or CRC64NVME.name]
-    own_kind: ChecksumType = upload.checksum_type or (
-        "FULL_OBJECT" if not upload.checksum_algorithm else algorithm.default_type
-    )
+    own_kind = kind_of(upload)
     if kind is not None and kind != own_kind:
         raise ChecksumMismatch(algorithm.name)
     digests = []

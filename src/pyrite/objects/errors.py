@@ -159,5 +159,14 @@ class ChecksumMismatch(ObjectsError):
         self.algorithm = algorithm
 
 
+class MissingChecksum(ObjectsError):
+    """An upload whose checksum is made of those of its parts is completed without stating that of part `number`."""
+
+    def __init__(self, number: int, algorithm: str) -> None:
+        super().__init__(f"the {algorithm} of part {number} is missing")
+        self.number = number
+        self.algorithm = algorithm
+
+
 class SizeMismatch(ObjectsError):
     """The object is not as long as the request says."""

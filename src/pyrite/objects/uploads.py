@@ -227,6 +227,7 @@ class Uploads:
         rows = await self._engine.scan(prefix, after_prefix(prefix), PARTS_MAX)
         versions = {row.key: row.version for row in rows}
         uploaded = {part.number: part for part in (decode_part(row.value) for row in rows)}
+        assembling.check_given(upload.record, completion.parts)
         chosen = assembling.choose(uploaded, completion.parts)
         checksum = assembling.object_checksum(upload.record, chosen, completion.checksum, completion.checksum_type)
         assembling.check_size(chosen, completion.size_bytes, OBJECT_MAX_BYTES)

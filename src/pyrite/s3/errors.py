@@ -142,6 +142,11 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
     meaning.ChecksumMismatch: lambda e: S3Error(
         "BadDigest", f"The {e.algorithm} you specified did not match the calculated checksum."
     ),
+    meaning.MissingChecksum: lambda e: S3Error(
+        "InvalidRequest",
+        f"The upload was created using a {e.algorithm.lower()} checksum. The complete request must include the "
+        f"checksum for each part. It was missing for part {e.number} in the request.",
+    ),
 }
 
 

@@ -12,16 +12,18 @@ from pyrite.objects.errors import IsDeleteMarker, NoSuchVersion
 from pyrite.objects.listing import ListedKey, ListedVersion, Listing
 from pyrite.objects.listing import list_objects as page_of
 from pyrite.objects.listing import list_versions as versions_of
-from pyrite.objects.records import ObjectRecord
+from pyrite.objects.records import ListedObject, ObjectRecord
 from pyrite.objects.versionids import NULL, id_of
 from pyrite.s3.documents import Names, document, number_parameter
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find, person
+from pyrite.s3.headers import ARCHIVES
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
 from pyrite.s3.versions import parse_version
 
+OPTIONAL_ATTRIBUTES = b"x-amz-optional-object-attributes"
 _KEYS_MAX = 1000
 
 
@@ -32,7 +34,9 @@ async def list_objects(service: Service, request: S3Request) -> Response:
     query = request.query
     prefix, delimiter, marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"marker"))
     _check_order(query)
-    keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit, _has_owners(bucket))
+    restores = _asks_for_restores(request)
+    whole = restores or _has_owners(bucket)
+    keys, page = await page_of(service.engine, bucket, prefix, delimiter, marker, limit, whole)
     shown = names.element("NextMarker", page.last) if page.truncated and delimiter else ""
     plain = service.compat.plain_prefix
     head = (
@@ -46,7 +50,8 @@ async def list_objects(service: Service, request: S3Request) -> Response:
         + f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
     )
     owners = await _owners(service, bucket, keys)
-    return document("ListBucketResult", head + _entries(names, keys, owners) + _prefixes(names, page))
+    now_ms = service.clock.now_ms() if restores else None
+    return document("ListBucketResult", head + _entries(names, keys, owners, now_ms) + _prefixes(names, page))
 
 
 async def list_objects_v2(service: Service, request: S3Request) -> Response:
@@ -66,7 +71,8 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     token = query.get(b"continuation-token")
     after = _decode_token(token) if token else start
     fetch_owner = query.get(b"fetch-owner") == b"true"
-    whole = fetch_owner and _has_owners(bucket)
+    restores = _asks_for_restores(request)
+    whole = restores or (fetch_owner and _has_owners(bucket))
     keys, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit, whole)
     head = [
         element("Name", request.bucket_name),
@@ -80,7 +86,26 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
         element("NextContinuationToken", _encode_token(page.last)) if page.truncated else "",
     ]
     owners = await _owners(service, bucket, keys) if fetch_owner else {"": ""}
-    return document("ListBucketResult", "".join(head) + _entries(names, keys, owners) + _prefixes(names, page))
+    now_ms = service.clock.now_ms() if restores else None
+    return document("ListBucketResult", "".join(head) + _entries(names, keys, owners, now_ms) + _prefixes(names, page))
+
+
+def _asks_for_restores(request: S3Request) -> bool:
+    """Whether the client wants to know which archived objects can be read. Raises S3Error for other attributes."""
+    asked = [name.strip() for name in (request.header(OPTIONAL_ATTRIBUTES) or "").split(",")]
+    if any(name not in ("", "RestoreStatus") for name in asked):
+        raise S3Error("InvalidArgument", "Invalid attribute name specified")
+    return "RestoreStatus" in asked
+
+
+def _restore_status(record: ListedObject | ObjectRecord, now_ms: int) -> str:
+    """Until when an archived object can be read, as an element; empty where it cannot, or is in no archive."""
+    if not isinstance(record, ObjectRecord) or record.storage_class not in ARCHIVES:
+        return ""
+    if record.restored_until_ms <= now_ms:
+        return ""
+    until = element("RestoreExpiryDate", format_iso(record.restored_until_ms))
+    return f"<RestoreStatus><IsRestoreInProgress>false</IsRestoreInProgress>{until}</RestoreStatus>"
 
 
 def _has_owners(bucket: Bucket) -> bool:
@@ -121,7 +146,8 @@ async def list_versions(service: Service, request: S3Request) -> Response:
         owner: await person(service, "Owner", owner or bucket.record.owner)
         for owner in {version.record.owner for version in found}
     }
-    entries = "".join(_version_entry(names, version, people[version.record.owner]) for version in found)
+    now_ms = service.clock.now_ms() if _asks_for_restores(request) else None
+    entries = "".join(_version_entry(names, version, people[version.record.owner], now_ms) for version in found)
     return document("ListVersionsResult", head + entries + _prefixes(names, page))
 
 
@@ -138,7 +164,7 @@ async def _stamp_of_marker(service: Service, bucket: Bucket, key: bytes, version
         return None
 
 
-def _version_entry(names: Names, version: ListedVersion, owner: str) -> str:
+def _version_entry(names: Names, version: ListedVersion, owner: str, now_ms: int | None) -> str:
     record = version.record
     shown = (
         f"{names.element('Key', version.key)}<VersionId>{id_of(record)}</VersionId>"
@@ -147,9 +173,10 @@ def _version_entry(names: Names, version: ListedVersion, owner: str) -> str:
     if record.marker:
         return f"<DeleteMarker>{shown}{owner}</DeleteMarker>"
     checksum = _algorithm_elements(record.checksum.algorithm, record.checksum.type) if record.checksum else ""
+    restored = _restore_status(record, now_ms) if now_ms is not None else ""
     return (
         f"<Version>{shown}<ETag>&quot;{record.etag}&quot;</ETag>{checksum}<Size>{record.size_bytes}</Size>{owner}"
-        f"<StorageClass>{record.storage_class}</StorageClass></Version>"
+        f"<StorageClass>{record.storage_class}</StorageClass>{restored}</Version>"
     )
 
 
@@ -159,17 +186,18 @@ def _check_order(query: Mapping[bytes, bytes]) -> None:
         raise S3Error("InvalidArgument", "allow-unordered cannot be combined with a delimiter")
 
 
-def _entries(names: Names, keys: list[ListedKey], owners: Mapping[str, str]) -> str:
+def _entries(names: Names, keys: list[ListedKey], owners: Mapping[str, str], now_ms: int | None) -> str:
     parts, owner = [], owners[""]
     for key, (_, item) in zip(names.write_all([key for key, _ in keys]), keys, strict=True):
         checksum = item.checksum
         if len(owners) > 1 and isinstance(item, ObjectRecord):
             owner = owners[item.owner]
         algorithm = _algorithm_elements(checksum.algorithm, checksum.type) if checksum is not None else ""
+        restored = _restore_status(item, now_ms) if now_ms is not None else ""
         parts.append(
             f"<Contents><Key>{key}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"
             f"<ETag>&quot;{item.etag}&quot;</ETag>{algorithm}<Size>{item.size_bytes}</Size>{owner}"
-            f"<StorageClass>{item.storage_class}</StorageClass></Contents>"
+            f"<StorageClass>{item.storage_class}</StorageClass>{restored}</Contents>"
         )
     return "".join(parts)
 
