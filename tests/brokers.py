@@ -6,6 +6,7 @@ import os
 import pwd
 import shutil
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -60,13 +61,19 @@ class Broker:
 
     def __enter__(self) -> Self:
         self.start(self.command())
+        wait_until(self._is_up)
         self.listen()
         return self
+
+    def _is_up(self) -> bool:
+        assert self._process is not None and self._process.poll() is None, "the broker ended"
+        with socket.socket() as probe:
+            return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
     def __exit__(self, *_: object) -> None:
         if self._process is not None:
             self._process.terminate()
-            self._process.wait(30)
+            self._process.wait(120)
 
     def keys(self) -> list[str]:
         """The keys of all events so far."""
@@ -94,7 +101,7 @@ class _Listened(Broker):
     def listen(self) -> None:
         ready = threading.Event()
         threading.Thread(target=lambda: asyncio.run(self.hear(ready)), daemon=True).start()
-        assert ready.wait(30)
+        assert ready.wait(120)
 
     async def hear(self, ready: threading.Event) -> None:
         """Keep what comes; `ready` is set when nothing more is missed."""
@@ -163,6 +170,7 @@ class Postgres(Broker):
         subprocess.run(made, check=True, capture_output=True, cwd=self._data, **how)
         places = ["-p", str(self.port), "-h", "127.0.0.1", "-k", str(self._data)]
         self.start([postgres, "-D", str(self._data / "d"), *places], **how)
+        wait_until(self._is_up)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -210,7 +218,7 @@ class Rabbit(Broker):
         named = {f"RABBITMQ_{name}": value for name, value in settings.items()}
         self._names = str(free_port())  # of the daemon that Erlang starts beside it
         self.start([program], env={**os.environ, **named, **self._daemon()}, start_new_session=True)
-        wait_until(self._answers, 90)
+        wait_until(self._answers)
         return self
 
     def _daemon(self) -> dict[str, str]:
@@ -284,7 +292,8 @@ class Kafka(Broker):
                 _, end = consumer.get_watermark_offsets(where, timeout=30)
                 consumer.assign([where] if end > 0 else [])
                 for message in consumer.consume(max(end, 0), timeout=30) if end > 0 else ():
-                    found.append((message.key(), message.value()))
+                    if message.error() is None:
+                        found.append((message.key(), message.value()))
         finally:
             consumer.close()
         return found

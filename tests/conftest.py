@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 import trustme
+from hypothesis import settings
 
 from tests.mounts import mounts
 from tests.server import Server
 
 __all__ = ["mounts"]
+
+settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=300)
+settings.load_profile("fixed")
 
 
 @pytest.fixture(scope="session")

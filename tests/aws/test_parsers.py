@@ -3,7 +3,7 @@
 import contextlib
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from pyrite.aws import checksums, uri, xml
@@ -18,9 +18,6 @@ from pyrite.http.head import parse_head
 from pyrite.http.limits import Limits
 from pyrite.s3.errors import S3Error
 from pyrite.s3.ranges import parse_range
-
-settings.register_profile("fixed", derandomize=True, deadline=None, max_examples=300)
-settings.load_profile("fixed")
 
 
 @given(st.binary(max_size=1100))

@@ -78,7 +78,7 @@ def test_quotas_are_exact(own: Server, s3) -> None:
     run = [PYRITE, "bucket", "quota", "quota-1", "1000", "--store", str(own.drives[0])]
     subprocess.run(run, check=True, capture_output=True)
     s3.put_object(Bucket="quota-1", Key="a", Body=b"x" * 600)
-    wait_until(lambda: code_of(s3.put_object, Bucket="quota-1", Key="b", Body=b"x" * 401) == ("QuotaExceeded", 403))
+    assert code_of(s3.put_object, Bucket="quota-1", Key="b", Body=b"x" * 401) == ("QuotaExceeded", 403)
     s3.put_object(Bucket="quota-1", Key="b", Body=b"x" * 400)
     s3.put_object(Bucket="quota-1", Key="a", Body=b"x" * 600)  # what it replaces makes room for it
     assert code_of(s3.put_object, Bucket="quota-1", Key="c", Body=b"x")[0] == "QuotaExceeded"
@@ -134,7 +134,7 @@ def test_access_logs(own: Server, s3) -> None:
         keys = [item["Key"] for item in s3.list_objects_v2(Bucket="logs-1", Prefix="of/").get("Contents", [])]
         return [line for key in keys for line in read(s3, "logs-1", key).decode().splitlines()]
 
-    wait_until(lambda: any("REST.GET.OBJECT none" in line for line in lines()), 60)
+    wait_until(lambda: any("REST.GET.OBJECT none" in line for line in lines()))
     put = next(line for line in lines() if "REST.PUT.OBJECT" in line)
     assert "logged-1" in put and "a%20%22b%22%0A%20c" in put and " 200 - " in put
     missing = next(line for line in lines() if "REST.GET.OBJECT none" in line)
@@ -164,7 +164,7 @@ def test_logs_that_others_may_read(own: Server, s3) -> None:
     found = s3.get_bucket_logging(Bucket="logged-2")["LoggingEnabled"]["TargetGrants"]
     assert [(one["Grantee"]["URI"], one["Permission"]) for one in found] == [(group, "READ")]
     s3.put_object(Bucket="logged-2", Key="k", Body=b"x")
-    wait_until(lambda: s3.list_objects_v2(Bucket="logs-2").get("Contents"), 60)
+    wait_until(lambda: s3.list_objects_v2(Bucket="logs-2").get("Contents"))
     (log, *_) = s3.list_objects_v2(Bucket="logs-2")["Contents"]
     listed = s3.get_object_acl(Bucket="logs-2", Key=log["Key"])["Grants"]
     assert (group, "READ") in [(one["Grantee"].get("URI"), one["Permission"]) for one in listed]

@@ -45,7 +45,7 @@ def send(url: str, method: str, body: bytes = b"", **headers: str) -> tuple[int,
     trusting = urllib.request.HTTPSHandler(context=ssl._create_unverified_context())
     opener = urllib.request.build_opener(_NoRedirect, trusting)
     try:
-        with opener.open(request, timeout=20) as response:
+        with opener.open(request, timeout=120) as response:
             return response.status, {k.lower(): v for k, v in response.headers.items()}, response.read()
     except urllib.error.HTTPError as error:
         return error.code, {k.lower(): v for k, v in error.headers.items()}, error.read()

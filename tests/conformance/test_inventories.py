@@ -162,8 +162,8 @@ def test_configurations(own: Server, s3) -> None:
     ]
     for made, code in wrong:
         assert code_of(put, s3, made)[0] == code
-    told = urllib.request.urlopen(f"{own.endpoint}/metrics").read().decode()
-    assert 'pyrite_background_total{event="delivered",service="inventories"}' in told
+    line = 'pyrite_background_total{event="delivered",service="inventories"}'
+    wait_until(lambda: line in urllib.request.urlopen(f"{own.endpoint}/metrics").read().decode())
     for n in range(105):
         put(s3, {**configuration(f"n{n:03}", "CSV", "Current"), "IsEnabled": False})
     listed, token = [], {}

@@ -31,11 +31,11 @@ class Sink:
 
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                if not sink.broken:
+                body, refuses = self.rfile.read(int(self.headers["content-length"])), sink.broken
+                if not refuses:
                     sink.events.append(json.loads(body))
                     sink.headers.append(dict(self.headers))
-                self.send_response(500 if sink.broken else 200)
+                self.send_response(500 if refuses else 200)
                 self.send_header("content-length", "0")
                 self.end_headers()
 
@@ -113,8 +113,8 @@ def test_what_happens_is_told(s3, bucket: str, sink: Sink) -> None:
         ("ObjectTagging:Put", "in/copy"),
         ("ObjectRemoved:Delete", "in/copy"),
     ]
-    wait_until(lambda: len(sink.names) >= len(expected))
-    assert sink.names == expected
+    wait_until(lambda: len(set(sink.names)) >= len(set(expected)))
+    assert list(dict.fromkeys(sink.names)) == expected
     first = sink.events[1]["Records"][0]
     assert (first["s3"]["object"]["size"], first["s3"]["configurationId"]) == (4, "mine")
     assert first["s3"]["object"]["eTag"] == hashlib.md5(b"four").hexdigest()
@@ -128,10 +128,11 @@ def test_versions_are_told(s3, bucket: str, sink: Sink) -> None:
     made = s3.put_object(Bucket=bucket, Key="k", Body=b"x")["VersionId"]
     marker = s3.delete_object(Bucket=bucket, Key="k")["VersionId"]
     s3.delete_object(Bucket=bucket, Key="k", VersionId=made)
-    wait_until(lambda: len(sink.names) == 2)
-    assert [name for name, _ in sink.names] == ["ObjectRemoved:DeleteMarkerCreated", "ObjectRemoved:Delete"]
+    wait_until(lambda: len(set(sink.names)) == 2)
+    names = [name for name, _ in dict.fromkeys(sink.names)]
+    assert names == ["ObjectRemoved:DeleteMarkerCreated", "ObjectRemoved:Delete"]
     told = [event["Records"][0]["s3"]["object"]["versionId"] for event in sink.events if "Records" in event]
-    assert told == [marker, made]
+    assert list(dict.fromkeys(told)) == [marker, made]
 
 
 def test_a_target_that_is_down_misses_nothing(telling: Server, s3, bucket: str, sink: Sink) -> None:
@@ -144,11 +145,15 @@ def test_a_target_that_is_down_misses_nothing(telling: Server, s3, bucket: str, 
     telling.kill()
     telling.start()
     sink.broken = False
-    wait_until(lambda: len(sink.names) >= 20, 60)
-    records = [event["Records"][0] for event in sink.events if "Records" in event]
-    told = [(record["s3"]["object"]["sequencer"], record["s3"]["object"]["eTag"]) for record in records]
-    assert sorted(set(told)) == sorted(told, key=lambda one: one[0]) and len(set(told)) == 20
-    assert [etag for _, etag in dict.fromkeys(told)] == [hashlib.md5(b"%d" % n).hexdigest() for n in range(20)]
+
+    def told() -> list[tuple[str, str]]:
+        objects = [event["Records"][0]["s3"]["object"] for event in sink.events if "Records" in event]
+        return [(one["sequencer"], one["eTag"]) for one in objects]
+
+    wait_until(lambda: len(set(told())) == 20)
+    first = list(dict.fromkeys(told()))  # at least once, and in order
+    assert first == sorted(first)
+    assert [etag for _, etag in first] == [hashlib.md5(b"%d" % n).hexdigest() for n in range(20)]
 
 
 def test_topics(telling: Server, s3, bucket: str, sink: Sink) -> None:
@@ -203,7 +208,7 @@ def test_brokers(tmp_path: Path, kind: str) -> None:
             tell(s3, "n-broker", ["s3:ObjectCreated:*"])
             for n in range(5):
                 s3.put_object(Bucket="n-broker", Key=f"k{n}", Body=b"")
-            wait_until(lambda: len(broker.keys()) >= 5, 90)
+            wait_until(lambda: len(set(broker.keys())) >= 5)
             told = list(dict.fromkeys(broker.keys()))
             assert (told if broker.ordered else sorted(told)) == [f"k{n}" for n in range(5)]
 
@@ -237,7 +242,7 @@ def test_a_live_stream(tmp_path: Path) -> None:
             s3.put_object(Bucket="n-live", Key=f"out/{n:02}", Body=b"")
         s3.delete_object(Bucket="n-live", Key="in/00")
         s3.put_object(Bucket="n-live", Key="in/last", Body=b"")
-        listener.join(30)
+        listener.join(120)
         keys = [key for name, key in heard if key != "in/first"]
         assert sorted(set(keys)) == sorted([f"in/{n:02}" for n in range(20)] + ["in/last"])
         assert [name for name, key in heard if key == "in/00"] == ["ObjectCreated:Put", "ObjectRemoved:Delete"]
@@ -255,4 +260,4 @@ def test_a_live_stream(tmp_path: Path) -> None:
                     pass
 
         threading.Thread(target=listen_for_ever, daemon=True).start()
-        assert started.wait(30)
+        assert started.wait(120)

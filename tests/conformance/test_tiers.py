@@ -72,7 +72,7 @@ def test_a_folder(own: Server, s3) -> None:
     s3.complete_multipart_upload(Bucket="tiered", Key="shelf/parts", UploadId=upload, MultipartUpload=listed)
     s3.copy_object(Bucket="tiered", Key="stays", CopySource="tiered/shelf/whole")
     keys = ("shelf/whole", "shelf/small", "shelf/empty", "shelf/parts")
-    wait_until(lambda: all(class_of(s3, key) == "STANDARD_IA" for key in keys), 60)
+    wait_until(lambda: all(class_of(s3, key) == "STANDARD_IA" for key in keys))
     assert len(shelved(own)) == 4  # a blob each, and two of the upload
     assert (read(s3, "shelf/whole"), read(s3, "shelf/small"), read(s3, "shelf/empty")) == (whole, b"small", b"")
     assert read(s3, "shelf/parts") == parts + tail and read(s3, "stays") == whole
@@ -87,7 +87,7 @@ def test_a_folder(own: Server, s3) -> None:
     wait_until(lambda: len(shelved(own)) == 2, 60)  # those of the copy
     assert read(s3, "kept") == parts + tail
     s3.delete_object(Bucket="tiered", Key="kept")
-    wait_until(lambda: not shelved(own), 60)
+    wait_until(lambda: not shelved(own))
 
 
 def test_what_is_put_into_a_class(own: Server, s3) -> None:
@@ -103,7 +103,7 @@ def test_what_is_put_into_a_class(own: Server, s3) -> None:
     part = s3.upload_part(Bucket="classes", Key="parts", UploadId=upload, PartNumber=1, Body=body)["ETag"]
     listed = {"Parts": [{"PartNumber": 1, "ETag": part}]}
     s3.complete_multipart_upload(Bucket="classes", Key="parts", UploadId=upload, MultipartUpload=listed)
-    wait_until(lambda: len(shelved(own)) == 4, 60)
+    wait_until(lambda: len(shelved(own)) == 4)
     got = s3.get_object(Bucket="classes", Key="put")
     assert (got["Body"].read(), got["VersionId"], got["Metadata"]) == (body, put["VersionId"], {"a": "b"})
     for key in ("copied", "parts", "source"):
@@ -113,7 +113,7 @@ def test_what_is_put_into_a_class(own: Server, s3) -> None:
     for version in s3.list_object_versions(Bucket="classes")["Versions"]:
         if not version["Key"].startswith("back-"):
             s3.delete_object(Bucket="classes", Key=version["Key"], VersionId=version["VersionId"])
-    wait_until(lambda: not shelved(own), 60)
+    wait_until(lambda: not shelved(own))
     for key in ("back-put", "back-parts"):
         head = s3.get_object(Bucket="classes", Key=key)
         assert head["Body"].read() == body and head.get("StorageClass", "STANDARD") == "STANDARD"
@@ -123,7 +123,7 @@ def test_another_store(own: Server, other: Server, s3) -> None:
     """Archives stand at another store, as they were sealed; they are read once they are restored."""
     body = os.urandom(9_000_000)
     s3.put_object(Bucket="tiered", Key="far/a", Body=body)
-    wait_until(lambda: class_of(s3, "far/a") == "GLACIER", 60)
+    wait_until(lambda: class_of(s3, "far/a") == "GLACIER")
     far = other.client()
     objects = far.list_objects_v2(Bucket="cold", Prefix="of-store/").get("Contents", [])
     assert len(objects) == 1
@@ -138,17 +138,17 @@ def test_another_store(own: Server, other: Server, s3) -> None:
     s3.put_object(Bucket="tiered", Key="far/b", Body=b"waits")
     other.start()
     assert read(s3, "far/a", Range="bytes=0-9") == body[:10]
-    wait_until(lambda: class_of(s3, "far/b") == "GLACIER", 90)
+    wait_until(lambda: class_of(s3, "far/b") == "GLACIER")
     s3.delete_object(Bucket="tiered", Key="far/a")
     s3.delete_object(Bucket="tiered", Key="far/b")
-    wait_until(lambda: not far.list_objects_v2(Bucket="cold").get("Contents"), 90)
+    wait_until(lambda: not far.list_objects_v2(Bucket="cold").get("Contents"))
 
 
 def test_damage_in_a_tier_is_seen(own: Server, s3) -> None:
     """A byte that has changed in the tier is not sent to anybody, and a range beside it still is."""
     body = os.urandom(3 << 20)
     s3.put_object(Bucket="tiered", Key="shelf/damaged", Body=body)
-    wait_until(lambda: class_of(s3, "shelf/damaged") == "STANDARD_IA", 60)
+    wait_until(lambda: class_of(s3, "shelf/damaged") == "STANDARD_IA")
     (file,) = shelved(own)
     content = bytearray(file.read_bytes())
     content[1000] ^= 1
@@ -157,13 +157,13 @@ def test_damage_in_a_tier_is_seen(own: Server, s3) -> None:
         read(s3, "shelf/damaged")
     assert read(s3, "shelf/damaged", Range="bytes=2500000-2600000") == body[2_500_000:2_600_001]
     s3.delete_object(Bucket="tiered", Key="shelf/damaged")
-    wait_until(lambda: not shelved(own), 60)
+    wait_until(lambda: not shelved(own))
 
 
 def test_a_folder_that_is_not_mounted(own: Server, s3) -> None:
     """An empty folder in the place of a tier is not written to; what stands in the tier is told to be away, and comes back."""
     s3.put_object(Bucket="tiered", Key="shelf/first", Body=b"x" * 300_000)
-    wait_until(lambda: class_of(s3, "shelf/first") == "STANDARD_IA", 60)
+    wait_until(lambda: class_of(s3, "shelf/first") == "STANDARD_IA")
     away = own.folder.with_name("away")
     own.stop()
     own.folder.rename(away)
@@ -172,13 +172,13 @@ def test_a_folder_that_is_not_mounted(own: Server, s3) -> None:
     wait_until(lambda: "is it mounted" in own.log.read_text())
     assert code_of(s3.get_object, Bucket="tiered", Key="shelf/first")[1] == 503
     s3.put_object(Bucket="tiered", Key="shelf/second", Body=b"y" * 300_000)
-    wait_until(lambda: "background_step_failed" in own.log.read_text(), 60)
+    wait_until(lambda: "background_step_failed" in own.log.read_text())
     assert class_of(s3, "shelf/second") == "STANDARD" and not shelved(own)
     assert read(s3, "shelf/second") == b"y" * 300_000
     own.folder.rmdir()
     away.rename(own.folder)
-    wait_until(lambda: class_of(s3, "shelf/second") == "STANDARD_IA", 60)
+    wait_until(lambda: class_of(s3, "shelf/second") == "STANDARD_IA")
     assert (read(s3, "shelf/first"), read(s3, "shelf/second")) == (b"x" * 300_000, b"y" * 300_000)
     for key in ("shelf/first", "shelf/second"):
         s3.delete_object(Bucket="tiered", Key=key)
-    wait_until(lambda: not shelved(own), 60)
+    wait_until(lambda: not shelved(own))

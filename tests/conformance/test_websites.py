@@ -50,7 +50,7 @@ def site(tmp_path_factory):
 
 
 def visit(server: Server, path: str, host: str = "pages.web.test", method: str = "GET", **headers: str):
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=120)
     try:
         connection.request(method, path, headers={"Host": host, **headers})
         answer = connection.getresponse()

@@ -12,7 +12,7 @@ from urllib.parse import quote
 from pyrite.testing.linearizability import ANY, KEEP, SOMETHING, Operation
 from tests.server import ACCESS_KEY, SECRET_KEY
 
-TIMEOUT_S = 10
+TIMEOUT_S = 30
 _REGION = "us-east-1"
 _SIGNED = "host;x-amz-content-sha256;x-amz-date"
 _UNSIGNED_PAYLOAD = "UNSIGNED-PAYLOAD"

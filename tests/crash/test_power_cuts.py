@@ -29,7 +29,7 @@ def run_cuts(mounts: Mounts, cuts: int, seed: int) -> int:
         mounts.unmount()
         mounts.mount()
         server.start()
-    finish(server, load)
+    finish(server, load, least=20)
     return load.acknowledged
 
 

@@ -209,7 +209,7 @@ def test_processes_restart_when_every_first_drive_has_been_exchanged(tmp_path: P
             drive(server, "add", str(new))
             server.drives.append(new)
             drive(server, "drain", str(old))
-            wait_until(lambda: nothing_waits(server), 60)
+            wait_until(lambda: nothing_waits(server))
             drive(server, "remove", str(old))
             server.drives.remove(old)
             shutil.rmtree(old)
@@ -222,7 +222,7 @@ def test_processes_restart_when_every_first_drive_has_been_exchanged(tmp_path: P
         third.mkdir()
         drive(server, "add", str(third))
         server.drives.append(third)
-        wait_until(lambda: nothing_waits(server) and (third / "metadata").exists(), 60)
+        wait_until(lambda: nothing_waits(server) and (third / "metadata").exists())
 
 
 def test_a_drive_that_was_away_when_processes_restarted_comes_back(tmp_path: Path) -> None:
@@ -242,7 +242,7 @@ def test_a_drive_that_was_away_when_processes_restarted_comes_back(tmp_path: Pat
         wait_until(lambda: server.log.read_text().count('"drive_online"') == len(before))
         assert "drive_not_opened" not in server.log.read_text()
         load.put(10)
-        wait_until(lambda: nothing_waits(server), 60)
+        wait_until(lambda: nothing_waits(server))
         load.verify()
 
 

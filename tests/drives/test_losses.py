@@ -16,7 +16,7 @@ SMALL_VOLUMES = {"PYRITE_VOLUME_MIB": "16"}
 def goes_on(load: Load, more: int) -> None:
     """Wait until the load has done `more`; nothing failed."""
     target = load.acknowledged + more
-    wait_until(lambda: load.acknowledged >= target or load.failures, 60)
+    wait_until(lambda: load.acknowledged >= target or load.failures)
     assert not load.failures
 
 

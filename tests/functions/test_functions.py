@@ -136,7 +136,8 @@ def own(tmp_path_factory, hook):
     folder = tmp_path_factory.mktemp("functions")
     (folder / "f.py").write_text(PYTHON)
     (folder / "functions.toml").write_text(
-        '[[function]]\nname = "python"\nkind = "python"\nfile = "f.py"\ntimeout_s = 3\n'
+        '[[function]]\nname = "python"\nkind = "python"\nfile = "f.py"\n'
+        '[[function]]\nname = "brief"\nkind = "python"\nfile = "f.py"\ntimeout_s = 3\n'
         f'[[function]]\nname = "hook"\nkind = "webhook"\nurl = "{hook.url}"\ntoken = "t0ken"\n'
         '[[function]]\nname = "private"\nkind = "webhook"\nurl = "https://169.254.169.254/"\n'
     )
@@ -162,7 +163,8 @@ def s3(own: Server):
 
 
 def through(s3, name: str, what: str = "", key: str = "a/text", **more):
-    form = "arn:aws:lambda:us-east-1:0:function:{}" if name == "python" else "arn:minio:s3-object-lambda::{}:webhook"
+    is_python = name in ("python", "brief")
+    form = "arn:aws:lambda:us-east-1:0:function:{}" if is_python else "arn:minio:s3-object-lambda::{}:webhook"
     s3.function = (form.format(name), what)
     try:
         return s3.get_object(Bucket="read", Key=key, **more)
@@ -247,7 +249,7 @@ def test_mistakes_of_functions(s3) -> None:
 def test_time_runs_out(s3) -> None:
     """A function that does nothing, or nothing else than compute or read, is ended."""
     for what in ("sleep", "spin", "slow"):
-        assert code_of(read, s3, "python", what)[0] in ("LambdaTimeout", "LambdaResponseNotReceived")
+        assert code_of(read, s3, "brief", what)[0] in ("LambdaTimeout", "LambdaResponseNotReceived")
 
 
 def test_webhook(s3, hook: Hook) -> None:

@@ -136,3 +136,15 @@ def test_a_client_that_closes_is_not_lingered_for() -> None:
     talk.send(b"GET /b/k HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
     assert talk.transport.ended == "eof"
     assert not talk.connection.eof_received()  # the transport then closes itself
+
+
+def test_a_peer_that_does_not_answer_the_end_is_left() -> None:
+    """TLS waits for the peer's end of a connection that was idle; a peer that says nothing is not waited for long."""
+    talk = Talk()
+    talk.connection.close_if_idle()
+    assert talk.transport.ended == "closed"
+    for _ in range(5):
+        talk.connection.close_if_idle()
+        talk.host.now_s += 1
+        talk.connection.check(talk.host.now_s)
+    assert talk.transport.ended == "aborted"

@@ -24,7 +24,7 @@ class Wire:
     """A raw connection."""
 
     def __init__(self, server: Server) -> None:
-        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=20)
+        self.socket = socket.create_connection(("127.0.0.1", server.port), timeout=120)
         self._buffer = b""
 
     def send(self, data: bytes) -> "Wire":
@@ -211,7 +211,7 @@ def test_a_body_half_sent_is_served_before_the_server_stops(tmp_path: Path, sign
         server.process.send_signal(signal.SIGTERM)
         with pytest.raises(OSError):
             while True:  # until nobody listens any more
-                socket.create_connection(("127.0.0.1", server.port), timeout=5).close()
+                socket.create_connection(("127.0.0.1", server.port), timeout=30).close()
         assert wire.send(request[-1000:]).response()[0] == 200
 
 
@@ -314,7 +314,7 @@ def test_stop_finishes_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
         wire = Wire(server).send(request[:500_000])
         stopping = threading.Thread(target=server.stop)
         stopping.start()
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", server.port), timeout=1).close()
@@ -322,7 +322,7 @@ def test_stop_finishes_requests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
                 break
         status, fields, _ = wire.send(request[500_000:]).response()
         assert status == 200 and fields[b"connection"] == b"close"
-        stopping.join(30)
+        stopping.join(120)
         assert not stopping.is_alive()
 
 

@@ -209,7 +209,7 @@ def test_a_full_disk_is_a_clear_error_and_recovers(small_disk: Path) -> None:
                 return False
             return True
 
-        wait_until(works_again, 60)
+        wait_until(works_again)
 
 
 def test_health_metrics_and_access_log(tmp_path: Path) -> None:
@@ -268,10 +268,10 @@ def test_deleted_space_comes_back(tmp_path: Path) -> None:
         def used() -> int:
             return sum(path.stat().st_blocks * 512 for path in (tmp_path / "d" / "volumes").iterdir())
 
-        wait_until(lambda: used() < 21 * MIB, 40)
+        wait_until(lambda: used() < 21 * MIB)
         assert client.get_object(Bucket="space", Key="copy")["Body"].read() == bytes(20 * MIB)
         client.delete_object(Bucket="space", Key="copy")
-        wait_until(lambda: used() < MIB, 40)
+        wait_until(lambda: used() < MIB)
 
 
 def test_idle_memory(tmp_path: Path) -> None:

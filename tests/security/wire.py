@@ -34,7 +34,7 @@ class Wire:
 
     def send(self, method: str, target: str, headers: dict[str, str] | None = None, body: bytes = b"") -> Answer:
         """Send a request as it is."""
-        connection = http.client.HTTPConnection(self.host, timeout=30)
+        connection = http.client.HTTPConnection(self.host, timeout=120)
         try:
             sent = {"Host": self.host, "Content-Length": str(len(body)), **(headers or {})}
             connection.putrequest(method, target, skip_host=True, skip_accept_encoding=True)

@@ -322,9 +322,10 @@ class Connection(asyncio.BufferedProtocol):
             self._outlet.closed = True
 
     def close_if_idle(self) -> None:
-        """Close unless a request is under way: part of a graceful stop."""
-        if not self._busy and self._head is None and self._transport is not None:
-            self._closing = True
+        """Close unless a request is under way. TLS waits for the peer's end, as long as a connection lingers."""
+        if not self._busy and self._head is None and self._transport is not None and not self._closing:
+            self._closing = self._lingering = True
+            self._waiting_since = self._host.now_s
             self._transport.close()
 
     def check(self, now_s: float) -> None:
