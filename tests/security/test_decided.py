@@ -1,11 +1,14 @@
 """What a request does is what was decided about: the same version, the same parameters, whoever else may write."""
 
 import json
+import socket
 
 import pytest
 import urllib3
+from botocore.credentials import Credentials
 
 from tests.conformance.test_iam import client, code_of
+from tests.security.wire import Wire
 from tests.server import Server
 
 BUCKET = "decided"
@@ -175,3 +178,25 @@ def test_who_owns_the_source_of_a_copy(root) -> None:
     part = {**given, "UploadId": upload, "PartNumber": 1, "ExpectedSourceBucketOwner": "999999999999"}
     assert code_of(root.upload_part_copy, **part) == "AccessDenied"
     root.abort_multipart_upload(Bucket=BUCKET, Key="copy", UploadId=upload)
+
+
+def test_what_a_write_replaces_is_what_it_was_decided_on(store: Server, root, may, key: dict) -> None:
+    """Who may not overwrite objects of a tag does not overwrite one that gets it while the body is under way."""
+    may(
+        says("Allow", "s3:*"),
+        says("Deny", ["s3:PutObject", "s3:DeleteObject"], StringEquals={"s3:ExistingObjectTag/keep": "yes"}),
+    )
+    root.put_object(Bucket=BUCKET, Key="raced", Body=b"before")
+    body, wire = b"x" * 1000, Wire(store.endpoint)
+    signed = wire.sign(Credentials(key["AccessKeyId"], key["SecretAccessKey"]), "PUT", f"/{BUCKET}/raced", body=body)
+    head = {"Host": wire.host, **signed, "Content-Length": str(len(body)), "Expect": "100-continue"}
+    lines = "".join(f"{name}: {value}\r\n" for name, value in head.items())
+    with socket.create_connection(("127.0.0.1", store.port), timeout=120) as sent:
+        sent.sendall(f"PUT /{BUCKET}/raced HTTP/1.1\r\n{lines}\r\n".encode())
+        assert sent.recv(4096).startswith(b"HTTP/1.1 100")  # it is decided
+        root.put_object(Bucket=BUCKET, Key="raced", Body=b"kept", Tagging="keep=yes")
+        sent.sendall(body)
+        answer = sent.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 409") and b"OperationAborted" in answer
+    assert root.get_object(Bucket=BUCKET, Key="raced")["Body"].read() == b"kept"
+    assert code_of(client(store, "s3", key).put_object, Bucket=BUCKET, Key="raced", Body=b"x") == "AccessDenied"

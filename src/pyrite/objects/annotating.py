@@ -188,7 +188,7 @@ class Annotating:
         for _ in range(_ATTEMPTS):
             found = await self._naming.find(bucket, annotated.key, annotated.version)
             record = found.record
-            annotated.conditions.check(record.etag, record.modified_ms, record.size_bytes)
+            annotated.conditions.check_found(record)
             entry = None
             if record.annotations is not None:
                 entry = await self._engine.get(keys.annotation(record.annotations.id, annotated.name))

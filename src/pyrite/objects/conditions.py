@@ -3,9 +3,15 @@
 Sources: RFC 9110 section 13.2.2; AWS, "Conditional requests" in the S3 User Guide. Times compare in seconds.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from pyrite.objects.errors import NoSuchKey, PreconditionFailed
+from pyrite.objects.records import ObjectRecord
+
+Guard = Callable[[ObjectRecord | None], None]
+"""Is given what stands where something is written, None for nothing; raises what the write is refused with."""
 
 
 class NotModified(Exception):
@@ -36,12 +42,25 @@ class ReadConditions(msgspec.Struct, frozen=True):
 
 
 class WriteConditions(msgspec.Struct, frozen=True):
-    """Conditions of a write or delete on the current object; checked in the transaction that changes it."""
+    """Conditions of a write or delete on the current object; checked in the transaction that changes it.
+
+    `guard` is asked beside them.
+    """
 
     if_match: str | None = None
     if_none_match: str | None = None
     modified_s: int | None = None
     size_bytes: int | None = None
+    guard: Guard | None = None
+
+    def check_found(self, found: ObjectRecord | None) -> None:
+        """`found` is what stands there, None for nothing. Raises as `check`, and what the guard raises."""
+        if self.guard is not None:
+            self.guard(found)
+        if found is None or found.marker:
+            self.check(None)
+        else:
+            self.check(found.etag, found.modified_ms, found.size_bytes)
 
     def check(self, etag: str | None, modified_ms: int = 0, size_bytes: int = 0) -> None:
         """`etag` is None when there is no object. Raises PreconditionFailed or NoSuchKey."""

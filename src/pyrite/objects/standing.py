@@ -206,7 +206,4 @@ def is_as_seen(found: Found | None, only: int, begun: int, bucket: Bucket) -> bo
 
 def check_conditions(conditions: WriteConditions, found: Found | None) -> None:
     """Raises PreconditionFailed or NoSuchKey unless what stands there is as a write wants it."""
-    if found is None or found.record.marker:
-        conditions.check(None)
-    else:
-        conditions.check(found.record.etag, found.record.modified_ms, found.record.size_bytes)
+    conditions.check_found(found.record if found is not None else None)

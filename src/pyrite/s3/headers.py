@@ -189,7 +189,8 @@ def write_conditions(request: S3Request, compat: Compat) -> WriteConditions:
         raise _unaccepted("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
     if match is not None and none_match is not None:
         raise _unaccepted("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
-    return WriteConditions(match, none_match)
+    assert request.bucket is not None
+    return WriteConditions(match, none_match, guard=request.judged.guard(request.bucket, request.key, None))
 
 
 def _unaccepted(header: str, message: str) -> S3Error:

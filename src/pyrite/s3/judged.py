@@ -1,8 +1,13 @@
 """Owns what decisions about objects were made on, so that nothing else is served on them."""
 
+from collections.abc import Mapping
+
 from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import Guard
 from pyrite.objects.records import ObjectRecord
 from pyrite.s3.errors import S3Error
+
+_CHANGED = "The object was changed while the request was decided. Please try again."
 
 
 class Judged:
@@ -25,7 +30,27 @@ class Judged:
             return
         place = (bucket.id, key, version)
         if place in self._seen and _basis(self._seen[place]) != _basis(record):
-            raise S3Error("OperationAborted", "The object was changed while the request was decided. Please try again.")
+            raise S3Error("OperationAborted", _CHANGED)
+
+    def guard(self, bucket: Bucket, key: bytes, version: bytes | None) -> Guard | None:
+        """What a write or a delete has to be asked that was decided on what it replaces; None where it was not.
+
+        Writes depend on its tags alone: who owns it and may read it does not matter to them.
+        """
+        place = (bucket.id, key, version)
+        if not self._seen or place not in self._seen:
+            return None
+        tags = _tags(self._seen[place])
+
+        def check(found: ObjectRecord | None) -> None:
+            if _tags(found) != tags:
+                raise S3Error("OperationAborted", _CHANGED)
+
+        return check
+
+
+def _tags(record: ObjectRecord | None) -> Mapping[str, str]:
+    return {} if record is None else record.attributes.tags
 
 
 def _basis(record: ObjectRecord | None) -> object:

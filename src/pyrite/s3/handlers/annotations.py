@@ -61,7 +61,7 @@ async def put_annotation(service: Service, request: S3Request) -> Response:
     if source.length is not None and source.length > ANNOTATION_MAX_BYTES:
         sizes = (("ProposedSize", str(source.length)), ("MaxSizeAllowed", str(ANNOTATION_MAX_BYTES)))
         raise S3Error("EntityTooLarge", None, sizes)
-    annotated = _annotated(request, name, "s3:ObjectAnnotation:Put")
+    annotated = _annotated(request, bucket, name, "s3:ObjectAnnotation:Put")
     record = await service.objects.find(bucket, request.key, annotated.version)
     annotated.conditions.check(record.etag)
     if record.encryption is not None and record.encryption.algorithm == "SSE-C":
@@ -128,7 +128,7 @@ async def list_annotations(service: Service, request: S3Request) -> Response:
 
 async def delete_annotation(service: Service, request: S3Request) -> Response:
     bucket, name = await find(service, request), _name(request)
-    annotated = _annotated(request, name, "s3:ObjectAnnotation:Delete")
+    annotated = _annotated(request, bucket, name, "s3:ObjectAnnotation:Delete")
     record = await service.annotating.delete(
         bucket,
         annotated._replace(bypass=await may_bypass(service, request, bucket, request.key, named_version(request))),
@@ -155,8 +155,9 @@ def _may_stand(character: str) -> bool:
     return character in "0123456789_.-" or unicodedata.category(character)[0] in "LM"
 
 
-def _annotated(request: S3Request, name: bytes, event: str) -> Annotated:
-    conditions = WriteConditions(if_match=request.header(b"x-amz-object-if-match"))
+def _annotated(request: S3Request, bucket: Bucket, name: bytes, event: str) -> Annotated:
+    guard = request.judged.guard(bucket, request.key, named_version(request))
+    conditions = WriteConditions(if_match=request.header(b"x-amz-object-if-match"), guard=guard)
     return Annotated(request.key, version_of(request), name, conditions, cause=cause_of(request, event))
 
 

@@ -61,7 +61,7 @@ async def _begin(service: Service, request: S3Request, bucket: Bucket, offset: i
 
 async def _append(service: Service, request: S3Request, bucket: Bucket, record: ObjectRecord, offset: int) -> Response:
     conditions = write_conditions(request, service.compat)
-    conditions.check(record.etag, record.modified_ms, record.size_bytes)
+    conditions.check_found(record)
     check_growth(record, offset, 0)
     check_restored(record, service.clock.now_ms())
     await _check_same(service, request, record)

@@ -35,6 +35,7 @@ async def delete_object(service: Service, request: S3Request) -> Response:
         request.header(b"if-match"),
         None,
         *_extra_conditions(request),
+        request.judged.guard(bucket, request.key, named_version(request)),
     )
     removed = await _delete(service, request, bucket, request.key, named_version(request), conditions)
     headers: Headers = []
@@ -133,7 +134,8 @@ async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item
         raw = item.version.encode() if item.version else None
         action = "s3:DeleteObject" if raw is None else "s3:DeleteObjectVersion"
         await service.access.require(request, action, bucket, item.key, version=raw)
-        conditions = WriteConditions(item.etag, None, item.modified_s, item.size_bytes)
+        guard = request.judged.guard(bucket, item.key, raw)
+        conditions = WriteConditions(item.etag, None, item.modified_s, item.size_bytes, guard)
         removed = await _delete(service, request, bucket, item.key, raw, conditions)
     except PyriteError as error:
         known = translate(error) or S3Error("InternalError")

@@ -6,6 +6,7 @@ from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 from pyrite.aws.xml import DECLARATION, element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import WriteConditions
 from pyrite.objects.keys import check_key
 from pyrite.objects.objects import Given, Put
 from pyrite.objects.records import ObjectRecord
@@ -54,6 +55,7 @@ async def post_object(service: Service, request: S3Request) -> Response:
         attributes,
         owner,
         integrity.stored.name,
+        WriteConditions(guard=request.judged.guard(bucket, request.key, None)),
         lock=lock,
         acl=acl,
         sealing=sealing,

@@ -5,7 +5,8 @@ Source: AWS, "RenameObject" in the Amazon S3 API Reference; here on every bucket
 
 from pyrite.aws import uri
 from pyrite.http.response import Response
-from pyrite.objects.conditions import NotModified, ReadConditions, WriteConditions
+from pyrite.objects.buckets import Bucket
+from pyrite.objects.conditions import NotModified, ReadConditions
 from pyrite.objects.errors import PreconditionFailed
 from pyrite.objects.keys import check_key
 from pyrite.objects.records import ObjectRecord
@@ -29,9 +30,10 @@ async def rename_object(service: Service, request: S3Request) -> Response:
         await service.access.require(request, action, bucket, source)
     if source == request.key:
         raise S3Error("InvalidRequest", "The source and the destination of a rename are the same object")
-    of_target = _target_check(write_conditions(request, service.compat))
+    of_target = write_conditions(request, service.compat).check_found
     causes = cause_of(request, "s3:ObjectRemoved:Delete"), cause_of(request, "s3:ObjectCreated:Copy")
-    await rename(service.naming, bucket, source, request.key, _source_check(request), of_target, causes)
+    of_source = _source_check(request, bucket, source)
+    await rename(service.naming, bucket, source, request.key, of_source, of_target, causes)
     return empty(200)
 
 
@@ -48,11 +50,12 @@ def _source_of(request: S3Request) -> bytes:
     return source
 
 
-def _source_check(request: S3Request) -> Check:
+def _source_check(request: S3Request, bucket: Bucket, source: bytes) -> Check:
     conditions = read_conditions(request, _SOURCE + b"-")
 
     def check(found: ObjectRecord | None) -> None:
         if found is not None:
+            request.judged.check(bucket, source, None, found)
             _check(conditions, found, "x-amz-rename-source-If-None-Match")
 
     return check
@@ -65,13 +68,3 @@ def _check(conditions: ReadConditions | None, found: ObjectRecord, name: str) ->
         conditions.check(found.etag, found.modified_ms)
     except NotModified:
         raise PreconditionFailed(name) from None
-
-
-def _target_check(conditions: WriteConditions) -> Check:
-    def check(found: ObjectRecord | None) -> None:
-        if found is None:
-            conditions.check(None)
-        else:
-            conditions.check(found.etag, found.modified_ms, found.size_bytes)
-
-    return check

@@ -110,10 +110,7 @@ def lock_of_checked(service: Service, request: S3Request, bucket: Bucket, integr
 async def _check_early(service: Service, bucket: Bucket, key: bytes, conditions: WriteConditions) -> None:
     """Refuse before the body is read what could not be committed; the commit checks again."""
     found = await service.naming.current(bucket, key)
-    if found is None:
-        conditions.check(None)
-    else:
-        conditions.check(found.record.etag, found.record.modified_ms, found.record.size_bytes)
+    conditions.check_found(found.record if found is not None else None)
 
 
 async def find_source(service: Service, request: S3Request) -> CopySource:
