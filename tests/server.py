@@ -80,7 +80,11 @@ class Server:
         self.started_ms = time.time_ns() // 1_000_000
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-        wait_until(self._is_up, START_TIMEOUT_S)
+        try:
+            wait_until(self._is_up, START_TIMEOUT_S)
+        except BaseException:
+            self.process.kill()  # or it would run on beside all later tests
+            raise
         return self
 
     def _is_up(self) -> bool:
@@ -115,7 +119,7 @@ class Server:
         assert self.process is not None
         children = self.children()
         self.process.kill()
-        self.process.wait(30)
+        self.process.wait(120)
         wait_until(lambda: not any(_is_running(pid) for pid in children))
 
     def check(self) -> dict:
@@ -167,8 +171,10 @@ class Server:
 
 
 def _is_running(pid: int) -> bool:
+    """Whether any thread of it is left: the first may be gone while another still holds locks."""
     try:
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        threads = list(Path(f"/proc/{pid}/task").iterdir())
+        states = [(one / "stat").read_text().rpartition(")")[2].split()[0] for one in threads]
     except OSError:
-        return False
-    return state not in ("Z", "X")
+        return Path(f"/proc/{pid}").exists()  # a thread has just gone: look again
+    return any(state not in ("Z", "X") for state in states)

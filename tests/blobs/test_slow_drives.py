@@ -28,7 +28,7 @@ class HangingDrive(LocalDrive):
     def _hang(self) -> None:
         self.calls += 1
         token = self.pace.begin()
-        self.free.wait(60)
+        self.free.wait(300)
         self.pace.end(token, "read")
 
     def read_into(self, name: str, offset: int, target: memoryview, wait: bool) -> int:
@@ -47,12 +47,18 @@ class HangingDrive(LocalDrive):
         super().create(name)
 
 
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have drives that hang waited for a second: less would be too little for healthy ones on a busy machine."""
+    monkeypatch.setattr("tests.blobs.test_store.LocalDrive", HangingDrive)
+    monkeypatch.setattr("tests.blobs.test_store.PATIENCE", ())
+    monkeypatch.setattr(pace, "STUCK_S", 1.2)
+    monkeypatch.setattr(offload.ThreadWorkforce.__init__, "__defaults__", (1.5,))
+
+
 @pytest.fixture
 def store(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
-    """Six drives, 4+2, of which each can hang; the others are waited for a tenth of a second."""
-    monkeypatch.setattr("tests.blobs.test_store.LocalDrive", HangingDrive)
-    monkeypatch.setattr(pace, "STUCK_S", 0.08)
-    monkeypatch.setattr(offload.ThreadWorkforce.__init__, "__defaults__", (0.1,))
+    """Six drives, 4+2, of which each can hang; the others are waited for a second."""
+    impatient(monkeypatch)
     return Store(tmp_path, 6, 2)
 
 
@@ -109,9 +115,7 @@ def test_writes_go_around_a_drive_that_hangs(store: Store, size: int) -> None:
 
 def test_a_late_write_writes_what_it_was_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What a drive writes long after it was given up is what it was told to, although the block is used again."""
-    monkeypatch.setattr("tests.blobs.test_store.LocalDrive", HangingDrive)
-    monkeypatch.setattr(pace, "STUCK_S", 0.08)
-    monkeypatch.setattr(offload.ThreadWorkforce.__init__, "__defaults__", (0.1,))
+    impatient(monkeypatch)
     store = Store(tmp_path, 4, 2)
     rng = random.Random(3)
     first, others = rng.randbytes(MIB), [rng.randbytes(MIB) for _ in range(4)]
@@ -137,9 +141,7 @@ def test_a_late_write_writes_what_it_was_given(tmp_path: Path, monkeypatch: pyte
 
 def test_a_write_that_needs_all_its_drives(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a write needs every shard, one that hangs sends it to another volume, on drives that answer."""
-    monkeypatch.setattr("tests.blobs.test_store.LocalDrive", HangingDrive)
-    monkeypatch.setattr(pace, "STUCK_S", 0.08)
-    monkeypatch.setattr(offload.ThreadWorkforce.__init__, "__defaults__", (0.1,))
+    impatient(monkeypatch)
     store = Store(tmp_path, 3, 1)
     small, large = b"s" * 5000, random.Random(6).randbytes(MIB)
 

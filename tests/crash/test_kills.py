@@ -1,5 +1,6 @@
 """Processes are killed under load: no acknowledged write is lost, nothing is half visible, `check` is clean."""
 
+import contextlib
 import hashlib
 import os
 import random
@@ -22,7 +23,9 @@ class Load:
     leaves both contents possible.
     """
 
-    def __init__(self, server: Server, threads: int, seed: int) -> None:
+    def __init__(self, server: Server, threads: int, seed: int, patience_s: float = 20) -> None:
+        """`patience_s`: how long a request may take before it counts as failed."""
+        self._patience_s = patience_s
         self._server = server
         self._seed = seed
         self._stop = threading.Event()
@@ -41,11 +44,12 @@ class Load:
     def stop(self) -> None:
         self._stop.set()
         for thread in self._threads:
-            thread.join(60)
+            thread.join(600)
+            assert not thread.is_alive()
 
     def _run(self, number: int) -> None:
         rng = random.Random(self._seed * 1000 + number)
-        client = self._server.client(retries={"max_attempts": 0}, connect_timeout=2, read_timeout=20)
+        client = self._server.client(retries={"max_attempts": 0}, connect_timeout=2, read_timeout=self._patience_s)
         while not self._stop.is_set():
             key = f"t{number}-{rng.randrange(12)}"
             size = rng.choice([0, 10, 4096, 100_000, 200_000, 2 * MIB])
@@ -127,7 +131,8 @@ def run_kills(folder: Path, drives: int, kills: int, seed: int, *options: str) -
         else:
             victims = server.children()
             if victims:
-                os.kill(rng.choice(victims), signal.SIGKILL)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(rng.choice(victims), signal.SIGKILL)
             wait_until(server._is_up)
     finish(server, load, least=30)
     return load.acknowledged

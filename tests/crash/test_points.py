@@ -134,11 +134,13 @@ def run_points(folder: Path, drives: int, rounds: int, seed: int, kinds: Sequenc
     return load.acknowledged
 
 
+@pytest.mark.timeout(3600)
 def test_every_point_once(tmp_path: Path) -> None:
     """A process dies once at each named point of a store of four drives with three mirrors; nothing is lost."""
     assert run_points(tmp_path, 4, 1, 21) > 30
 
 
+@pytest.mark.timeout(3600)
 def test_every_point_of_background_work_once(tmp_path: Path) -> None:
     """A process dies once at each named point of repair, compaction, dumps and mirrors; nothing is lost."""
     assert run_points(tmp_path, 4, 1, 22, BACKGROUND) > 30

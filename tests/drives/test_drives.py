@@ -1,5 +1,6 @@
 """Drives are lost, replaced, added, drained and removed under a running server, and no byte is lost."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -135,6 +136,11 @@ def test_a_drive_that_comes_back_is_used_again(tmp_path: Path) -> None:
         load.verify()
 
 
+def _copy(source: str, target: str) -> None:
+    with contextlib.suppress(FileNotFoundError):  # it went while the drive was copied
+        shutil.copy2(source, target)
+
+
 def test_a_blank_and_a_foreign_drive_are_never_written_to(tmp_path: Path) -> None:
     """An empty directory, or a drive of another store, in the place of a drive is recognised and left alone."""
     drives = folders(tmp_path, 4)
@@ -146,7 +152,10 @@ def test_a_blank_and_a_foreign_drive_are_never_written_to(tmp_path: Path) -> Non
         load.put(20)
         wait_until(lambda: state_of(server, drives[1]) == "blank")
         assert not list(drives[1].iterdir())
-        shutil.copytree(drives[2], drives[1], dirs_exist_ok=True)  # a clone of a drive that is here
+        unfinished = shutil.ignore_patterns("*.new")
+        shutil.copytree(
+            drives[2], drives[1], ignore=unfinished, dirs_exist_ok=True, copy_function=_copy
+        )  # of one that is here
         wait_until(lambda: state_of(server, drives[1]) == "foreign")
         load.put(20)
         load.verify()
@@ -188,7 +197,8 @@ def test_a_volume_left_open_in_a_crash_is_verified(tmp_path: Path) -> None:
             load.s3.put_object(Bucket="data", Key=f"k{number}", Body=b"x" * 4096)
         server.kill()
         pattern = f"volumes/{16 * '?'}.0?"
-        shard = next(drives[3].glob(pattern), None) or next(drives[2].glob(pattern))
+        shards = [one for number in (3, 2) for one in drives[number].glob(pattern) if one.stat().st_size]
+        shard = shards[0]
         shard.write_bytes(bytes(shard.stat().st_size))  # what was not synced when the power went
         server.start()
         wait_until(lambda: any(shard.read_bytes()) and nothing_waits(server))
@@ -239,7 +249,7 @@ def test_a_drive_that_was_away_when_processes_restarted_comes_back(tmp_path: Pat
             os.kill(pid, signal.SIGKILL)
         wait_until(lambda: len(set(server.children()) - before) == len(before) and _answers(server))
         away.rename(drives[2])
-        wait_until(lambda: server.log.read_text().count('"drive_online"') == len(before))
+        wait_until(lambda: server.log.read_text().count('"drive_online"') >= len(before))
         assert "drive_not_opened" not in server.log.read_text()
         load.put(10)
         wait_until(lambda: nothing_waits(server))

@@ -31,7 +31,7 @@ def test_drives_vanish_under_load(tmp_path: Path, lost: tuple[int, ...]) -> None
     drives = folders(tmp_path, 6)
     with Server(drives, *OPTIONS, environment=SMALL_VOLUMES) as server:
         server.client().create_bucket(Bucket="crash")
-        load = Load(server, 4, seed=sum(lost))
+        load = Load(server, 4, seed=sum(lost), patience_s=200)
         load.start()
         goes_on(load, 60)
         for number in lost:
@@ -44,8 +44,8 @@ def test_drives_vanish_under_load(tmp_path: Path, lost: tuple[int, ...]) -> None
         goes_on(load, 60)
         load.stop()
         assert not load.failures
-        wait_until(lambda: len(drive(server, "list")) == 6)
-        wait_until(lambda: nothing_waits(server))
+        wait_until(lambda: len(drive(server, "list")) == 6, 300)
+        wait_until(lambda: nothing_waits(server), 600)
         load.verify(server.client())
 
 
@@ -55,7 +55,7 @@ def test_drives_die_under_load(mounts: Mounts, tmp_path: Path) -> None:
     drives = list(mounts.places)
     with Server(drives, *OPTIONS, environment=SMALL_VOLUMES) as server:
         server.client().create_bucket(Bucket="crash")
-        load = Load(server, 4, seed=3)
+        load = Load(server, 4, seed=3, patience_s=200)
         load.start()
         goes_on(load, 60)
         mounts.cut(drives[:1])
@@ -70,6 +70,6 @@ def test_drives_die_under_load(mounts: Mounts, tmp_path: Path) -> None:
         replace(server, drives[3], second)
         load.stop()
         assert not load.failures
-        wait_until(lambda: len(drive(server, "list")) == 6)
-        wait_until(lambda: nothing_waits(server))
+        wait_until(lambda: len(drive(server, "list")) == 6, 300)
+        wait_until(lambda: nothing_waits(server), 600)
         load.verify(server.client())

@@ -1,5 +1,6 @@
 """Drives that are slow, processes that stand still, stores that are full: everything else goes on."""
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -68,7 +69,7 @@ def test_a_slow_drive_is_worked_around(tmp_path: Path, mounts: Mounts, throttle:
         load = Load(server)
         load.put(30)
         throttle.limit(slow, 2)
-        wait_until(lambda: load.put(2) or state_of(server, slow) == "slow", 60, 0)
+        wait_until(lambda: load.put(2) or state_of(server, slow) == "slow", 300, 0)
         wait_until(lambda: not _of(server, slow)["holds_metadata"])
         shards = _of(server, slow)["shards"]
         load.put(60)
@@ -76,7 +77,7 @@ def test_a_slow_drive_is_worked_around(tmp_path: Path, mounts: Mounts, throttle:
         assert _of(server, slow)["shards"] <= shards
         load.verify()
         throttle.limit(slow, 0)
-        wait_until(lambda: state_of(server, slow) == "online", 120, 1.0)
+        wait_until(lambda: state_of(server, slow) == "online", 300, 1.0)
         load.put(20)
         wait_until(lambda: nothing_waits(server))
         load.verify()
@@ -88,19 +89,24 @@ def _of(server: Server, path: Path) -> dict:
 
 def test_a_process_that_stands_still_is_ended(tmp_path: Path) -> None:
     """A worker that is stopped, perhaps with the writers' lock, is replaced; nothing acknowledged is lost."""
-    server = Server(folders(tmp_path, 3), "--workers", "2", environment={"PYRITE_WATCHDOG_S": "2"})
+    server = Server(folders(tmp_path, 3), "--workers", "2", environment={"PYRITE_WATCHDOG_S": "6"})
     server.start()
     server.client().create_bucket(Bucket="crash")
     load = KilledLoad(server, 6, 3)
     load.start()
     for _ in range(2):
         for victim in server.children():
-            if "python" in Path(f"/proc/{victim}/cmdline").read_text():
-                os.kill(victim, signal.SIGSTOP)
-                wait_until(lambda victim=victim: victim not in server.children())
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # the watchdog was quicker
+                if "python" in Path(f"/proc/{victim}/cmdline").read_text():
+                    os.kill(victim, signal.SIGSTOP)
+                    wait_until(lambda victim=victim: victim not in server.children())
     assert "process_stands_still" in server.log.read_text()
     before = load.acknowledged
     wait_until(lambda: load.acknowledged > before + 20)
+    load.stop()
+    server.stop()
+    server.environment.clear()  # what follows is not about the watchdog
+    server.start()
     finish(server, load)
 
 
@@ -116,11 +122,12 @@ def test_a_full_store_can_be_emptied(mounts: Mounts) -> None:
             with pytest.raises(ClientError) as caught:
                 load.s3.put_object(Bucket="data", Key="more", Body=b"m" * MIB * 4)
             assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 507
-        assert "full" in {one["state"] for one in drive(server, "list")}
+        wait_until(lambda: "full" in {one["state"] for one in drive(server, "list")})
         load.verify()
         load.delete(len(load.expected) * 2 // 3)
-        wait_until(lambda: _takes(load, "again"), 60, 0.5)
+        wait_until(lambda: _takes(load, "again"), 300, 0.5)
         load.verify()
+        wait_until(lambda: max(_of(server, path)["used_bytes"] for path in mounts.places) < 160 * MIB, 300, 0.5)
         again = _fill(load)
         assert again > count // 4
         load.verify()
@@ -163,11 +170,17 @@ def test_what_was_deleted_while_a_drive_was_away_is_freed(tmp_path: Path) -> Non
         wait_until(lambda: _of(server, drives[2])["used_bytes"] < 8 * MIB)
         assert _used(tmp_path / "away") > 20 * MIB
         (tmp_path / "away").rename(drives[1])
-        wait_until(lambda: _used(drives[1]) < 8 * MIB, 60, 0.5)
+        wait_until(lambda: _used(drives[1]) < 8 * MIB, 300, 0.5)
 
 
 def _used(path: Path) -> int:
-    return int(subprocess.run(["du", "-s", "-B1", str(path)], capture_output=True, check=True).stdout.split()[0])
+    """Bytes on the drive, as the system says; files that go meanwhile make it complain, and are not counted."""
+    return int(subprocess.run(["du", "-s", "-B1", str(path)], capture_output=True).stdout.split()[0])
+
+
+def _agree(server: Server, path: Path) -> bool:
+    used = _used(path)
+    return abs(_of(server, path)["used_bytes"] - used) <= 0.01 * used
 
 
 def test_use_is_told_as_it_is(tmp_path: Path) -> None:
@@ -179,4 +192,4 @@ def test_use_is_told_as_it_is(tmp_path: Path) -> None:
         load.delete(20)
         wait_until(lambda: nothing_waits(server))
         for path in drives:  # services still write and free in between: the two have to agree once they rest
-            wait_until(lambda path=path: abs(_of(server, path)["used_bytes"] - _used(path)) <= 0.01 * _used(path))
+            wait_until(lambda path=path: _agree(server, path))

@@ -35,6 +35,12 @@ def fill(path: Path, rows: int) -> None:
     environment.close()
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No process is given up because the machine is slow."""
+    monkeypatch.setattr("pyrite.node.examining.START_TIMEOUT_S", 60.0)
+
+
 def look(path: Path) -> Examined | None:
     return examine_in_forks({"x": path})["x"]
 

@@ -16,7 +16,7 @@ def run(*words: object, **environment: str) -> subprocess.CompletedProcess[bytes
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYRITE_")}
     signed = {"PYRITE_ACCESS_KEY": ACCESS_KEY, "PYRITE_SECRET_KEY": SECRET_KEY}
     return subprocess.run(
-        [PYRITE, *map(str, words)], capture_output=True, env={**kept, **signed, **environment}, timeout=60
+        [PYRITE, *map(str, words)], capture_output=True, env={**kept, **signed, **environment}, timeout=300
     )
 
 

@@ -12,6 +12,7 @@ from pyrite.core.entropy import SystemEntropy
 from pyrite.metadata.environment import MirrorSet
 from pyrite.node import drives as identities
 from pyrite.node.drives import CREDENTIALS, IDENTITY, MIRRORS
+from tests.server import wait_until
 
 STORE = "ab" * 16
 
@@ -99,5 +100,5 @@ def test_processes_that_announce_at_once(drives: list[Path]) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(announce, epochs))
-    for path in drives:
-        assert identities.read_announced([path]) == MirrorSet(40, ("one", "two"))
+    for path in drives:  # one that takes long is not waited for
+        wait_until(lambda path=path: identities.read_announced([path]) == MirrorSet(40, ("one", "two")))

@@ -1,5 +1,6 @@
 """The server as an operator runs it: first start, restart, lost drives, a full disk, wrong drives, health, metrics."""
 
+import contextlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ MIB = 1024 * 1024
 
 def pyrite(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [PYRITE, *arguments], capture_output=True, text=True, timeout=60, env=dict(os.environ) | environment
+        [PYRITE, *arguments], capture_output=True, text=True, timeout=300, env=dict(os.environ) | environment
     )
 
 
@@ -26,10 +27,12 @@ def fetch(server: Server, path: str) -> tuple[int, str]:
     import urllib.request
 
     try:
-        with urllib.request.urlopen(server.endpoint + path, timeout=10) as response:
+        with urllib.request.urlopen(server.endpoint + path, timeout=60) as response:
             return response.status, response.read().decode()
     except urllib.error.HTTPError as error:
         return error.code, error.read().decode()
+    except OSError:
+        return 0, ""  # it does not answer just now
 
 
 def test_generated_credentials(tmp_path: Path) -> None:
@@ -218,7 +221,7 @@ def test_health_metrics_and_access_log(tmp_path: Path) -> None:
     with Server([tmp_path / "d"], "--workers", "2", "--access-log", str(log)) as server:
         for path in ("/health", "/health/live", "/health/ready", "/minio/health/live", "/minio/health/cluster"):
             assert fetch(server, path)[0] == 200
-        clients = [server.client() for _ in range(6)]
+        clients = [server.client(retries={"max_attempts": 0}, read_timeout=200) for _ in range(6)]
         clients[0].create_bucket(Bucket="metrics")  # a bucket may be called like a path
         for client in clients:
             client.put_object(Bucket="metrics", Key="k", Body=b"12345")
@@ -266,7 +269,11 @@ def test_deleted_space_comes_back(tmp_path: Path) -> None:
         client.abort_multipart_upload(Bucket="space", Key="m", UploadId=upload)
 
         def used() -> int:
-            return sum(path.stat().st_blocks * 512 for path in (tmp_path / "d" / "volumes").iterdir())
+            total = 0
+            for path in (tmp_path / "d" / "volumes").iterdir():
+                with contextlib.suppress(FileNotFoundError):  # a volume that has just been removed
+                    total += path.stat().st_blocks * 512
+            return total
 
         wait_until(lambda: used() < 21 * MIB)
         assert client.get_object(Bucket="space", Key="copy")["Body"].read() == bytes(20 * MIB)
@@ -278,9 +285,12 @@ def test_idle_memory(tmp_path: Path) -> None:
     """Idle, the default processes take at most 150 MiB together, and a single one at most 64 MiB."""
     for options, limit in ((("--workers", "2"), 150), (("--workers", "0"), 64)):
         with Server([tmp_path / options[1]], *options) as server:
-            assert server.process is not None
-            total = sum(_proportional(pid) for pid in [server.process.pid, *server.children()])
-            assert total < limit * MIB, f"{total / MIB:.0f} MiB with {options}"
+            wait_until(lambda server=server, limit=limit: _total(server) < limit * MIB, 60, 1.0)
+
+
+def _total(server: Server) -> int:
+    assert server.process is not None
+    return sum(_proportional(pid) for pid in [server.process.pid, *server.children()])
 
 
 def _proportional(pid: int) -> int:

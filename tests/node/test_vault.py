@@ -79,7 +79,7 @@ def engine() -> Iterator[Engine]:
 def pyrite(*arguments: str, **environment: str) -> subprocess.CompletedProcess:
     clean = {name: value for name, value in os.environ.items() if not name.startswith("VAULT_")}
     return subprocess.run(
-        [PYRITE, *arguments], capture_output=True, text=True, env={**clean, **environment}, timeout=60
+        [PYRITE, *arguments], capture_output=True, text=True, env={**clean, **environment}, timeout=300
     )
 
 

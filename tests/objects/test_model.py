@@ -32,7 +32,7 @@ from pyrite.blobs.volumes import Volumes
 from pyrite.core.clock import HybridClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
-from pyrite.core.offload import ThreadOffload
+from pyrite.core.offload import ThreadOffload, ThreadWorkforce
 from pyrite.metadata.keyspaces import ANNOTATIONS, GARBAGE, HEADS, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS, VERSIONS
 from pyrite.metadata.kv import after_prefix
 from pyrite.metadata.memory import MemoryEngine
@@ -140,7 +140,9 @@ class ObjectsMachine(RuleBasedStateMachine):
 
     def open(self) -> None:
         drives = {path.name: LocalDrive(path.name, path) for path in self.paths}
-        self.volumes = Volumes(DriveSet(drives), MetadataCatalog(self.engine), self.hybrid, "w0", None, 16 * MIB)
+        self.volumes = Volumes(
+            DriveSet(drives), MetadataCatalog(self.engine), self.hybrid, "w0", None, 16 * MIB, ThreadWorkforce(4, 60.0)
+        )
         self.offload = ThreadOffload(2)
         self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), self.offload, self.damaged)
         self.under_way = UnderWay(self.clock)
@@ -660,11 +662,13 @@ def run_machine(examples: int, steps: int, machine: type[ObjectsMachine] = Objec
     )
 
 
+@pytest.mark.timeout(1800)
 def test_objects_do_what_the_model_does() -> None:
     """Over a hundred sequences of operations agree with the model, and nothing is left behind."""
     run_machine(120, 50)
 
 
+@pytest.mark.timeout(1800)
 def test_versions_do_what_the_model_does() -> None:
     """The same where versions pile up, are taken away and brought back: what is current is always the newest."""
     run_machine(60, 60, VersionsMachine)

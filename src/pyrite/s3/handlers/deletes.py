@@ -1,5 +1,6 @@
 """Owns DELETE of objects: one, and many at once."""
 
+import asyncio
 from typing import NamedTuple
 
 from pyrite.aws.dates import parse_http, parse_iso
@@ -21,6 +22,7 @@ from pyrite.s3.service import Service
 from pyrite.s3.versions import named_version, parse_version, version_of
 
 _DELETE_MAX_KEYS = 1000
+_AT_ONCE = 100
 
 
 def _extra_conditions(request: S3Request) -> tuple[int | None, int | None]:
@@ -96,9 +98,20 @@ class _Doomed(NamedTuple):
 async def delete_objects(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     doomed, quiet = _parse_delete(await read_document(request))
-    results = []
-    for item in doomed:
-        results.append(await _delete_one(service, request, bucket, item, quiet))
+    results = [""] * len(doomed)
+    places: dict[bytes, list[int]] = {}
+    for place, item in enumerate(doomed):
+        places.setdefault(item.key, []).append(place)
+
+    async def delete_key(of_key: list[int]) -> None:
+        for place in of_key:  # one after the other, as they stand in the request
+            results[place] = await _delete_one(service, request, bucket, doomed[place], quiet)
+
+    waiting = list(places.values())
+    for first in range(0, len(waiting), _AT_ONCE):  # together, so that they share what is written and synced
+        done = await asyncio.gather(*map(delete_key, waiting[first : first + _AT_ONCE]), return_exceptions=True)
+        for failure in filter(None, done):
+            raise failure
     return document("DeleteResult", "".join(results))
 
 
