@@ -143,6 +143,36 @@ def commit_without_a(store: Mirrored) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("moment", ["_is_outdated", "_replay"])
+def test_another_process_goes_on_while_mirrors_are_brought_together(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: str
+) -> None:
+    """One that has given up the first mirror is not kept out by a lock on it; what it does is not undone."""
+    store = Mirrored(tmp_path)
+
+    async def body() -> None:
+        await put(store.engine, b"k", b"1")
+        txn = store.mirrors[1].environment.begin()  # the mirrors are a transaction apart
+        txn.finish(2, encode_redo({Place(0, b"mark"): b"2"}))
+        txn.commit()
+        committer = store.engine._committer
+        real = getattr(committer, moment)
+
+        def meanwhile(*given: Any) -> Any:
+            monkeypatch.setattr(committer, moment, real)
+            other = Thread(target=commit_without_a, args=(store,), daemon=True)
+            other.start()
+            other.join(100)
+            return real(*given)
+
+        monkeypatch.setattr(committer, moment, meanwhile)
+        await put(store.engine, b"k", b"3")
+        assert store.engine.mirrors == ["b", "c"] and store.announced == []
+        assert await get(store.engine, b"k") == b"3" and await get(store.engine, b"other") == b"1"
+
+    store.run(body)
+
+
 class DyingTransaction(WriteTransaction):
     """A transaction on a drive that fails before it is durable."""
 

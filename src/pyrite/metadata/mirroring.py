@@ -70,7 +70,7 @@ class MirroredCommitter:
                 self._take_note()
                 return self._commit_group(batches)
             except MirrorBehind:
-                with contextlib.suppress(lmdb.Error):  # the next attempt meets the mirror that failed
+                with contextlib.suppress(lmdb.Error, MirrorBehind):  # the next attempt meets what was in the way
                     self._reconcile()
             except lmdb.Error as error:
                 if len(self.mirrors) == 1:
@@ -271,9 +271,11 @@ class MirroredCommitter:
         """
         with contextlib.suppress(MirrorBehind):
             self._adopt(self._newest_set())
-        guard = self.mirrors[0].environment.begin()  # keeps every other writer out
+        guard = self.mirrors[0].environment.begin()  # keeps out who has not given up that one
         try:
             states = [(mirror, *mirror.environment.read_state()) for mirror in self.mirrors]
+            if self._is_outdated():
+                return
             newest = max(sequence for _, sequence, _, _ in states)
             redo = next(changes for _, sequence, _, changes in states if sequence == newest)
             behind = [(mirror, sequence) for mirror, sequence, _, _ in states if sequence < newest]
@@ -288,6 +290,11 @@ class MirroredCommitter:
                 self._drop(lost)
         finally:
             guard.abort()
+
+    def _is_outdated(self) -> bool:
+        """Whether a process that knows a newer set has committed: what was read before may be of several moments."""
+        known = self._newest_set()
+        return known is not None and known.epoch > self._epoch
 
     def _replay(self, mirror: Mirror, guard: WriteTransaction, redo: Changes, sequence: int) -> None:
         encoded = encode_redo(redo)
