@@ -36,7 +36,6 @@ ELSEWHERE = {
     "CreateSession": "directory buckets are AWS's own; here every bucket is as fast",
     "ListDirectoryBuckets": "directory buckets are AWS's own; here every bucket is as fast",
     "GetObjectTorrent": "AWS offers it no more",
-    "WriteGetObjectResponse": "a function answers the request that calls it, with the same fields (docs/functions.md)",
 }
 PARTLY = {
     "GetBucketReplication": "answers that there is none; see PutBucketReplication",

@@ -2,34 +2,43 @@
 
 import asyncio
 import contextlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from pathlib import Path
 from typing import Self
 
 from pyrite.core.entropy import Entropy
 from pyrite.functions.calls import Answer, Call, FunctionFailure, Head, Read, check_headers, check_status
 from pyrite.functions.declared import Declaration, Function
 from pyrite.functions.processes import PythonFunctions
+from pyrite.functions.rendezvous import Told, deliver
 from pyrite.functions.webhooks import WebhookFunctions
 from pyrite.http.outbound import Outbound
 
 _AHEAD_BLOCKS = 4
 
-Told = Head | bytes
-
 
 class Functions:
     """The functions of a store."""
 
-    def __init__(self, declaration: Declaration, endpoint: str, outbound: Outbound, entropy: Entropy) -> None:
-        """`endpoint` is where webhooks reach the store unless the declaration says otherwise."""
+    def __init__(
+        self, declaration: Declaration, endpoint: str, outbound: Outbound, entropy: Entropy, folder: Path | None
+    ) -> None:
+        """`endpoint` is where webhooks reach the store unless the declaration says otherwise; `folder` is where its
+        processes meet.
+        """
+        self._folder = folder
         self.endpoint = declaration.endpoint or endpoint
         self._declared = {function.name: function for function in declaration.functions}
         self._python = PythonFunctions()
-        self._webhooks = WebhookFunctions(outbound, entropy)
+        self._webhooks = WebhookFunctions(outbound, entropy, folder)
 
     def find(self, name: str) -> Function | None:
         """The function of that name."""
         return self._declared.get(name)
+
+    async def deliver(self, headers: Mapping[str, str], blocks: AsyncIterator[bytes]) -> None:
+        """Hand an answer that a webhook gives by WriteGetObjectResponse to who waits for it. Raises Undelivered."""
+        await deliver(self._folder, headers, blocks)
 
     async def call(self, function: Function, call: Call, read: Read, input_url: Callable[[], str]) -> Answer:
         """The answer, once it has begun. `input_url` makes the URL at which a webhook can read the object.

@@ -6,23 +6,24 @@ not asked can answer. The answer's fields `x-amz-fwd-*` say what the client is t
 """
 
 import asyncio
+import contextlib
 import hmac
 from collections.abc import AsyncGenerator, Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
 
 from pyrite.core.entropy import Entropy
-from pyrite.functions.calls import Call, FunctionFailure, Head, check_status
+from pyrite.functions.calls import Call, FunctionFailure, Head, check_headers, check_status
 from pyrite.functions.declared import Function
+from pyrite.functions.rendezvous import ROUTE, TOKEN, Handover, Told, meeting
 from pyrite.http.outbound import Outbound, OutboundError
 
 AT_ONCE_MAX = 64
-_ROUTE, _TOKEN = "x-amz-request-route", "x-amz-request-token"
 _STATUS, _CODE, _MESSAGE = "x-amz-fwd-status", "x-amz-fwd-error-code", "x-amz-fwd-error-message"
 _FORWARDED = "x-amz-fwd-header-"
-
-Told = Head | bytes
+_NO_ANSWER = f"The function ended without an answer: it called no WriteGetObjectResponse, nor repeated {ROUTE}."
 
 
 class Route(NamedTuple):
@@ -52,37 +53,67 @@ def event(call: Call, input_url: str, route: Route) -> bytes:
 
 
 class WebhookFunctions:
-    """Calls functions that are webhooks, some at once."""
+    """Calls functions that are webhooks, some at once. `folder` is where answers by WriteGetObjectResponse arrive."""
 
-    def __init__(self, outbound: Outbound, entropy: Entropy) -> None:
+    def __init__(self, outbound: Outbound, entropy: Entropy, folder: Path | None) -> None:
         self._outbound = outbound
         self._entropy = entropy
+        self._folder = folder
         self._free = asyncio.Semaphore(AT_ONCE_MAX)
 
     async def call(self, function: Function, call: Call, input_url: str) -> AsyncGenerator[Told, None]:
-        """The head of the answer, then the blocks of its body. Raises FunctionFailure, also in between."""
-        route = new_route(self._entropy)
+        """The head of the answer, then the blocks of its body. Raises FunctionFailure, also in between.
+
+        The answer is that of the webhook, where it repeats its words, or comes by WriteGetObjectResponse.
+        """
+        route, handover = new_route(self._entropy), Handover()
+        async with self._free, meeting(self._folder, route.route, route.token, handover, head_of):
+            asking = asyncio.create_task(self._ask(function, event(call, input_url, route), route, handover))
+            try:
+                async with contextlib.aclosing(handover.tell(function.timeout_s)) as telling:
+                    async for told in telling:
+                        yield told
+            finally:
+                asking.cancel()
+                await asyncio.gather(asking, return_exceptions=True)
+
+    async def _ask(self, function: Function, body: bytes, route: Route, handover: Handover) -> None:
+        """Call the webhook, and hand over what it answers, unless it answers otherwise."""
         headers = {"Content-Type": "application/json"}
         if function.token:
             headers["Authorization"] = f"Bearer {function.token}"
-        body = event(call, input_url, route)
-        async with self._free:
-            try:
-                async with self._outbound.stream(function.url, headers, body, function.timeout_s) as answered:
-                    yield _head(answered.status, answered.headers, route)
-                    async for block in answered.blocks:
-                        yield block
-            except OutboundError as error:
-                raise FunctionFailure("LambdaInvocationFailed", f"The function could not be called: {error}") from None
+        mine = False
+        try:
+            async with self._outbound.stream(function.url, headers, body, function.timeout_s) as answered:
+                mine = handover.claim()
+                if not mine:  # it has called WriteGetObjectResponse
+                    return
+                await handover.put(_head(answered.status, answered.headers, route))
+                async for block in answered.blocks:
+                    await handover.put(block)
+                await handover.put(None)
+        except OutboundError as error:
+            if mine or handover.claim():
+                why = f"The function could not be called: {error}"
+                await handover.put(FunctionFailure("LambdaInvocationFailed", why))
+        except FunctionFailure as failure:
+            await handover.put(failure)
 
 
 def _head(status: int, headers: Mapping[str, str], route: Route) -> Head:
-    """How the answer to the client begins. Raises FunctionFailure."""
+    """How the answer of a webhook begins. Raises FunctionFailure."""
     if not 200 <= status < 300:
         raise FunctionFailure("LambdaRuntimeError", f"The function answered {status}.")
-    repeated = (headers.get(_ROUTE, ""), headers.get(_TOKEN, ""))
+    if ROUTE not in headers:
+        raise FunctionFailure("LambdaResponseNotReceived", _NO_ANSWER)
+    repeated = (headers.get(ROUTE, ""), headers.get(TOKEN, ""))
     if not all(hmac.compare_digest(*pair) for pair in zip(_encoded(repeated), _encoded(route), strict=True)):
-        raise FunctionFailure("LambdaInvalidResponse", f"The function's answer does not repeat {_ROUTE} and {_TOKEN}.")
+        raise FunctionFailure("LambdaInvalidResponse", f"The function's answer does not repeat {ROUTE} and {TOKEN}.")
+    return head_of(headers)
+
+
+def head_of(headers: Mapping[str, str]) -> Head:
+    """How an answer begins to the client, by the header fields that say so. Raises FunctionFailure."""
     text = headers.get(_STATUS, "200")
     if not text.isascii() or not text.isdigit() or len(text) > 3:
         raise FunctionFailure("LambdaInvalidResponse", f"{_STATUS} is no status.")
@@ -95,7 +126,11 @@ def _head(status: int, headers: Mapping[str, str], route: Route) -> Head:
     if "content-type" in headers:
         forwarded.setdefault("content-type", headers["content-type"])
     length = headers.get("content-length", "")
-    return Head(shown, forwarded, int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None)
+    return Head(
+        shown,
+        check_headers(forwarded),
+        int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None,
+    )
 
 
 def _encoded(words: tuple[str, str]) -> list[bytes]:

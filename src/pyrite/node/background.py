@@ -72,7 +72,7 @@ class Background:
             self.shipper = AuditShipper(
                 store.engine, config.audit_log, config.audit_webhook, config.audit_webhook_token
             )
-        service = store.service(config)
+        service = store.service(config, board.folder)
         self.notifier = Notifier(
             store.engine,
             store.targets(config).deliver,

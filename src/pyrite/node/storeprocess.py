@@ -140,8 +140,8 @@ class StoreProcess:
             raise FileNotFoundError(drive_id)
         return Mirror(drive_id, LmdbEnvironment(path / METADATA))
 
-    def service(self, config: Config) -> Service:
-        """The store as handlers see it."""
+    def service(self, config: Config, folder: Path) -> Service:
+        """The store as handlers see it; `folder` is where the processes of the server meet."""
         owners, compat = Owners(self.engine), PRESETS[config.compat]
         return Service(
             self.engine,
@@ -158,7 +158,7 @@ class StoreProcess:
             self.targets(config),
             self.listeners,
             Queries(),
-            self._functions(config),
+            self._functions(config, folder),
             owners,
             self.clock,
             compat,
@@ -170,13 +170,13 @@ class StoreProcess:
         declared = read_tiers(config.tiers) if config.tiers is not None else []
         return ObstoreTiers(declared, store_id, self.offload, SystemEntropy()) if declared else NoTiers()
 
-    def _functions(self, config: Config) -> Functions:
+    def _functions(self, config: Config, folder: Path) -> Functions:
         """What objects can be read through."""
         declared = read_functions(config.functions) if config.functions is not None else Declaration()
         scheme = "https" if config.tls_certificate is not None else "http"
         host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host  # noqa: S104 - it is asked about
         endpoint = f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.port}"
-        return Functions(declared, endpoint, Outbound(config.outbound_networks), SystemEntropy())
+        return Functions(declared, endpoint, Outbound(config.outbound_networks), SystemEntropy(), folder)
 
     def targets(self, config: Config) -> Targets:
         """Where events can go."""

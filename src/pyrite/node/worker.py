@@ -46,7 +46,7 @@ class Worker:
             self._tls = TlsFiles(config.tls_certificate, config.tls_key, config.tls_client_ca)
         self._monitor = Monitor(self._store, board, config.access_log, config.audit_log, config.trusted_proxies)
         clock, prefix = self._store.clock, SystemEntropy().bytes(4).hex().upper()
-        service = self._store.service(config)
+        service = self._store.service(config, board.folder)
         app = S3App(
             service,
             service.authenticator,

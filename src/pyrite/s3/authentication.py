@@ -19,6 +19,7 @@ from pyrite.iam.callers import Found
 from pyrite.s3.compat import Compat
 from pyrite.s3.request import PayloadRule, S3Request, Signature, text_of
 
+_OF_FUNCTIONS = "s3-object-lambda"  # what SDKs sign the answers of functions for
 _PRESIGN_NAMES = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
 _ECDSA_STREAMING = (
     b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
@@ -115,7 +116,8 @@ class Authenticator:
     # ---- version 4
 
     async def _header_v4(self, request: S3Request, authorization: bytes) -> None:
-        claim = sigv4.parse_authorization(authorization)
+        service = _OF_FUNCTIONS if request.is_answer and _OF_FUNCTIONS.encode() in authorization else "s3"
+        claim = sigv4.parse_authorization(authorization, service)
         self._check_region(claim, Fault.MALFORMED_AUTHORIZATION)
         amz_date = sigv4.date_of(request.headers)
         sigv4.check_date(amz_date, claim, self._now_s())

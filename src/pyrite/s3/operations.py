@@ -24,6 +24,8 @@ class Operation(NamedTuple):
 ANNOTATION_NAME = "annotationName"
 CONTROL = "v20180820/tags"
 """What stands for the marker in calls of the S3 Control API, which a path and a header tell apart."""
+ANSWER = "WriteGetObjectResponse"
+"""The path of the call with which a function answers, and what stands for its marker."""
 
 OPERATIONS = (
     Operation("ListBuckets", "GET", "service", "", "s3:ListAllMyBuckets"),
@@ -148,6 +150,7 @@ OPERATIONS = (
     ),
     Operation("ListObjectAnnotations", "GET", "object", "annotation", "s3:ListObjectAnnotations"),
     Operation("DeleteObjectAnnotation", "DELETE", "object", "annotation", "s3:DeleteObjectAnnotation"),
+    Operation("WriteGetObjectResponse", "POST", "service", ANSWER, "s3-object-lambda:WriteGetObjectResponse"),
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
     Operation("PutBucketWebsite", "PUT", "bucket", "website", "s3:PutBucketWebsite"),
     Operation("DeleteBucketWebsite", "DELETE", "bucket", "website", "s3:DeleteBucketWebsite"),

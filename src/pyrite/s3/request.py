@@ -11,10 +11,11 @@ from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
 from pyrite.s3.judged import Judged
-from pyrite.s3.operations import CONTROL, Operation
+from pyrite.s3.operations import ANSWER, CONTROL, Operation
 
 ACCOUNT_ID = b"x-amz-account-id"
 _CONTROL_PATH = f"/{CONTROL}/".encode()
+_ANSWER_PATH = f"/{ANSWER}".encode()
 _BUCKET_ARN = b"arn:aws:s3:::"
 
 
@@ -53,7 +54,7 @@ class S3Request:
     """One request on its way through the layer; `caller`, `signature` and `payload` are set by
     authentication, `operation` by routing, `bucket` (where there is one) and `needed_acl` (only an access control list
     let it through) by authorization, which notes in `judged` what it looked at, `document` by who reads it first.
-    `is_control`: it is a call of the S3 Control API about a bucket.
+    `is_control`: it is a call of the S3 Control API about a bucket; `is_answer`: it is a function's answer.
     """
 
     __slots__ = (
@@ -65,6 +66,7 @@ class S3Request:
         "headers",
         "http",
         "id",
+        "is_answer",
         "is_control",
         "judged",
         "key",
@@ -104,9 +106,13 @@ class S3Request:
         path = self.target.path
         if not path.startswith(b"/"):
             raise S3Error("InvalidURI")
+        self.is_answer = path == _ANSWER_PATH and self.method == "POST"
         self.is_control = path.startswith(_CONTROL_PATH) and ACCOUNT_ID in self.headers
         if self.is_control:  # whatever the host is: clients put the account before it
             self._address_resource(decode(path[len(_CONTROL_PATH) :]))
+            return
+        if self.is_answer:
+            self.resource_path, self.bucket_name, self.key = path, "", b""
             return
         bucket = _bucket_of_host(self.headers.get(b"host", b""), domains) if domains else b""
         self.resource_path = b"/" + bucket + path if bucket else path

@@ -8,6 +8,7 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers import (
     access,
     annotations,
+    answering,
     appending,
     archive,
     buckets,
@@ -30,7 +31,7 @@ from pyrite.s3.handlers import (
     writes,
 )
 from pyrite.s3.handlers.transforming import LAMBDA
-from pyrite.s3.operations import ANNOTATION_NAME, CONTROL, MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
+from pyrite.s3.operations import ANNOTATION_NAME, ANSWER, CONTROL, MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
 from pyrite.s3.request import S3Request
 from pyrite.s3.service import Service
 
@@ -122,6 +123,7 @@ HANDLERS: dict[str, HandlerOf] = {
             ("Delete", listedconfigurations.delete_one),
         )
     },
+    "WriteGetObjectResponse": answering.write_response,
     "PutObjectAnnotation": annotations.put_annotation,
     "GetObjectAnnotation": annotations.get_annotation,
     "ListObjectAnnotations": annotations.list_annotations,
@@ -150,7 +152,7 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
     if request.signature.version == "AWS":
         _refuse_unsigned(request)
     scope: Scope = "object" if request.key else "bucket" if request.bucket_name else "service"
-    marker = CONTROL if request.is_control else _marker(request) if request.query else ""
+    marker = _marker(request)
     if marker == "annotation":
         told_apart = ANNOTATION_NAME.encode() in request.query
     else:
@@ -175,7 +177,9 @@ def _refuse_unsigned(request: S3Request) -> None:
 
 
 def _marker(request: S3Request) -> str:
-    """The query parameter that selects the operation. Attributes and uploads are told apart by it alone."""
+    """What selects the operation: mostly a query parameter. Attributes and uploads are told apart by it alone."""
+    if request.is_control or request.is_answer:
+        return CONTROL if request.is_control else ANSWER
     for name, value in request.query.items():
         if name in _NAMES:
             return name.decode("ascii")

@@ -40,11 +40,11 @@ class StatusBoard:
     """The status files of all processes of one server, in `folder`."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
 
     def publish(self, status: ProcessStatus) -> None:
         """Replace the status of a slot."""
-        path = self._folder / (status.slot + _SUFFIX)
+        path = self.folder / (status.slot + _SUFFIX)
         staging = path.with_suffix(".new")
         staging.write_bytes(_encode(status))
         os.replace(staging, path)
@@ -52,35 +52,35 @@ class StatusBoard:
     def read(self) -> list[ProcessStatus]:
         """The last status of every slot."""
         found = []
-        for path in sorted(self._folder.glob("*" + _SUFFIX)):
+        for path in sorted(self.folder.glob("*" + _SUFFIX)):
             with contextlib.suppress(FileNotFoundError, msgspec.DecodeError):
                 found.append(_decode(path.read_bytes()))
         return found
 
     def tell_places(self, places: Mapping[str, str]) -> None:
         """Say where the drives are now, by id, for processes that are started later."""
-        staging = self._folder / (_PLACES + f".{os.getpid()}.new")
+        staging = self.folder / (_PLACES + f".{os.getpid()}.new")
         staging.write_bytes(msgspec.msgpack.encode(places))
-        os.replace(staging, self._folder / _PLACES)
+        os.replace(staging, self.folder / _PLACES)
 
     def places(self) -> dict[str, str]:
         """Where the drives are, by id, as was last told; empty when nobody has."""
         try:
-            return msgspec.msgpack.decode((self._folder / _PLACES).read_bytes(), type=dict[str, str])
+            return msgspec.msgpack.decode((self.folder / _PLACES).read_bytes(), type=dict[str, str])
         except (FileNotFoundError, msgspec.DecodeError):
             return {}
 
     def condemn(self, name: str) -> None:
         """Have every process give up the copy of the names on the drive `name`: it is damaged."""
-        (self._folder / (name + _CONDEMNED)).touch()
+        (self.folder / (name + _CONDEMNED)).touch()
 
     def absolve(self, name: str) -> None:
         """The copy has been made anew."""
-        (self._folder / (name + _CONDEMNED)).unlink(missing_ok=True)
+        (self.folder / (name + _CONDEMNED)).unlink(missing_ok=True)
 
     def condemned(self) -> list[str]:
         """The drives whose copies of the names are damaged."""
-        return [path.name.removesuffix(_CONDEMNED) for path in sorted(self._folder.glob("*" + _CONDEMNED))]
+        return [path.name.removesuffix(_CONDEMNED) for path in sorted(self.folder.glob("*" + _CONDEMNED))]
 
     def slot(self, slot: str) -> ProcessStatus | None:
         """The last status of one slot: counters go on from it when a process is restarted."""
