@@ -18,7 +18,7 @@ from pyrite.metadata.environment import LmdbEnvironment, MirrorSet
 from pyrite.metadata.epoch import SharedEpoch
 from pyrite.metadata.journal import Journal
 from pyrite.metadata.kv import Batch, Entry, MetadataCorrupt, Row
-from pyrite.metadata.mirror import Mirror
+from pyrite.metadata.mirror import Mirror, MirrorBehind
 from pyrite.metadata.mirroring import Announce, CatchUp, MirroredCommitter, OpenMirror
 from pyrite.metadata.priors import apply_after_priors
 
@@ -151,7 +151,8 @@ class LmdbEngine:
         copy = LmdbEnvironment(path)
         taken_in = False
         try:
-            taken_in = self._committer.enlist(name, copy, catch_up)
+            with contextlib.suppress(MirrorBehind):  # another process exchanges mirrors now: the next attempt follows
+                taken_in = self._committer.enlist(name, copy, catch_up)
         finally:
             if taken_in:
                 self._opened.append(self._committer.mirrors[-1])
