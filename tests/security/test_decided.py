@@ -2,6 +2,7 @@
 
 import json
 import socket
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import urllib3
@@ -197,6 +198,44 @@ def test_what_a_write_replaces_is_what_it_was_decided_on(store: Server, root, ma
         root.put_object(Bucket=BUCKET, Key="raced", Body=b"kept", Tagging="keep=yes")
         sent.sendall(body)
         answer = sent.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 409") and b"OperationAborted" in answer
+    assert answer.startswith(b"HTTP/1.1 403") and b"AccessDenied" in answer
     assert root.get_object(Bucket=BUCKET, Key="raced")["Body"].read() == b"kept"
     assert code_of(client(store, "s3", key).put_object, Bucket=BUCKET, Key="raced", Body=b"x") == "AccessDenied"
+
+
+def test_tags_that_decide_nothing_fail_no_write(store: Server, root, may, key: dict) -> None:
+    """Where tags decide about reads alone, writers of one key never meet each other, nor a key that is listed twice."""
+    may(says("Allow", "s3:*"), says("Deny", "s3:GetObject", StringEquals={"s3:ExistingObjectTag/secret": "yes"}))
+
+    def write(number: int) -> None:
+        s3 = client(store, "s3", key)
+        for turn in range(10):
+            s3.put_object(Bucket=BUCKET, Key="shared", Body=b"x", Tagging=f"writer={number}-{turn}")
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(write, range(6)))
+    s3 = client(store, "s3", key)
+    version = s3.put_object(Bucket=BUCKET, Key="shared", Body=b"x", Tagging="a=b")["VersionId"]
+    twice = [{"Key": "shared", "VersionId": version}] * 2 + [{"Key": "shared"}] * 2
+    answer = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": twice})
+    assert len(answer["Deleted"]) == 4 and "Errors" not in answer
+
+
+def test_an_upload_is_completed_by_several_at_once(store: Server, root, may, key: dict) -> None:
+    """Each of several completions of one upload has the answer of the one that did it, also under a condition."""
+    may(says("Allow", "s3:*"), says("Deny", "s3:GetObject", StringEquals={"s3:ExistingObjectTag/secret": "yes"}))
+    s3 = client(store, "s3", key)
+    for number in range(5):
+        name = {"Bucket": BUCKET, "Key": f"completed-{number}"}
+        upload = s3.create_multipart_upload(**name, Tagging="keep=yes")["UploadId"]
+        etag = s3.upload_part(**name, UploadId=upload, PartNumber=1, Body=b"x")["ETag"]
+        parts = {"Parts": [{"PartNumber": 1, "ETag": etag}]}
+
+        def complete(_: int, name: dict = name, upload: str = upload, parts: dict = parts) -> str:
+            own = client(store, "s3", key)
+            return own.complete_multipart_upload(**name, UploadId=upload, MultipartUpload=parts, IfNoneMatch="*")[
+                "ETag"
+            ]
+
+        with ThreadPoolExecutor(4) as pool:
+            assert len(set(pool.map(complete, range(4)))) == 1

@@ -12,6 +12,7 @@ from pyrite.aws import checksums
 from pyrite.blobs.store import BlobStore
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy
+from pyrite.core.errors import PyriteError
 from pyrite.core.units import TIB
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
 from pyrite.objects import assembling, keys
@@ -267,14 +268,16 @@ class Uploads:
             record = await self._naming.put(
                 bucket, key, record, completion.conditions, move_parts, cause=completion.cause
             )
-        except Conflict as conflict:
-            if conflict.key in versions:
-                raise _PartReplaced from conflict
-            # completed or aborted by somebody else at the same time
+        except PyriteError as error:
+            if isinstance(error, Conflict) and error.key in versions:
+                raise _PartReplaced from error
+            # completed or aborted by somebody else at the same time, or conditions meet what that one has made
             found = await self._naming.current(bucket, key)
             if found is not None and found.record.upload == upload_id:
                 return found.record
-            raise NoSuchUpload(upload_id.hex()) from conflict
+            if not isinstance(error, Conflict):
+                raise
+            raise NoSuchUpload(upload_id.hex()) from error
         return record
 
     async def abort(self, bucket: Bucket, key: bytes, upload_id: bytes) -> None:

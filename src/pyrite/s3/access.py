@@ -3,6 +3,9 @@
 One place for every way in: handlers ask it again for what they find out later, like the source of a copy.
 """
 
+from collections.abc import Callable
+from functools import partial
+
 import structlog
 
 from pyrite.aws.arns import bucket_arn
@@ -22,6 +25,7 @@ from pyrite.s3.compat import Compat
 from pyrite.s3.context import RequestContext
 from pyrite.s3.deciding import (
     asks_for_object,
+    asks_for_tags,
     by_rules,
     is_locked_out,
     refusal,
@@ -179,13 +183,24 @@ class Access:
         if bucket is not None and rules is not None and key and asks_for_object(caller, rules, action):
             stored = await self._stored(bucket, key, version)
             request.judged.note(bucket, key, version, stored)
-        known = {**tags_that_count(bucket, self._compat.bucket_tags_count), **tags_of_object(stored), **(more or {})}
-        context = RequestContext(request, self._clock.now_ms(), self._region, self._trusted, account, known, version)
+        tags, now_ms = tags_that_count(bucket, self._compat.bucket_tags_count), self._clock.now_ms()
         resource = resource_of(request, bucket, key)
-        decision = by_rules(caller, rules, account, action, resource, context, not is_locked_out(bucket), granted)
+
+        def context_of(found: ObjectRecord | None) -> RequestContext:
+            known = {**tags, **tags_of_object(found), **(more or {})}
+            return RequestContext(request, now_ms, self._region, self._trusted, account, known, version)
+
+        def decided_on(found: ObjectRecord | None) -> Decision:
+            context = context_of(found)
+            return by_rules(caller, rules, account, action, resource, context, not is_locked_out(bucket), granted)
+
+        decision = decided_on(stored)
         if stored is None or rules is None or not rules.has_acls or action not in OBJECT_PERMISSIONS:
+            if decision.allowed and bucket is not None and rules is not None and key and asks_for_tags(caller, rules):
+                request.judged.note_again(bucket, key, version, partial(_again, caller, action, resource, decided_on))
             return decision
-        return await self._by_object(caller, rules, stored, decision, Question(action, resource, context, "", account))
+        question = Question(action, resource, context_of(stored), "", account)
+        return await self._by_object(caller, rules, stored, decision, question)
 
     async def _stored(self, bucket: Bucket, key: bytes, version: bytes | None) -> ObjectRecord | None:
         """The version that is asked for, or None."""
@@ -285,3 +300,16 @@ class Access:
         account = at_once(self._owners.account_of(rules.owner))
         resource = bucket_arn(bucket.record.name, "" if action == LISTING else "any")
         return by_rules(caller, rules, account, action, resource, {}).allowed
+
+
+def _again(
+    caller: Caller,
+    action: str,
+    resource: str,
+    decided_on: Callable[[ObjectRecord | None], Decision],
+    found: ObjectRecord | None,
+) -> None:
+    """Raises S3Error where what was allowed is not, with the tags of what stands there now."""
+    decision = decided_on(found)
+    if not decision.allowed:
+        raise refusal(caller, action, resource, decision)

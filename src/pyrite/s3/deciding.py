@@ -70,8 +70,11 @@ def speaks_of_all(policy: Policy, action: str, bucket: str) -> bool:
 
 def asks_for_object(caller: Caller, rules: BucketRules, action: str) -> bool:
     """Whether the decision depends on what stands under the key: its tags, its owner, its access control list."""
-    if rules.has_acls and action in OBJECT_PERMISSIONS:
-        return True
+    return (rules.has_acls and action in OBJECT_PERMISSIONS) or asks_for_tags(caller, rules)
+
+
+def asks_for_tags(caller: Caller, rules: BucketRules) -> bool:
+    """Whether anything that decides may look at the tags of what stands under a key."""
     policies = caller.all_policies + ((rules.policy,) if rules.policy is not None else ())
     return any(policy.mentions("s3:existingobjecttag/") for policy in policies)
 

@@ -1,22 +1,29 @@
 """Owns what decisions about objects were made on, so that nothing else is served on them."""
 
-from collections.abc import Mapping
+from collections.abc import Callable
 
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import Guard
 from pyrite.objects.records import ObjectRecord
 from pyrite.s3.errors import S3Error
 
-_CHANGED = "The object was changed while the request was decided. Please try again."
+Again = Callable[[ObjectRecord | None], None]
+"""Decides again, about what stands there now. Raises S3Error where that may not be done."""
+
+Place = tuple[int, bytes, bytes | None]
 
 
 class Judged:
-    """The objects that decisions of one request looked at: their tags, owners and access control lists."""
+    """The objects that decisions of one request looked at: their owners and access control lists, and their tags.
 
-    __slots__ = ("_seen",)
+    Owners and lists have to be the same when the request is served. Where tags counted, it is decided again.
+    """
+
+    __slots__ = ("_again", "_seen")
 
     def __init__(self) -> None:
-        self._seen: dict[tuple[int, bytes, bytes | None], ObjectRecord | None] | None = None
+        self._seen: dict[Place, ObjectRecord | None] | None = None
+        self._again: dict[Place, list[Again]] = {}
 
     def note(self, bucket: Bucket, key: bytes, version: bytes | None, record: ObjectRecord | None) -> None:
         """A decision about a version (None: the current one) was made on this; None where nothing was there."""
@@ -24,34 +31,32 @@ class Judged:
             self._seen = {}
         self._seen.setdefault((bucket.id, key, version), record)
 
+    def note_again(self, bucket: Bucket, key: bytes, version: bytes | None, again: Again) -> None:
+        """A decision that allowed something depends on the tags of what stands there."""
+        self._again.setdefault((bucket.id, key, version), []).append(again)
+
     def check(self, bucket: Bucket, key: bytes, version: bytes | None, record: ObjectRecord) -> None:
         """Raises S3Error where what a decision was made on has been exchanged for something else since."""
         if not self._seen:
             return
         place = (bucket.id, key, version)
         if place in self._seen and _basis(self._seen[place]) != _basis(record):
-            raise S3Error("OperationAborted", _CHANGED)
+            raise S3Error("OperationAborted", "The object was changed while the request was decided. Please try again.")
+        for again in self._again.get(place, ()):
+            again(record)
 
     def guard(self, bucket: Bucket, key: bytes, version: bytes | None) -> Guard | None:
-        """What a write or a delete has to be asked that was decided on what it replaces; None where it was not.
-
-        Writes depend on its tags alone: who owns it and may read it does not matter to them.
-        """
-        place = (bucket.id, key, version)
-        if not self._seen or place not in self._seen:
+        """What a write or a delete has to be asked about what it replaces; None where that does not matter to it."""
+        decisions = self._again.get((bucket.id, key, version))
+        if not decisions:
             return None
-        tags = _tags(self._seen[place])
 
         def check(found: ObjectRecord | None) -> None:
-            if _tags(found) != tags:
-                raise S3Error("OperationAborted", _CHANGED)
+            for again in decisions:
+                again(found)
 
         return check
 
 
-def _tags(record: ObjectRecord | None) -> Mapping[str, str]:
-    return {} if record is None else record.attributes.tags
-
-
 def _basis(record: ObjectRecord | None) -> object:
-    return None if record is None else (record.owner, record.acl, record.attributes.tags)
+    return None if record is None else (record.owner, record.acl)
