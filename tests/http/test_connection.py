@@ -16,6 +16,7 @@ class FakeTransport:
     def __init__(self) -> None:
         self.written = b""
         self.ended = ""
+        self.unsent = 0
 
     def write(self, data: bytes) -> None:
         self.written += bytes(data)
@@ -25,6 +26,9 @@ class FakeTransport:
 
     def set_write_buffer_limits(self, high: int) -> None:
         assert high == 0
+
+    def get_write_buffer_size(self) -> int:
+        return self.unsent
 
     def can_write_eof(self) -> bool:
         return True
@@ -147,4 +151,19 @@ def test_a_peer_that_does_not_answer_the_end_is_left() -> None:
         talk.connection.close_if_idle()
         talk.host.now_s += 1
         talk.connection.check(talk.host.now_s)
+    assert talk.transport.ended == "aborted"
+
+
+def test_what_was_answered_is_sent_before_a_connection_ends() -> None:
+    """A client that takes its answer slowly gets all of it, however long; one that takes none is left in the end."""
+    talk = Talk()
+    talk.transport.unsent = 1000
+    for left in range(999, 0, -100):
+        talk.connection.close_if_idle()
+        talk.wait(25)
+        assert not talk.transport.ended
+        talk.transport.unsent = left
+    talk.wait(25)
+    assert not talk.transport.ended
+    talk.wait(10)
     assert talk.transport.ended == "aborted"

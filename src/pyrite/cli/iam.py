@@ -8,7 +8,18 @@ import typer
 
 from pyrite.cli import iamkeys, iampolicies
 from pyrite.cli.arguments import AsJson, Store
-from pyrite.cli.identities import Account, Name, PolicyName, arn_of, make_change, read_document, run, show, when
+from pyrite.cli.identities import (
+    Account,
+    Name,
+    PolicyName,
+    account_of,
+    arn_of,
+    make_change,
+    read_document,
+    run,
+    show,
+    when,
+)
 from pyrite.core.errors import ConfigError
 from pyrite.iam import accesskeys, accounts, entities, policies
 from pyrite.iam.changing import Change
@@ -95,7 +106,7 @@ def _entity_commands(kind: EntityKind) -> None:
     @app.command(f"{kind}s", help=f"List the {kind}s of an account.")
     def list_(store: Store = None, account: Account = None, as_json: AsJson = False) -> None:
         async def body(identities: Identities) -> list[dict[str, Any]]:
-            chosen = identities.own_account if account is None else account
+            chosen = await account_of(identities, account)
             found = await entities.list_all(identities.changes.view, kind, chosen)
             return [
                 {

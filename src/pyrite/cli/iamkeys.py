@@ -8,11 +8,12 @@ from typing import Annotated, Any
 import typer
 
 from pyrite.cli.arguments import AsJson, Store
-from pyrite.cli.identities import Account, make_change, read_document, run, show, when
+from pyrite.cli.identities import Account, account_of, make_change, read_document, run, show, when
 from pyrite.iam import accesskeys
 from pyrite.iam.changing import Change
 from pyrite.node.identities import Identities
 
+_HOURS_MAX = 1_000_000
 _Key = Annotated[str, typer.Argument(help="The access key id.")]
 
 
@@ -25,7 +26,7 @@ def list_keys(
     """List access keys."""
 
     async def body(identities: Identities) -> list[dict[str, Any]]:
-        chosen = identities.own_account if account is None else account
+        chosen = await account_of(identities, account)
         view = identities.changes.view
         rows = []
         for record in await accesskeys.list_all(view, chosen, user):
@@ -51,7 +52,7 @@ def create_key(
     store: Store = None,
     account: Account = None,
     policy: Annotated[Path | None, typer.Option(help="A policy that limits what the key may do.")] = None,
-    expires_in: Annotated[float, typer.Option(min=0, help="Hours until it ends; 0 for never.")] = 0,
+    expires_in: Annotated[float, typer.Option(min=0, max=_HOURS_MAX, help="Hours until it ends; 0 for never.")] = 0,
     description: Annotated[str, typer.Option(help="What it is for.")] = "",
     as_json: AsJson = False,
 ) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from pyrite.cli.arguments import AsJson, Store
-from pyrite.cli.identities import Account, Name, PolicyName, arn_of, make_change, read_document, run, show
+from pyrite.cli.identities import Account, Name, PolicyName, account_of, arn_of, make_change, read_document, run, show
 from pyrite.iam import policies
 from pyrite.iam.changing import Change
 from pyrite.node.identities import Identities
@@ -17,7 +17,7 @@ def list_policies(store: Store = None, account: Account = None, as_json: AsJson 
     """List the managed policies of an account."""
 
     async def body(identities: Identities) -> list[dict[str, Any]]:
-        chosen = identities.own_account if account is None else account
+        chosen = await account_of(identities, account)
         found = await policies.list_all(identities.changes.view, chosen)
         return [
             {"policy": record.name, "arn": record.arn, "version": f"v{record.default}", "attached": record.attachments}
@@ -82,7 +82,7 @@ def show_policy(policy: PolicyName, store: Store = None, account: Account = None
     """Print the document of a managed policy."""
 
     async def body(identities: Identities) -> str:
-        chosen = identities.own_account if account is None else account
+        chosen = await account_of(identities, account)
         record = await policies.find(identities.changes.view, chosen, arn_of(chosen, policy))
         return policies.version_of(record, f"v{record.default}").document
 

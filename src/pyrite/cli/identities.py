@@ -29,12 +29,18 @@ def run(store: list[str] | None, body: Callable[[Identities], Awaitable[T]], not
     return with_identities(store_drives(store), body, sys.argv[1:] if noted else ())
 
 
+async def account_of(identities: Identities, account: str | None) -> str:
+    """The account that is asked for, by default the store's own. Raises NoSuchEntity."""
+    chosen = identities.own_account if account is None else account
+    await accounts.find(identities.changes.view, chosen)
+    return chosen
+
+
 def make_change(store: list[str] | None, account: str | None, body: Callable[[Change, str], Awaitable[T]]) -> T:
     """Make one change in an account."""
 
     async def make(identities: Identities) -> T:
-        chosen = identities.own_account if account is None else account
-        await accounts.find(identities.changes.view, chosen)
+        chosen = await account_of(identities, account)
         return await identities.changes.make(lambda change: body(change, chosen))
 
     return run(store, make, noted=True)

@@ -181,6 +181,15 @@ class RequestBody:
         self._consumed(len(chunk))
         return len(chunk)
 
+    async def drop(self, most: int) -> bool:
+        """Read the rest and drop it; False, and some is left, where it is more than `most` bytes. Raises as `read`."""
+        dropped = 0
+        while chunk := await self.read():
+            dropped += len(chunk)
+            if dropped > most:
+                return False
+        return True
+
     async def read_all(self, limit_bytes: int) -> bytes:
         """The whole body. Raises BodyTooLarge beyond `limit_bytes`."""
         whole = self.take_all()

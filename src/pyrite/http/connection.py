@@ -266,13 +266,9 @@ class Connection(asyncio.BufferedProtocol):
 
     async def _drain(self, body: RequestBody) -> None:
         """Read and drop the rest of a body that the handler did not want, up to a limit."""
-        dropped = 0
         try:
-            while chunk := await body.read():
-                dropped += len(chunk)
-                if dropped > self._host.limits.drain_bytes:
-                    self._linger()
-                    return
+            if not await body.drop(self._host.limits.drain_bytes):
+                self._linger()
         except (ClientGone, MalformedBody):
             self.abort()
 
@@ -299,8 +295,6 @@ class Connection(asyncio.BufferedProtocol):
         else:
             transport.write_eof()
 
-    # ---- what the body and the server ask for
-
     def send_continue(self) -> None:
         if self._transport is not None and not self._closing:
             self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -323,7 +317,8 @@ class Connection(asyncio.BufferedProtocol):
 
     def close_if_idle(self) -> None:
         """Close unless a request is under way. TLS waits for the peer's end, as long as a connection lingers."""
-        if not self._busy and self._head is None and self._transport is not None and not self._closing:
+        is_idle = not self._busy and self._head is None and not self._closing
+        if is_idle and self._transport is not None and not self._transport.get_write_buffer_size():
             self._closing = self._lingering = True
             self._waiting_since = self._host.now_s
             self._transport.close()
@@ -332,10 +327,16 @@ class Connection(asyncio.BufferedProtocol):
         """Called about once a second: end what is idle, slow or silent for too long."""
         limits = self._host.limits
         waited = now_s - self._waiting_since
-        if self._lingering:
+        is_done = self._lingering or (not self._busy and self._head is None)
+        unsent = self._outlet.unsent_for(now_s) if is_done and self._outlet is not None else None
+        if unsent is not None:  # the client still has to take what was answered
+            self._waiting_since = now_s
+            if unsent > limits.stall_timeout_s:
+                self.abort()
+        elif self._lingering:
             if waited > limits.linger_timeout_s:
                 self.abort()
-        elif not self._busy and self._head is None:
+        elif is_done:
             if self._pending and waited > limits.head_timeout_s:
                 self._refuse(HttpError(408, "the request head did not arrive in time"))
             elif waited > limits.idle_timeout_s:

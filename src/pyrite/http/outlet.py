@@ -24,6 +24,7 @@ class Outlet:
         self._drained: asyncio.Future[None] | None = None
         self.closed = False
         self.sent_bytes = 0  # of streams, for the deadline of slow clients
+        self._unsent, self._unsent_since = 0, 0.0
         if not secure:
             transport.set_write_buffer_limits(high=0)
 
@@ -43,11 +44,19 @@ class Outlet:
         if drained is not None and not drained.done():
             drained.set_result(None)
 
+    def unsent_for(self, now_s: float) -> float | None:
+        """For how many seconds none of what waits in the transport has gone out; None where nothing waits."""
+        unsent = self._transport.get_write_buffer_size()
+        if unsent != self._unsent:
+            self._unsent, self._unsent_since = unsent, now_s
+        return now_s - self._unsent_since if unsent else None
+
     def lose(self, error: ClientGone) -> None:
         """The client is gone."""
         self.closed = True
         if self._drained is not None and not self._drained.done():
             self._drained.set_exception(error)
+            self._drained.exception()  # perhaps nobody waits for it
 
     def write(self, response: Response, head_only: bool, close: bool) -> None:
         """Send a response whose body is here. Raises UnsafeHeader."""

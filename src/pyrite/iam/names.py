@@ -24,7 +24,8 @@ def check_name(kind: str, name: str) -> str:
     """`name`, if an entity of this kind may be called so. Raises InvalidInput."""
     limit = NAME_MAX_CHARS[kind]
     if not 1 <= len(name) <= limit or not _NAME.match(name):
-        raise InvalidInput(f"The name of a {kind} has 1 to {limit} of the characters A-Z a-z 0-9 + = , . @ - _")
+        what = "policy" if kind == "inline" else kind
+        raise InvalidInput(f"The name of a {what} has 1 to {limit} of the characters A-Z a-z 0-9 + = , . @ - _")
     return name
 
 

@@ -294,7 +294,7 @@ class MirroredCommitter:
     def _is_outdated(self) -> bool:
         """Whether a process that knows a newer set has committed: what was read before may be of several moments."""
         known = self._newest_set()
-        return known is not None and known.epoch > self._epoch
+        return known is not None and known.epoch >= self._epoch and known != self._mirror_set()
 
     def _replay(self, mirror: Mirror, guard: WriteTransaction, redo: Changes, sequence: int) -> None:
         encoded = encode_redo(redo)

@@ -6,15 +6,16 @@ User Guide.
 
 from pyrite.iam.patterns import Values
 from pyrite.objects.buckets import Bucket
+from pyrite.objects.records import BucketRecord
 
 CONFIGURATION = "abac"
 _ENABLED = "<Status>Enabled</Status>"
 _PREFIXES = ("aws:resourcetag/", "s3:buckettag/", "s3:resourcetag/")
 
 
-def is_enabled(bucket: Bucket) -> bool:
+def is_enabled(record: BucketRecord) -> bool:
     """Whether the tags of a bucket decide."""
-    return _ENABLED in bucket.record.configurations.get(CONFIGURATION, "")
+    return _ENABLED in record.configurations.get(CONFIGURATION, "")
 
 
 def tags_that_count(bucket: Bucket | None, always: bool) -> dict[str, Values]:
@@ -23,6 +24,6 @@ def tags_that_count(bucket: Bucket | None, always: bool) -> dict[str, Values]:
     """
     if bucket is None or not bucket.record.tags:
         return {}
-    if not always and not is_enabled(bucket):
+    if not always and not is_enabled(bucket.record):
         return {}
     return {prefix + name.lower(): (value,) for name, value in bucket.record.tags.items() for prefix in _PREFIXES}

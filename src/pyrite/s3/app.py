@@ -147,9 +147,12 @@ class S3App:
         content += "".join(element(name, value) for name, value in error.details)
         if place is not None:
             content += self._where(error, place)
-        host_id = self._host_id[1].decode()
-        content += element("RequestId", request_id) + element("HostId", host_id)
-        response.body = f"{DECLARATION}<Error>{content}</Error>".encode()
+        ids = element("RequestId", request_id) + element("HostId", self._host_id[1].decode())
+        if place is not None and place.is_control:
+            text = f"<ErrorResponse><Error>{content}</Error>{ids}</ErrorResponse>"
+        else:
+            text = f"<Error>{content}{ids}</Error>"
+        response.body = (DECLARATION + text).encode()
         response.length = len(response.body)
         return response
 

@@ -22,7 +22,8 @@ _DAY_MS = 86_400_000
 async def keys_of_document(request: S3Request, operation: str, now_ms: int) -> Keys:
     """The keys that the document of a request has; none where it is no such document, which its handler refuses."""
     if operation == "UntagResource":
-        return {"aws:tagkeys": tuple(tag_keys(request))}
+        unwanted = tuple(tag_keys(request))
+        return {"aws:tagkeys": unwanted} if unwanted else {}
     reader = _READERS.get(operation)
     if reader is None:
         return {}

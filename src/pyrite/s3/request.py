@@ -36,11 +36,12 @@ class PayloadRule(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a request is about, for error documents: its method, and bucket and key as text."""
+    """What a request is about, for error documents: its method, bucket and key as text; `is_control` as there."""
 
     method: str
     bucket: str
     key: str
+    is_control: bool = False
 
     @property
     def resource(self) -> str:
@@ -106,15 +107,16 @@ class S3Request:
         path = self.target.path
         if not path.startswith(b"/"):
             raise S3Error("InvalidURI")
+        bucket = _bucket_of_host(self.headers.get(b"host", b""), domains) if domains else b""
         self.is_answer = path == _ANSWER_PATH and self.method == "POST"
-        self.is_control = path.startswith(_CONTROL_PATH) and ACCOUNT_ID in self.headers
-        if self.is_control:  # whatever the host is: clients put the account before it
+        is_control = path.startswith(_CONTROL_PATH) and ACCOUNT_ID in self.headers
+        self.is_control = is_control and bucket in (b"", self.headers[ACCOUNT_ID])  # which clients put before the host
+        if self.is_control:
             self._address_resource(decode(path[len(_CONTROL_PATH) :]))
             return
         if self.is_answer:
             self.resource_path, self.bucket_name, self.key = path, "", b""
             return
-        bucket = _bucket_of_host(self.headers.get(b"host", b""), domains) if domains else b""
         self.resource_path = b"/" + bucket + path if bucket else path
         if bucket:
             key = path[1:]
@@ -127,12 +129,11 @@ class S3Request:
         self.key = decode(key)
 
     def _address_resource(self, arn: bytes) -> None:
-        """Find the bucket that an ARN names."""
+        """Find the bucket that an ARN names; none where it names something else."""
         name = arn.removeprefix(_BUCKET_ARN)
-        if name == arn or not name or b"/" in name:
-            raise S3Error("InvalidRequest", "Only buckets have tags here: arn:aws:s3:::NAME")
+        is_bucket = name != arn and b"/" not in name
         self.resource_path, self.key = self.target.path, b""
-        self.bucket_name = text_of(name)
+        self.bucket_name = text_of(name) if is_bucket else ""
 
     def header(self, name: bytes) -> str | None:
         """A header as text, or None. Bytes that are not UTF-8 read as Latin-1."""
@@ -152,7 +153,7 @@ class S3Request:
     @property
     def place(self) -> Place:
         """What the request is about."""
-        return Place(self.method, self.bucket_name, self.key_text)
+        return Place(self.method, self.bucket_name, self.key_text, self.is_control)
 
 
 def text_of(value: bytes) -> str:

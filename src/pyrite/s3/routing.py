@@ -151,6 +151,8 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
     """The operation that a request names. Raises S3Error; an unknown sub-resource never falls through."""
     if request.signature.version == "AWS":
         _refuse_unsigned(request)
+    if request.is_control:
+        _check_control(request)
     scope: Scope = "object" if request.key else "bucket" if request.bucket_name else "service"
     marker = _marker(request)
     if marker == "annotation":
@@ -168,9 +170,19 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
     raise S3Error("MethodNotAllowed", None, (("Method", request.method), ("ResourceType", scope.upper())))
 
 
+def _check_control(request: S3Request) -> None:
+    """Raises S3Error where a call of the S3 Control API is about something that is not here."""
+    if not request.bucket_name:
+        raise S3Error("InvalidRequest", "Only buckets have tags here: arn:aws:s3:::NAME")
+    if (request.method, "bucket", CONTROL, False) not in _ROUTES:
+        raise S3Error("MethodNotAllowed", None, (("Method", request.method), ("ResourceType", "TAGS")))
+
+
 def _refuse_unsigned(request: S3Request) -> None:
     """Raises S3Error where a parameter that selects what is done is not under a signature of Version 2."""
     unsigned = _NOT_IN_V2.intersection(request.query)
+    if request.is_control:
+        raise S3Error("AccessDenied", "Signature Version 2 does not cover this call; sign with Version 4")
     if unsigned:
         name = min(unsigned).decode()
         raise S3Error("AccessDenied", f"Signature Version 2 does not cover the parameter {name}; sign with Version 4")

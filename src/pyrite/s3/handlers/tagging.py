@@ -37,29 +37,32 @@ async def get_bucket_tagging(service: Service, request: S3Request) -> Response:
 
 async def put_bucket_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    _refuse_where_tags_decide(bucket)
     tags = tags_of_document(await read_document(request), BUCKET_TAGS_MAX)
-    await service.buckets.change(bucket, tags=tags)
+    await _set_tags(service, bucket, tags)
     return empty(200 if service.compat.tagging_ok else 204)
 
 
 async def delete_bucket_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    _refuse_where_tags_decide(bucket)
-    await service.buckets.change(bucket, tags={})
+    await _set_tags(service, bucket, {})
     return empty()
 
 
-def _refuse_where_tags_decide(bucket: Bucket) -> None:
+async def _set_tags(service: Service, bucket: Bucket, tags: Tags) -> None:
     """Raises S3Error where attribute-based access is enabled: the permissions for this must not be enough then.
 
     Source: AWS, "Enabling ABAC in general purpose buckets" in the Amazon S3 User Guide.
     """
-    if abac.is_enabled(bucket):
-        raise S3Error(
-            "AccessDenied",
-            "The tags of this bucket decide who may use it: change them by TagResource and UntagResource",
-        )
+
+    def edit(record: BucketRecord) -> BucketRecord:
+        if abac.is_enabled(record):
+            raise S3Error(
+                "AccessDenied",
+                "The tags of this bucket decide who may use it: change them by TagResource and UntagResource",
+            )
+        return replace(record, tags=tags)
+
+    await service.buckets.edit(bucket, edit)
 
 
 # ---- the S3 Control API
@@ -89,6 +92,8 @@ async def tag_resource(service: Service, request: S3Request) -> Response:
 async def untag_resource(service: Service, request: S3Request) -> Response:
     bucket = await _find_resource(service, request)
     unwanted = tag_keys(request)
+    if not unwanted:
+        raise S3Error("InvalidRequest", "tagKeys has to name the tags that are to be taken away")
 
     def edit(record: BucketRecord) -> BucketRecord:
         return replace(record, tags={key: value for key, value in record.tags.items() if key not in unwanted})
