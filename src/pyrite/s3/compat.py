@@ -28,6 +28,7 @@ class Compat(NamedTuple):
     `always_tells_marker`: answers to reads of missing objects tell that it is no delete marker.
     `confirmed_lockout`: who confirms it may lock the account's root out of a bucket's policy.
     `repeated_parts`: of several entries for one part the last counts when an upload is completed.
+    `parts_without_checksums`: an upload whose checksum is made of its parts' is completed without stating theirs.
     `needs_customer_key`: completing an upload that is sealed with a client's key takes that key.
     `log_policies_name_prefixes`: who may deliver logs is asked for the prefix of their keys; the target bucket may be
     another account's.
@@ -59,6 +60,7 @@ class Compat(NamedTuple):
     always_tells_marker: bool = False
     confirmed_lockout: bool = False
     repeated_parts: bool = False
+    parts_without_checksums: bool = False
     needs_customer_key: bool = False
     log_policies_name_prefixes: bool = False
     repeated_sids: bool = False
@@ -109,6 +111,7 @@ PRESETS = {
         always_tells_marker=True,
         confirmed_lockout=True,
         repeated_parts=True,
+        parts_without_checksums=True,
         needs_customer_key=True,
         log_policies_name_prefixes=True,
         repeated_sids=True,

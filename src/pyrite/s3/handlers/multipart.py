@@ -201,6 +201,7 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         kind if kind in ("COMPOSITE", "FULL_OBJECT") else None,  # type: ignore[arg-type]
         int(size) if size is not None else None,
         cause_of(request, "s3:ObjectCreated:CompleteMultipartUpload"),
+        service.compat.parts_without_checksums,
     )
     record = await service.uploads.complete(bucket, request.key, upload_id, completion)
     content = (
