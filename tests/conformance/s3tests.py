@@ -16,7 +16,7 @@ IDENTITIES = Path(__file__).with_name("s3tests.toml")
 OPTIONS = ("--compat", "s3tests", "--outbound", "127.0.0.0/8", "--outbound", "::1/128")
 
 
-TIMES = {"PYRITE_LIFECYCLE_DAY_S": os.environ.get("S3T_LC", "10"), "PYRITE_LOG_ROLL_S": "4"}
+TIMES = {"PYRITE_LIFECYCLE_DAY_S": os.environ.get("S3T_LC", "10"), "PYRITE_LOG_ROLL_S": "3"}
 
 
 def main(run: str, source: str, python: str, listed: str = "") -> int:
