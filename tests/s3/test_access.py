@@ -70,19 +70,36 @@ def test_an_object_that_comes_after_the_look_is_not_served() -> None:
 
 
 def test_an_object_whose_tags_were_not_those_that_decided() -> None:
-    """What was decided by an object's tags, owner or grants holds for an object with the same, and for no other."""
+    """What an owner or grants decided holds for an object with the same; where tags did, it is decided again."""
     tagged = {"StringEquals": {"s3:ExistingObjectTag/public": "yes"}}
     asked = request({"Effect": "Allow", "Action": "s3:GetObject", "Resource": "*", "Condition": tagged})
     asyncio.run(access(Names(OBJECT)).require(asked, "s3:GetObject", BUCKET, b"k"))
     asked.judged.check(BUCKET, b"k", None, replace(OBJECT, modified_ms=2, etag="f" * 32))
     asked.judged.check(BUCKET, b"other", None, replace(OBJECT, attributes=Attributes()))
-    for other in (
-        replace(OBJECT, attributes=Attributes()),
-        replace(OBJECT, owner="d" * 64),
-        replace(OBJECT, acl=()),
-    ):
+    also = Attributes(tags={**OBJECT.attributes.tags, "more": "tags"})
+    asked.judged.check(BUCKET, b"k", None, replace(OBJECT, attributes=also))
+    with pytest.raises(S3Error, match="AccessDenied"):
+        asked.judged.check(BUCKET, b"k", None, replace(OBJECT, attributes=Attributes()))
+    for other in (replace(OBJECT, owner="d" * 64), replace(OBJECT, acl=())):
         with pytest.raises(S3Error, match="OperationAborted"):
             asked.judged.check(BUCKET, b"k", None, other)
+
+
+def test_what_a_write_replaces_is_asked_about_only_where_tags_count() -> None:
+    """A guard decides again by the tags of what is there; without a policy that looks at them there is none."""
+    kept = {"StringEquals": {"s3:ExistingObjectTag/public": "yes"}}
+    everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    asked = request(everything, {"Effect": "Deny", "Action": "s3:PutObject", "Resource": "*", "Condition": kept})
+    asyncio.run(access(Names(None)).require(asked, "s3:PutObject", BUCKET, b"k"))
+    guard = asked.judged.guard(BUCKET, b"k", None)
+    assert guard is not None and asked.judged.guard(BUCKET, b"other", None) is None
+    guard(None)
+    guard(replace(OBJECT, owner="d" * 64, acl=(), attributes=Attributes(tags={"a": "b"})))
+    with pytest.raises(S3Error, match="AccessDenied"):
+        guard(OBJECT)
+    asked = request(everything)
+    asyncio.run(access(Names(OBJECT)).require(asked, "s3:PutObject", BUCKET, b"k"))
+    assert asked.judged.guard(BUCKET, b"k", None) is None
 
 
 def test_an_object_that_was_not_there_when_it_was_decided() -> None:
