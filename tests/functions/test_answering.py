@@ -131,3 +131,27 @@ def test_who_may_answer(hook: Hook) -> None:
     assert read(hook, answers)["Body"] == b"allowed" and not hook.said
     late = {"RequestRoute": "0123456789abcdef", "RequestToken": "x"}
     assert code_of(hook.client().write_get_object_response, **late, Body=b"late") == NOBODY
+
+
+def test_a_client_that_leaves_ends_the_answer(hook: Hook) -> None:
+    """A function that still answers when its client has gone is told so, and nothing waits for it any more."""
+    ended = threading.Event()
+
+    def long(s3: Any, words: dict[str, str], body: bytes) -> None:
+        try:
+            s3.write_get_object_response(**words, Body=body * 20)
+        finally:
+            ended.set()
+
+    hook.answers, hook.said = long, []
+    assert hook.server_of_store is not None
+    s3 = hook.server_of_store.client()
+    arn = "arn:aws:lambda:us-east-1:0:function:f"
+    s3.meta.events.register(
+        "before-sign.s3.GetObject", lambda request, **_: setattr(request, "url", f"{request.url}?lambdaArn={arn}")
+    )
+    found = s3.get_object(Bucket="read", Key="k")["Body"]
+    assert found.read(10) == b"0123456789"
+    found.close()
+    assert ended.wait(120) and hook.said
+    assert read(hook, lambda s3, words, body: s3.write_get_object_response(**words, Body=b"next"))["Body"] == b"next"

@@ -70,30 +70,39 @@ async def meeting(
         yield
         return
 
+    receiving: set[asyncio.Task[None]] = set()
+
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            outcome = FAILED, await _receive(reader, token, handover, understand)
-        except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError):
-            outcome = FAILED, b"The answer broke off."
-            await handover.put(FunctionFailure("LambdaInvalidResponse", "The function's answer broke off."))
-        with contextlib.suppress(OSError):
-            _write(writer, *((DONE, b"") if not outcome[1] else outcome))
-            await writer.drain()
-        writer.close()
+            why = await _receive(reader, token, handover, understand)
+            with contextlib.suppress(OSError):
+                _write(writer, FAILED if why else DONE, why)
+                await writer.drain()
+        finally:
+            writer.close()
+
+    def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.create_task(receive(reader, writer))
+        receiving.add(task)
+        task.add_done_callback(receiving.discard)
 
     path = folder / route
-    server = await asyncio.start_unix_server(receive, path)
+    server = await asyncio.start_unix_server(begin, path)
     try:
         yield
     finally:
         server.close()
         path.unlink(missing_ok=True)
+        for task in list(receiving):  # the client is gone, and with it who would take the rest
+            task.cancel()
 
 
 async def _receive(reader: asyncio.StreamReader, token: str, handover: Handover, understand: Understand) -> bytes:
-    """Hand an answer over; why it is none, if so. Raises OSError, IncompleteReadError or DecodeError."""
-    _, payload = await _read(reader)
-    headers = msgspec.json.decode(payload, type=dict[str, str])
+    """Hand an answer over; why it is none, if so."""
+    try:
+        headers = msgspec.json.decode((await _read(reader))[1], type=dict[str, str])
+    except (OSError, asyncio.IncompleteReadError, msgspec.DecodeError):
+        return b"The answer broke off."
     if not hmac.compare_digest(headers.get(TOKEN, "").encode(), token.encode()) or not handover.claim():
         return b"No request waits for this answer."
     try:
@@ -101,8 +110,12 @@ async def _receive(reader: asyncio.StreamReader, token: str, handover: Handover,
     except FunctionFailure as failure:
         await handover.put(failure)
         return failure.message.encode() if failure.code == "LambdaInvalidResponse" else b""
-    while (frame := await _read(reader))[0] == DATA:
-        await handover.put(frame[1])
+    try:
+        while (frame := await _read(reader))[0] == DATA:
+            await handover.put(frame[1])
+    except (OSError, asyncio.IncompleteReadError):
+        await handover.put(FunctionFailure("LambdaInvalidResponse", "The function's answer broke off."))
+        return b"The answer broke off."
     await handover.put(None)
     return b""
 
