@@ -85,6 +85,18 @@ def test_an_object_whose_tags_were_not_those_that_decided() -> None:
             asked.judged.check(BUCKET, b"k", None, other)
 
 
+def test_tags_beside_access_control_lists() -> None:
+    """Where lists count as well, what was decided by tags holds for an object with the same tags alone."""
+    listed = Bucket(1, replace(BUCKET.record, ownership="ObjectWriter"), 1)
+    hidden = {"StringEquals": {"s3:ExistingObjectTag/secret": "yes"}}
+    everything = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    asked = request(everything, {"Effect": "Deny", "Action": "s3:GetObject", "Resource": "*", "Condition": hidden})
+    asyncio.run(access(Names(OBJECT)).require(asked, "s3:GetObject", listed, b"k"))
+    asked.judged.check(listed, b"k", None, replace(OBJECT, etag="f" * 32))
+    with pytest.raises(S3Error, match="OperationAborted"):
+        asked.judged.check(listed, b"k", None, replace(OBJECT, attributes=Attributes(tags={"secret": "yes"})))
+
+
 def test_what_a_write_replaces_is_asked_about_only_where_tags_count() -> None:
     """A guard decides again by the tags of what is there; without a policy that looks at them there is none."""
     kept = {"StringEquals": {"s3:ExistingObjectTag/public": "yes"}}

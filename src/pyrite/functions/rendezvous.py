@@ -63,13 +63,9 @@ class Handover:
 
 @contextlib.asynccontextmanager
 async def meeting(
-    folder: Path | None, route: str, token: str, handover: Handover, understand: Understand
+    folder: Path, route: str, token: str, handover: Handover, understand: Understand
 ) -> AsyncIterator[None]:
     """While this is open an answer to the call of that route can be delivered, once, by who knows its token."""
-    if folder is None:
-        yield
-        return
-
     receiving: set[asyncio.Task[None]] = set()
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -120,10 +116,10 @@ async def _receive(reader: asyncio.StreamReader, token: str, handover: Handover,
     return b""
 
 
-async def deliver(folder: Path | None, headers: Mapping[str, str], blocks: AsyncIterator[bytes]) -> None:
+async def deliver(folder: Path, headers: Mapping[str, str], blocks: AsyncIterator[bytes]) -> None:
     """Hand over the answer of a function whose header fields say what it answers. Raises Undelivered."""
     route = headers.get(ROUTE, "")
-    if folder is None or _ROUTE.fullmatch(route) is None:
+    if _ROUTE.fullmatch(route) is None:
         raise Undelivered("No request waits for this answer.")
     try:
         reader, writer = await asyncio.open_unix_connection(folder / route)

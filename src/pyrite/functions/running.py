@@ -21,7 +21,7 @@ class Functions:
     """The functions of a store."""
 
     def __init__(
-        self, declaration: Declaration, endpoint: str, outbound: Outbound, entropy: Entropy, folder: Path | None
+        self, declaration: Declaration, endpoint: str, outbound: Outbound, entropy: Entropy, folder: Path
     ) -> None:
         """`endpoint` is where webhooks reach the store unless the declaration says otherwise; `folder` is where its
         processes meet.

@@ -55,7 +55,7 @@ def event(call: Call, input_url: str, route: Route) -> bytes:
 class WebhookFunctions:
     """Calls functions that are webhooks, some at once. `folder` is where answers by WriteGetObjectResponse arrive."""
 
-    def __init__(self, outbound: Outbound, entropy: Entropy, folder: Path | None) -> None:
+    def __init__(self, outbound: Outbound, entropy: Entropy, folder: Path) -> None:
         self._outbound = outbound
         self._entropy = entropy
         self._folder = folder

@@ -35,6 +35,7 @@ from pyrite.s3.deciding import (
 )
 from pyrite.s3.documentkeys import keys_of_document
 from pyrite.s3.errors import S3Error
+from pyrite.s3.judged import same_tags
 from pyrite.s3.operations import ALSO, HEADER_ACTIONS, VERSION_ACTIONS, Operation
 from pyrite.s3.payers import check_payer
 from pyrite.s3.request import S3Request, text_of
@@ -195,9 +196,13 @@ class Access:
             return by_rules(caller, rules, account, action, resource, context, not is_locked_out(bucket), granted)
 
         decision = decided_on(stored)
-        if stored is None or rules is None or not rules.has_acls or action not in OBJECT_PERMISSIONS:
-            if decision.allowed and bucket is not None and rules is not None and key and asks_for_tags(caller, rules):
+        by_object = stored is not None and rules is not None and rules.has_acls and action in OBJECT_PERMISSIONS
+        if bucket is not None and rules is not None and key and asks_for_tags(caller, rules):
+            if by_object:  # who owns it counts, too, which is not decided again
+                request.judged.note_again(bucket, key, version, partial(same_tags, stored))
+            elif decision.allowed:
                 request.judged.note_again(bucket, key, version, partial(_again, caller, action, resource, decided_on))
+        if not by_object or stored is None or rules is None:
             return decision
         question = Question(action, resource, context_of(stored), "", account)
         return await self._by_object(caller, rules, stored, decision, question)

@@ -1,6 +1,6 @@
 """Owns what decisions about objects were made on, so that nothing else is served on them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import Guard
@@ -41,7 +41,7 @@ class Judged:
             return
         place = (bucket.id, key, version)
         if place in self._seen and _basis(self._seen[place]) != _basis(record):
-            raise S3Error("OperationAborted", "The object was changed while the request was decided. Please try again.")
+            raise _changed()
         for again in self._again.get(place, ()):
             again(record)
 
@@ -56,6 +56,20 @@ class Judged:
                 again(found)
 
         return check
+
+
+def same_tags(decided: ObjectRecord | None, found: ObjectRecord | None) -> None:
+    """Raises S3Error where what stands there has other tags than what was decided about."""
+    if _tags(decided) != _tags(found):
+        raise _changed()
+
+
+def _tags(record: ObjectRecord | None) -> Mapping[str, str]:
+    return {} if record is None else record.attributes.tags
+
+
+def _changed() -> S3Error:
+    return S3Error("OperationAborted", "The object was changed while the request was decided. Please try again.")
 
 
 def _basis(record: ObjectRecord | None) -> object:

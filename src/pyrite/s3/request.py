@@ -36,7 +36,7 @@ class PayloadRule(NamedTuple):
 
 
 class Place(NamedTuple):
-    """What a request is about, for error documents: its method, bucket and key as text; `is_control` as there."""
+    """What a request is about, for error documents: its method, bucket and key as text, and whether S3 Control's."""
 
     method: str
     bucket: str
