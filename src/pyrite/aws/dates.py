@@ -7,19 +7,27 @@ from datetime import UTC, datetime
 from email.utils import parsedate_tz
 from functools import lru_cache
 
-_BASIC = re.compile(r"(\d{4})(\d{2})(\d{2})T(\d{2})(\d{2})(\d{2})Z\Z")
+_BASIC = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z\Z")
+_BASIC_CHARACTERS = len("20130524T000000Z")
+_HTTP_CHARACTERS_MAX = 128
+"""No date is longer; the parser of dates takes time in proportion to what it is given."""
+
+
+def parse_basic(text: str) -> int | None:
+    """Seconds of `20130524T000000Z`, or None."""
+    return _parse_basic(text) if len(text) == _BASIC_CHARACTERS else None
 
 
 @lru_cache(maxsize=1024)
-def parse_basic(text: str) -> int | None:
-    """Seconds of `20130524T000000Z`, or None."""
+def _parse_basic(text: str) -> int | None:
     match = _BASIC.match(text)
     if match is None:
         return None
-    parts = tuple(int(group) for group in match.groups())
-    if not (1 <= parts[1] <= 12 and 1 <= parts[2] <= 31 and parts[3] < 24 and parts[4] < 60 and parts[5] < 61):
+    try:
+        moment = datetime(*map(int, match.groups()), tzinfo=UTC)  # type: ignore[misc,arg-type]
+    except ValueError:
         return None
-    return calendar.timegm((*parts, 0, 0, 0))
+    return int(moment.timestamp())
 
 
 def format_basic(seconds: int) -> str:
@@ -29,12 +37,12 @@ def format_basic(seconds: int) -> str:
 
 def parse_http(text: str) -> int | None:
     """Seconds of an HTTP date in any of its three forms (RFC 9110 section 5.6.7), or None."""
-    parsed = parsedate_tz(text)
-    if parsed is None:
-        return None
     try:
+        parsed = parsedate_tz(text) if len(text) <= _HTTP_CHARACTERS_MAX else None
+        if parsed is None:
+            return None
         return calendar.timegm((*parsed[:6], 0, 0, 0)) - (parsed[9] or 0)
-    except (ValueError, OverflowError):
+    except (ValueError, OverflowError, IndexError, TypeError):
         return None
 
 

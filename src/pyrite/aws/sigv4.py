@@ -13,6 +13,7 @@ from typing import NamedTuple
 from pyrite.aws.dates import format_iso, parse_basic, parse_http
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.uri import Target, canonical_path, canonical_query
+from pyrite.core.counts import parse_clamped, parse_count
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = b"UNSIGNED-PAYLOAD"
@@ -20,6 +21,7 @@ EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 EXPIRES_MAX_S = 604_800
 SKEW_MAX_S = 900
 
+_SECONDS = re.compile(r"-?[0-9]+\Z")
 _SPACES = re.compile(rb" +")
 _SIGNATURE_LAST = (b" Signature=", b",Signature=")
 _PRESIGN_PARAMETERS = (
@@ -87,7 +89,7 @@ def _parse_credential(text: str, presigned: bool, expected: str) -> Credential:
         raise AuthFault(fault, f'{where}; incorrect service "{service}". This endpoint belongs to "{expected}".')
     if terminal != "aws4_request":
         raise AuthFault(fault, f'{where}; incorrect terminal "{terminal}". This endpoint uses "aws4_request".')
-    if len(date) != 8 or not date.isdigit():
+    if len(date) != 8 or parse_count(date) is None:
         raise AuthFault(
             fault,
             f'{where}; incorrect date format "{date}". This date in the credential must be in the format "yyyyMMdd".',
@@ -144,19 +146,19 @@ def parse_presigned(query: Mapping[bytes, bytes], service: str = "s3") -> tuple[
         raise AuthFault(Fault.MALFORMED_PRESIGN, 'X-Amz-Algorithm only supports "AWS4-HMAC-SHA256"')
     credential = _parse_credential(query[b"X-Amz-Credential"].decode("latin-1"), True, service)
     expires = query[b"X-Amz-Expires"].decode("latin-1")
-    digits = expires.removeprefix("-")
-    if not digits.isascii() or not digits.isdigit():
+    seconds = parse_clamped(expires.removeprefix("-")) if _SECONDS.match(expires) else None
+    if seconds is None:
         raise AuthFault(Fault.MALFORMED_PRESIGN, "X-Amz-Expires should be a number")
     if expires.startswith("-"):
         raise AuthFault(Fault.MALFORMED_PRESIGN, "X-Amz-Expires must be non-negative")
-    if len(digits) > 9 or int(digits) > EXPIRES_MAX_S:
+    if seconds > EXPIRES_MAX_S:
         raise AuthFault(
             Fault.MALFORMED_PRESIGN,
             "X-Amz-Expires must be less than a week (in seconds) that is 604800",
         )
     signed = _parse_signed(query[b"X-Amz-SignedHeaders"].decode("latin-1"))
     signature = query[b"X-Amz-Signature"].decode("latin-1")
-    return Claim(credential, signed, signature, int(digits)), query[b"X-Amz-Date"].decode("latin-1")
+    return Claim(credential, signed, signature, seconds), query[b"X-Amz-Date"].decode("latin-1")
 
 
 def canonical_request(

@@ -5,6 +5,7 @@ from typing import Literal, Protocol
 import msgspec
 
 from pyrite.blobs.layout import Layout
+from pyrite.core.counts import parse_count
 
 VolumeState = Literal["open", "sealed"]
 Purpose = Literal["small", "large"]
@@ -54,7 +55,7 @@ def shard_name(volume: int, shard: int) -> str:
 def parse_shard_name(name: str) -> int | None:
     """The volume to which a file of this name belongs; None when it is no shard."""
     volume, dot, shard = name.partition(".")
-    if len(volume) != 16 or not dot or not shard.isdigit():
+    if len(volume) != 16 or not dot or parse_count(shard) is None:
         return None
     try:
         return int(volume, 16)

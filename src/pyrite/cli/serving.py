@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from pyrite.cli.arguments import Drives, store_drives
+from pyrite.core.counts import parse_count
 from pyrite.core.errors import ConfigError
 from pyrite.core.units import MIB
 from pyrite.functions.declared import read_functions
@@ -222,9 +223,10 @@ def _number(name: str, text: str | None, given: int | None, default: int) -> int
         return given
     if text is None:
         return default
-    if not text.isdigit():
+    number = parse_count(text)
+    if number is None:
         raise ConfigError(f"{name} is not a number: {text!r}")
-    return int(text)
+    return number
 
 
 def _decimal(name: str, environment: Environment, given: float | None, default: float) -> float:

@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from pyrite.core.counts import parse_count
 from pyrite.core.entropy import Entropy
 from pyrite.functions.calls import Call, FunctionFailure, Head, check_headers, check_status
 from pyrite.functions.declared import Function
@@ -115,9 +116,10 @@ def _head(status: int, headers: Mapping[str, str], route: Route) -> Head:
 def head_of(headers: Mapping[str, str]) -> Head:
     """How an answer begins to the client, by the header fields that say so. Raises FunctionFailure."""
     text = headers.get(_STATUS, "200")
-    if not text.isascii() or not text.isdigit() or len(text) > 3:
+    status = parse_count(text, 3)
+    if status is None:
         raise FunctionFailure("LambdaInvalidResponse", f"{_STATUS} is no status.")
-    shown = check_status(int(text))
+    shown = check_status(status)
     if headers.get(_CODE) or headers.get(_MESSAGE) or shown >= 400:
         code, message = headers.get(_CODE) or "LambdaRuntimeError", headers.get(_MESSAGE, "The function says so.")
         raise FunctionFailure(code, message, shown if shown >= 400 else 400)
@@ -125,11 +127,10 @@ def head_of(headers: Mapping[str, str]) -> Head:
     forwarded |= {name: value for name, value in headers.items() if name.startswith("x-amz-meta-")}
     if "content-type" in headers:
         forwarded.setdefault("content-type", headers["content-type"])
-    length = headers.get("content-length", "")
     return Head(
         shown,
         check_headers(forwarded),
-        int(length) if length.isascii() and length.isdigit() and len(length) < 16 else None,
+        parse_count(headers.get("content-length"), 15),
     )
 
 

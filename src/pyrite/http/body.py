@@ -132,7 +132,8 @@ class RequestBody:
         """The whole body, if it has been received and nothing of it was read; else None."""
         if not self.received or self._error is not None:
             return None
-        chunks, self._chunks, self._buffered = self._chunks, deque(), 0
+        chunks, self._chunks = self._chunks, deque()
+        self._consumed(self._buffered)
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
     async def read(self) -> bytes:

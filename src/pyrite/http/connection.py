@@ -304,6 +304,8 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.pause_reading()
 
     def resume(self) -> None:
+        if self._paused_for_pipeline:
+            return  # what is kept for later requests is still too much
         if self._transport is not None and not self._closing:
             self._transport.resume_reading()
 

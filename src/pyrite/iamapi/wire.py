@@ -12,6 +12,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl, quote
 
 from pyrite.aws.xml import DECLARATION, element, escape
+from pyrite.core.counts import parse_count
 from pyrite.iamapi.errors import QueryError
 
 NAMESPACES = {
@@ -68,9 +69,10 @@ class Params:
         text = self._values.get(name)
         if text is None:
             return default
-        if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        number = parse_count(text)
+        if number is None or not least <= number <= most:
             raise QueryError("ValidationError", f"Value '{text}' at '{name}' must be a number from {least} to {most}")
-        return int(text)
+        return number
 
     def flag(self, name: str) -> bool:
         """A parameter that is true or false, false when it is not there."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import msgspec
 
+from pyrite.core.counts import parse_count
 from pyrite.core.errors import ConfigError
 from pyrite.core.units import MIB
 from pyrite.http.proxies import Networks
@@ -129,9 +130,10 @@ def _expand(pattern: str) -> list[str]:
 def parse_address(text: str) -> tuple[str, int]:
     """Host and port of `HOST:PORT`, `:PORT` or `[::1]:PORT`. Raises ConfigError."""
     host, colon, port = text.rpartition(":")
-    if not colon or not port.isdigit() or int(port) > 65535:
+    number = parse_count(port, 5)
+    if not colon or number is None or number > 65535:
         raise ConfigError(f"{text!r} is not an address; write HOST:PORT, such as 127.0.0.1:9000")
-    return host.strip("[]") or "0.0.0.0", int(port)  # noqa: S104 - asked for by leaving the host out
+    return host.strip("[]") or "0.0.0.0", number  # noqa: S104 - asked for by leaving the host out
 
 
 def parse_networks(texts: Iterable[str]) -> Networks:

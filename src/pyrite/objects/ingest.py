@@ -43,13 +43,30 @@ class WholeSource:
 
     def take_all(self) -> memoryview:
         """All of it."""
-        return self._data
+        data, self._data = self._data, self._data[len(self._data) :]
+        return data
 
     async def read_into(self, target: memoryview) -> int:
         count = min(len(target), len(self._data))
         target[:count] = self._data[:count]
         self._data = self._data[count:]
         return count
+
+
+class _Begun:
+    """The rest of a source, with the bytes in front of it that were read already."""
+
+    def __init__(self, head: bytes | memoryview, rest: Source) -> None:
+        self.length = rest.length
+        self._head = memoryview(head)
+        self._rest = rest
+
+    async def read_into(self, target: memoryview) -> int:
+        """As a source does it."""
+        count = min(len(target), len(self._head))
+        target[:count] = self._head[:count]
+        self._head = self._head[count:]
+        return count if count == len(target) else count + await self._rest.read_into(target[count:])
 
 
 class Received(NamedTuple):
@@ -88,16 +105,16 @@ async def receive(
     """
     length = source.length
     if length is not None and length > SMALL_MAX_BYTES:
-        return await _store_large(blobs, source, b"", hashers, check, cipher)
+        return await _store_large(blobs, _Begun(b"", source), hashers, check, cipher)
     data = source.take_all()
     if data is None:
         buffer = memoryview(bytearray(_PROBE_BYTES if length is None else length))
         count = await source.read_into(buffer)
         data = buffer[:count]
-        if count > SMALL_MAX_BYTES:
-            return await _store_large(blobs, source, data, hashers, check, cipher)
-        if await source.read_into(memoryview(bytearray(1))):  # sees the end: a broken body raises here
-            raise SizeMismatch("the body is longer than announced")
+        if count <= SMALL_MAX_BYTES and await source.read_into(memoryview(bytearray(1))):
+            raise SizeMismatch("the body is longer than announced")  # reading to the end finds a broken body too
+    if len(data) > SMALL_MAX_BYTES:  # also a body of unknown length that is here as a whole
+        return await _store_large(blobs, _Begun(data, source), hashers, check, cipher)
     for hasher in hashers.values():
         hasher.update(data)
     digests = {name: hasher.digest() for name, hasher in hashers.items()}
@@ -118,18 +135,16 @@ async def ingest(
 
 async def _store_large(
     blobs: BlobStore,
-    source: Source,
-    head: bytes | memoryview,
+    source: _Begun,
     hashers: Mapping[str, Hasher],
     check: Check,
     cipher: Cipher | None,
 ) -> Stored:
     if cipher is not None:
-        return await _store_sealed(blobs, source, head, hashers, check, cipher)
+        return await _store_sealed(blobs, source, hashers, check, cipher)
     writer = blobs.writer(source.length, _taps(hashers))
-    size = len(head)
+    size = 0
     try:
-        await writer.put(memoryview(head))
         while True:
             space = await writer.space()
             count = await source.read_into(space)
@@ -148,8 +163,7 @@ async def _store_large(
 
 async def _store_sealed(
     blobs: BlobStore,
-    source: Source,
-    head: bytes | memoryview,
+    source: _Begun,
     hashers: Mapping[str, Hasher],
     check: Check,
     cipher: Cipher,
@@ -161,8 +175,7 @@ async def _store_sealed(
     taps, block_bytes = _taps(hashers), BLOCK_FRAMES * FRAME_BYTES
     filling, full = memoryview(bytearray(block_bytes)), memoryview(bytearray(block_bytes))
     sealed = memoryview(bytearray(sealed_length(block_bytes)))
-    filling[: len(head)] = head
-    count = len(head) + await source.read_into(filling[len(head) :])
+    count = await source.read_into(filling)
     size = frame = 0
     jobs: list[Awaitable[None]] = []
     try:

@@ -71,7 +71,7 @@ class Completion(NamedTuple):
 
 
 class _PartReplaced(Exception):
-    """A part that was to be in an object has been replaced."""
+    """A part that was to be in an object, or the record of its upload, has been replaced."""
 
 
 class Uploads:
@@ -195,8 +195,8 @@ class Uploads:
                 await self._engine.commit(batch)
                 return
             except Conflict as conflict:
-                if conflict.key == upload_key:
-                    raise NoSuchUpload(upload.id.hex()) from conflict
+                if conflict.key == upload_key:  # it has ended, or its key was wrapped under another
+                    upload = await self.find(bucket, upload.key, upload.id)
         raise ConditionalConflict("too many writers of one part")
 
     async def parts(self, upload: Upload, after: int, limit: int) -> list[PartRecord]:
@@ -273,6 +273,8 @@ class Uploads:
         except PyriteError as error:
             if isinstance(error, Conflict) and error.key in versions:
                 raise _PartReplaced from error
+            if isinstance(error, Conflict) and await self._is_there(bucket, key, upload_id):
+                raise _PartReplaced from error
             # completed or aborted by somebody else at the same time, or conditions meet what that one has made
             found = await self._naming.current(bucket, key)
             if found is not None and found.record.upload == upload_id:
@@ -291,15 +293,22 @@ class Uploads:
             if found is not None and found.record.upload == upload_id:
                 return
             raise
-        batch = Batch()
-        upload_key = keys.upload(bucket.id, key, upload_id)
-        batch.expect(upload_key, upload.version)
-        batch.delete(upload_key)
-        self._naming.discard(batch, GarbageRecord(FORMAT, upload=upload_id))
-        try:
-            await self._engine.commit(batch)
-        except Conflict as conflict:
-            raise NoSuchUpload(upload_id.hex()) from conflict
+        for _ in range(_ATTEMPTS):
+            batch = Batch()
+            upload_key = keys.upload(bucket.id, key, upload_id)
+            batch.expect(upload_key, upload.version)
+            batch.delete(upload_key)
+            self._naming.discard(batch, GarbageRecord(FORMAT, upload=upload_id))
+            try:
+                await self._engine.commit(batch)
+                return
+            except Conflict:
+                upload = await self.find(bucket, key, upload_id)
+        raise ConditionalConflict("the upload changes all the time")
+
+    async def _is_there(self, bucket: Bucket, key: bytes, upload_id: bytes) -> bool:
+        """Whether an upload goes on."""
+        return await self._engine.get(keys.upload(bucket.id, key, upload_id)) is not None
 
     async def list(self, bucket: Bucket, start: bytes, end: bytes, limit: int) -> "list[Upload]":
         """At most `limit` uploads whose stored keys are in start..end, by key and then by id."""

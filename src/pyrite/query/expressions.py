@@ -9,6 +9,7 @@ from collections.abc import Callable
 
 from sqlglot import exp
 
+from pyrite.core.counts import parse_count
 from pyrite.query.jobs import QueryFailure
 from pyrite.query.paths import Row, path_of
 from pyrite.query.timeparts import DATE_PARTS, EXTRACTED, strftime_of
@@ -81,7 +82,7 @@ class Translator:
     def _literal(self, node: exp.Expression) -> Value:
         if node.args["is_string"]:
             return Value(quoted(node.name), "text")
-        if node.name.isdigit() and len(node.name) <= 18:
+        if parse_count(node.name) is not None:
             return Value(node.name, "int")
         try:
             value = float(node.name)

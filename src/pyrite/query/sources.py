@@ -2,6 +2,7 @@
 
 from typing import NamedTuple
 
+from pyrite.core.counts import parse_count
 from pyrite.query.expressions import quoted
 from pyrite.query.jobs import DOCUMENT_MAX_BYTES, RECORD_MAX_BYTES, CsvInput, JsonInput, QueryFailure
 from pyrite.query.paths import Path
@@ -50,8 +51,9 @@ class Fields:
         at = self._exact.get(name) or (None if path.quoted else self._folded.get(name.lower()))
         if at is None and self._loose and path.quoted:
             return Value(quoted(name), "text")
-        if at is None and name[:1] == "_" and name[1:].isdigit() and int(name[1:]) > 0:
-            at = int(name[1:])
+        number = parse_count(name[1:]) if name[:1] == "_" else None
+        if at is None and number:
+            at = number
             if at > self._read:
                 return Value("NULL", "null")  # more than any record may have
         if at is not None:
@@ -126,8 +128,8 @@ class Columns:
         name = str(first)
         if name not in self._exact:
             name = self._folded.get(name.lower(), name)
-        if name not in self._exact and name[:1] == "_" and name[1:].isdigit():
-            at = int(name[1:])
+        at = parse_count(name[1:]) if name[:1] == "_" else None
+        if name not in self._exact and at is not None:
             name = self._columns[at - 1][0] if 0 < at <= len(self._columns) else name
         if name not in self._exact:
             raise QueryFailure("MissingHeaders", f"The file has no column {first!r}.")

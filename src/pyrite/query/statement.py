@@ -10,6 +10,7 @@ from sqlglot.dialects.dialect import Dialect
 from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import Token, TokenType
 
+from pyrite.core.counts import parse_count
 from pyrite.query.expressions import MISSING
 from pyrite.query.jobs import EXPRESSION_MAX_BYTES, QueryFailure
 
@@ -70,7 +71,7 @@ def _statement(tree: exp.Select, path: tuple[FromStep, ...], alias: str) -> Stat
             raise QueryFailure("UnsupportedSyntax", f"S3 Select has no {name.strip('_').upper()}.")
     limit = tree.args.get("limit")
     number = limit.expression if limit is not None else None
-    if number is not None and not (isinstance(number, exp.Literal) and number.name.isdigit() and len(number.name) < 19):
+    if number is not None and not (isinstance(number, exp.Literal) and parse_count(number.name) is not None):
         raise QueryFailure("ParseInvalidTypeParam", "LIMIT takes a number.")
     where = tree.args.get("where")
     return Statement(
@@ -124,8 +125,9 @@ def _step(listed: list[Token], at: int) -> tuple[FromStep, int]:
         token = listed[at + 1]
         if token.token_type is TokenType.STAR:
             return None, at + 3
-        if token.token_type is TokenType.NUMBER and token.text.isdigit():
-            return int(token.text), at + 3
+        number = parse_count(token.text) if token.token_type is TokenType.NUMBER else None
+        if number is not None:
+            return number, at + 3
         if token.token_type is TokenType.STRING:
             return token.text, at + 3
     raise QueryFailure("InvalidKeyPath", "The path after S3Object is not valid.")

@@ -13,6 +13,7 @@ from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.payload import SIGNED, SIGNED_TRAILER, STREAMING, ChunkSigner
 from pyrite.aws.uri import Target
 from pyrite.core.clock import Clock
+from pyrite.core.counts import parse_count
 from pyrite.http.head import RequestHead
 from pyrite.iam.caller import Caller
 from pyrite.iam.callers import Found
@@ -192,10 +193,11 @@ class Authenticator:
 
     async def _presigned_v2(self, request: S3Request) -> None:
         expires = request.query.get(b"Expires", b"")
-        if not expires.isdigit():
+        until_s = parse_count(expires)
+        if until_s is None:
             raise AuthFault(Fault.EXPIRED, f"Invalid date (should be seconds since epoch): {text_of(expires)}")
-        if self._now_s() > int(expires):
-            iso = format_iso(min(int(expires), 1 << 35) * 1000).replace(".000Z", "Z")
+        if self._now_s() > until_s:
+            iso = format_iso(min(until_s, 1 << 35) * 1000).replace(".000Z", "Z")
             server = format_iso(self._now_s() * 1000).replace(".000Z", "Z")
             raise AuthFault(Fault.EXPIRED, "Request has expired", (("Expires", iso), ("ServerTime", server)))
         access_key, signature = request.query[b"AWSAccessKeyId"], request.query[b"Signature"]

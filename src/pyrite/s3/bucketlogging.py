@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from pyrite.aws import xml
 from pyrite.aws.xml import Element
+from pyrite.core.counts import parse_count
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
@@ -142,7 +143,7 @@ def line_of(request: S3Request, bucket: Bucket, response: Response, happened: Ha
 def _size(request: S3Request, response: Response, told: Mapping[bytes, str]) -> str:
     """The size of the object that the request is about, where that is known."""
     whole = told.get(b"content-range", "").rpartition("/")[2]
-    if whole.isdigit():
+    if parse_count(whole) is not None:
         return whole
     if request.operation is not None and request.operation.name in ("PutObject", "UploadPart"):
         length = request.headers.get(b"x-amz-decoded-content-length", request.headers.get(b"content-length", b""))

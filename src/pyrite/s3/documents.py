@@ -5,6 +5,7 @@ from urllib.parse import quote_from_bytes
 
 from pyrite.aws import uri, xml
 from pyrite.aws.xml import DECLARATION, NAMESPACE
+from pyrite.core.counts import parse_count
 from pyrite.http.response import Headers, Response
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request
@@ -34,15 +35,14 @@ def number_parameter(request: S3Request, name: bytes, default: int, most: int) -
     if text is None or text == "":
         return default
     label = name.decode()
-    try:
-        value = int(text)
-    except ValueError:
+    value = parse_count(text.removeprefix("-"), 10)
+    if value is None:
         raise S3Error(
             "InvalidArgument",
             f"Provided {label} not an integer or within integer range",
             (("ArgumentName", label), ("ArgumentValue", text)),
-        ) from None
-    if value < 0 or value > 2**31 - 1:
+        )
+    if text.startswith("-") or value > 2**31 - 1:
         raise S3Error(
             "InvalidArgument",
             f"Argument {label} must be an integer between 0 and 2147483647",

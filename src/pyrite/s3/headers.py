@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from pyrite.aws.checksums import ALGORITHMS
 from pyrite.aws.dates import parse_http
+from pyrite.aws.payload import STREAMING
 from pyrite.http.response import Headers, http_date
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ReadConditions, WriteConditions
@@ -106,7 +107,7 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
     if size > USER_METADATA_MAX_BYTES:
         raise S3Error("MetadataTooLarge", None, (("Size", str(size)), ("MaxSizeAllowed", str(USER_METADATA_MAX_BYTES))))
     redirect_of(fields)
-    if "Content-Encoding" in headers:
+    if "Content-Encoding" in headers and fields.get(b"x-amz-content-sha256") in STREAMING:
         _strip_aws_chunked(headers)
     content_type = fields.get(b"content-type")
     return Attributes(
@@ -158,9 +159,9 @@ def storage_class_of(fields: Mapping[bytes, bytes]) -> str:
 
 
 def _strip_aws_chunked(headers: dict[str, str]) -> None:
-    """`aws-chunked` is a transfer form, not a property of the object."""
+    """Where a payload is sent in chunks, `aws-chunked` is its transfer form, not a property of the object."""
     codings = [coding.strip() for coding in headers["Content-Encoding"].split(",")]
-    kept = [coding for coding in codings if coding and coding != "aws-chunked"]
+    kept = [coding for coding in codings if coding and coding.lower() != "aws-chunked"]
     if kept:
         headers["Content-Encoding"] = ", ".join(kept) if len(kept) < len(codings) else headers["Content-Encoding"]
     else:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from pyrite.aws import xml
 from pyrite.aws.dates import format_iso_ms, parse_iso
 from pyrite.aws.xml import Element, element
+from pyrite.core.counts import parse_count
 from pyrite.http.response import Headers
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import Lock, LockMode
@@ -57,10 +58,10 @@ def _parse_default(default: Element) -> DefaultRetention:
         raise S3Error("MalformedXML")
     most = DAYS_MAX if days is not None else YEARS_MAX
     text = (days if days is not None else years or "").strip()
-    number = int(text) if text.lstrip("-").isdigit() else None
+    number = parse_count(text.removeprefix("-"))
     if number is None:
         raise S3Error("MalformedXML")
-    if not 1 <= number <= most:
+    if text.startswith("-") or not 1 <= number <= most:
         raise S3Error("NoRetention", f"Default retention period must be a positive integer value of at most {most}")
     return DefaultRetention(mode, number if days is not None else number * 365)
 

@@ -5,11 +5,13 @@ from collections import deque
 from collections.abc import Mapping
 
 from pyrite.aws.payload import STREAMING, PayloadDecoder
+from pyrite.aws.sigv4 import UNSIGNED_PAYLOAD
+from pyrite.core.counts import parse_count
 from pyrite.core.units import GIB, MIB
 from pyrite.http.body import RequestBody
 from pyrite.s3.errors import S3Error
 from pyrite.s3.integrity import Integrity
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import S3Request, text_of
 
 PUT_MAX_BYTES = 5 * GIB
 DOCUMENT_MAX_BYTES = 2 * MIB
@@ -97,6 +99,7 @@ def open_source(request: S3Request, integrity: Integrity) -> Source:
     """The payload of `request`. Raises S3Error when its length is missing or too large."""
     if request.payload.mode in STREAMING:
         return _open_chunked(request, integrity)
+    _refuse_unannounced_chunks(request)
     if request.body.length == 0 and b"content-length" not in request.headers:
         raise S3Error("MissingContentLength")
     if (request.body.length or 0) > PUT_MAX_BYTES:
@@ -104,13 +107,28 @@ def open_source(request: S3Request, integrity: Integrity) -> Source:
     return PlainSource(request.body)
 
 
+def _refuse_unannounced_chunks(request: S3Request) -> None:
+    """Raises S3Error where a body is said to be in chunks that nothing announces: its framing would be stored."""
+    codings = request.headers.get(b"content-encoding", b"").lower().split(b",")
+    if request.payload.mode == UNSIGNED_PAYLOAD and b"aws-chunked" in (coding.strip() for coding in codings):
+        raise S3Error(
+            "InvalidArgument",
+            "aws-chunked encoding is not supported when x-amz-content-sha256 UNSIGNED-PAYLOAD is supplied.",
+            (("ArgumentName", "x-amz-content-sha256"), ("ArgumentValue", text_of(UNSIGNED_PAYLOAD))),
+        )
+
+
 def _open_chunked(request: S3Request, integrity: Integrity | None) -> ChunkedSource:
     text = request.headers.get(b"x-amz-decoded-content-length")
     if text is None:
         raise S3Error("MissingContentLength")
-    if not text.isdigit() or len(text) > 18:
-        raise S3Error("InvalidArgument", "x-amz-decoded-content-length is not a number")
-    length = int(text)
+    length = parse_count(text)
+    if length is None:
+        raise S3Error(
+            "InvalidArgument",
+            "x-amz-decoded-content-length is not a number",
+            (("ArgumentName", "x-amz-decoded-content-length"), ("ArgumentValue", text_of(text))),
+        )
     if length > PUT_MAX_BYTES:
         raise too_large(length)
     trailer = request.headers.get(b"x-amz-trailer")
@@ -149,6 +167,7 @@ async def read_plain(request: S3Request, limit_bytes: int) -> bytes:
 
 async def _read_whole(request: S3Request, integrity: Integrity | None, limit_bytes: int) -> bytes:
     if request.payload.mode not in STREAMING:
+        _refuse_unannounced_chunks(request)
         return await request.body.read_all(limit_bytes)
     source = _open_chunked(request, integrity)
     if (source.length or 0) > limit_bytes:

@@ -3,10 +3,11 @@
 import re
 from typing import NamedTuple
 
+from pyrite.core.counts import parse_clamped
 from pyrite.s3.errors import S3Error
 
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)\Z")
-_COPY_RANGE = re.compile(r"bytes=(\d+)-(\d+)\Z")
+_RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)\Z")
+_COPY_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]+)\Z")
 
 
 class Range(NamedTuple):
@@ -29,14 +30,14 @@ def parse_range(text: str, size: int) -> Range | None:
     if not first and not last:
         return None
     if not first:
-        count = int(last)
+        count = parse_clamped(last)
         start, stop = max(size - count, 0), size
         if count == 0:
             raise unsatisfiable(text, size)
     else:
-        start = int(first)
-        stop = min(int(last) + 1, size) if last else size
-        if last and int(last) < start:
+        start = parse_clamped(first)
+        stop = min(parse_clamped(last) + 1, size) if last else size
+        if last and parse_clamped(last) < start:
             return None
     if start >= size:
         raise unsatisfiable(text, size)
@@ -51,14 +52,14 @@ def unsatisfiable(text: str, size: int) -> S3Error:
 def parse_copy_range(text: str, size: int) -> Range:
     """The range of x-amz-copy-source-range, which has one strict form. Raises S3Error."""
     match = _COPY_RANGE.match(text)
-    if match is None or int(match.group(2)) < int(match.group(1)):
+    if match is None or parse_clamped(match.group(2)) < parse_clamped(match.group(1)):
         raise S3Error(
             "InvalidArgument",
             "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the "
             "zero-based offsets of the first and last bytes to copy",
             (("ArgumentName", "x-amz-copy-source-range"), ("ArgumentValue", text)),
         )
-    start, stop = int(match.group(1)), int(match.group(2)) + 1
+    start, stop = parse_clamped(match.group(1)), parse_clamped(match.group(2)) + 1
     if stop > size:
         raise S3Error(
             "InvalidRange",

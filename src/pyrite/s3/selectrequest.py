@@ -6,6 +6,7 @@ Source: AWS, "SelectObjectContent" in the Amazon S3 API Reference.
 from typing import NamedTuple
 
 from pyrite.aws.xml import Element
+from pyrite.core.counts import parse_count
 from pyrite.query.jobs import CsvInput, CsvOutput, Job, JsonInput, JsonOutput, ParquetInput
 from pyrite.s3.errors import S3Error
 
@@ -114,11 +115,12 @@ def _scan_range(
         return 0, None
     if isinstance(source, ParquetInput) or compression != "NONE" or source == JsonInput(False) or _straddles(source):
         raise S3Error("UnsupportedScanRangeInput")
-    start, end = asked.find("Start"), asked.find("End")
-    if (start is None and end is None) or any(text is not None and not text.strip().isdigit() for text in (start, end)):
+    texts = [text.strip() for text in (asked.find("Start"), asked.find("End")) if text is not None]
+    if not texts or any(parse_count(text) is None for text in texts):
         raise S3Error("InvalidScanRange")
+    start, end = (parse_count((asked.find(name) or "").strip()) for name in ("Start", "End"))
     if start is None:
-        return max(size_bytes - int(end or 0), 0), None
-    if int(start) >= size_bytes or (end is not None and int(end) < int(start)):
+        return max(size_bytes - (end or 0), 0), None
+    if start >= size_bytes or (end is not None and end < start):
         raise S3Error("InvalidScanRange")
-    return int(start), int(end) if end is not None else None
+    return start, end

@@ -188,7 +188,7 @@ def _is_late(expiration: When, transition: When) -> bool:
 
 
 def _number(text: str | None) -> int:
-    if text is None or not re.fullmatch(r"-?\d{1,10}", text.strip()):
+    if text is None or not re.fullmatch(r"-?[0-9]{1,10}", text.strip()):
         raise BadRule
     return int(text)
 

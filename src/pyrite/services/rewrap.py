@@ -1,7 +1,7 @@
 """Owns moving everything that is wrapped under older master keys to the newest one. No byte of an object moves.
 
 A pass over all names begins some time after the newest key was first seen, so that no process wraps under another any
-more. Uploads under way keep what they were begun with: the objects that they become are found by the next pass.
+more. Uploads come first: an object that one becomes meanwhile is found behind them.
 """
 
 from collections import Counter
@@ -15,12 +15,13 @@ from pyrite.kms.records import ALL_KEYS, decode_kms_key
 from pyrite.kms.upkeep import rewrap_key
 from pyrite.metadata.keyspaces import OBJECTS, STORE, UPLOADS, VERSIONS
 from pyrite.metadata.kv import Batch, Conflict, Engine, Row, after_prefix
-from pyrite.objects.records import Encryption, decode_object, decode_upload, encode
+from pyrite.objects.records import Encryption, ObjectRecord, UploadRecord, decode_object, decode_upload, encode
 from pyrite.objects.sealing import KEY_PURPOSE
 
 SETTLE_MS = 60_000
 AGAIN_MS = 86_400_000
 _STEP_ROWS = 500
+_SPACES = (UPLOADS, OBJECTS, VERSIONS)
 _PROGRESS = STORE + b"rewrapped"
 
 
@@ -66,15 +67,14 @@ class Rewrapper:
         return now_ms - self._seen[1] >= SETTLE_MS
 
     async def _page(self, newest: str, now_ms: int) -> int:
-        spaces = [OBJECTS, VERSIONS]
-        space = next((one for one in spaces if self._place.startswith(one)), OBJECTS)
-        start = self._place or OBJECTS
+        space = next((one for one in _SPACES if self._place.startswith(one)), _SPACES[0])
+        start = self._place or space
         rows = await self._engine.scan(start, after_prefix(space), _STEP_ROWS)
         done = sum([await self._rewrap(row, newest) for row in rows])
         if len(rows) == _STEP_ROWS:
             self._place = rows[-1].key + b"\0"
-        elif space == OBJECTS:
-            self._place = VERSIONS
+        elif space != _SPACES[-1]:
+            self._place = _SPACES[_SPACES.index(space) + 1]
         else:
             done += await self._rest(newest)
             self._place = b""
@@ -84,7 +84,7 @@ class Rewrapper:
         return done
 
     async def _rewrap(self, row: Row, newest: str) -> int:
-        record = decode_object(row.value)
+        record = _decode(row.key[:1], row.value)
         encryption = record.encryption
         if encryption is None or encryption.algorithm != "AES256" or encryption.key_id == newest:
             return 0
@@ -120,20 +120,36 @@ class Rewrapper:
 
 
 async def count_uses(engine: Engine) -> Counter[str]:
-    """How many things are wrapped under each master key, by its id. Reads all names."""
+    """How many things are wrapped under each master key, by its id. Reads all metadata twice.
+
+    Names move while they are counted: an upload becomes an object, an object a version behind another, a version the
+    current object again, and a rename gives an object an earlier key. So spaces are read in the order in which names
+    move forward, then in the other order from the last key to the first, and what either pass finds counts.
+    """
     found: Counter[str] = Counter()
-    for space in (OBJECTS, VERSIONS, UPLOADS, ALL_KEYS, *SECRET_SPACES):
-        start = space
-        while rows := await engine.scan(start, after_prefix(space), _STEP_ROWS):
-            for row in rows:
-                found.update(_masters(space, row.value))
-            start = rows[-1].key + b"\0"
-    return found
+    for space in (*_SPACES, ALL_KEYS, *SECRET_SPACES):
+        await _count(engine, space, found, reverse=False)
+    again: Counter[str] = Counter()
+    for space in (UPLOADS, VERSIONS, OBJECTS):
+        await _count(engine, space, again, reverse=True)
+    return found | again
+
+
+async def _count(engine: Engine, space: bytes, found: Counter[str], reverse: bool) -> None:
+    start, end = space, after_prefix(space)
+    while rows := await engine.scan(start, end, _STEP_ROWS, reverse):
+        for row in rows:
+            found.update(_masters(space, row.value))
+        start, end = (start, rows[-1].key) if reverse else (rows[-1].key + b"\0", end)
+
+
+def _decode(space: bytes, value: bytes) -> ObjectRecord | UploadRecord:
+    return decode_upload(value) if space == UPLOADS else decode_object(value)
 
 
 def _masters(space: bytes, value: bytes) -> list[str]:
-    if space in (OBJECTS, VERSIONS, UPLOADS):
-        encryption = (decode_upload(value) if space == UPLOADS else decode_object(value)).encryption
+    if space in _SPACES:
+        encryption = _decode(space, value).encryption
         return [encryption.key_id] if encryption is not None and encryption.algorithm == "AES256" else []
     if space == ALL_KEYS:
         return [material.master for material in decode_kms_key(value).materials]

@@ -22,6 +22,7 @@ from pyrite.objects.assembling import Page
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.events import Cause
 from pyrite.objects.naming import Naming
+from pyrite.objects.objects import freed_unless_named
 from pyrite.objects.reading import Reading
 from pyrite.objects.records import ObjectRecord, PartRecord, encode
 from pyrite.objects.standing import garbage_of
@@ -88,7 +89,7 @@ class Mover:
         """
         token, made = self._under_way.enter(), list[Extent]()
         try:
-            moved, pages = await self._written(record, wanted, made)
+            moved, pages = await self._written_whole(record, wanted, made)
 
             def change(found: ObjectRecord) -> ObjectRecord:
                 attributes = msgspec.structs.replace(found.attributes, storage_class=wanted)
@@ -103,13 +104,21 @@ class Mover:
                     batch.put(keys.page(moved.upload, index), encode(page.record))
                 self._naming.discard(batch, garbage_of(record))
 
-            await self._naming.amend(bucket, key, stamp, change, cause, extra, row)
+            async with freed_unless_named(self._blobs, made):
+                await self._naming.amend(bucket, key, stamp, change, cause, extra, row)
+        finally:
+            self._under_way.leave(token)
+
+    async def _written_whole(
+        self, record: ObjectRecord, wanted: str, made: list[Extent]
+    ) -> tuple[ObjectRecord, Sequence[Page]]:
+        """As `_written`; what was written before it failed is freed: nothing names it yet."""
+        try:
+            return await self._written(record, wanted, made)
         except BaseException:
             with contextlib.suppress(Unavailable):
                 await self._blobs.free(made)
             raise
-        finally:
-            self._under_way.leave(token)
 
     async def _written(
         self, record: ObjectRecord, wanted: str, made: list[Extent]

@@ -129,6 +129,7 @@ class SimEngine:
         self._rng = rng
         self._hook = hook
         self.refusals = 0.0
+        self._doing: set[asyncio.Future[None]] = set()
 
     async def get(self, key: bytes) -> Entry | None:
         return await self._inner.get(key)
@@ -137,6 +138,13 @@ class SimEngine:
         return await self._inner.scan(start, end, limit, reverse)
 
     async def commit(self, batch: Batch) -> None:
+        """As a thread would do it: it goes on when the task that waits for it is cancelled."""
+        doing = asyncio.ensure_future(self._commit(batch))
+        self._doing.add(doing)
+        doing.add_done_callback(self._doing.discard)
+        await asyncio.shield(doing)
+
+    async def _commit(self, batch: Batch) -> None:
         await asyncio.sleep(self._rng.expovariate(1000))
         if self.refusals and self._rng.random() < self.refusals:
             raise Unavailable("metadata takes no commit now")

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -37,22 +37,26 @@ from pyrite.testing.tiers import SHELVED
 from pyrite.testing.world import Process
 
 SIZES = (0, 1, 100, 700, 3000, 5000, 20_000)
-LARGE_SIZES = (128 * KIB + 1, 200_000)
+LARGE_SIZES = (128 * KIB + 1, 200_000, 256 * KIB + 1)
+CANCELLED = 0.05
 APPENDED_MAX_BYTES = 400_000
 HOLDS = 0.2
 LABELS = (b"label", b"caption", b"score")
 
 
 class Body:
-    """A body that arrives in pieces."""
+    """A body that arrives in pieces, or is here as a `whole`; of unknown length where it is not `measured`."""
 
-    def __init__(self, data: bytes, whole: bool) -> None:
-        self.length: int | None = len(data)
+    def __init__(self, data: bytes, whole: bool, measured: bool = True) -> None:
+        self.length: int | None = len(data) if measured else None
         self._data = memoryview(data)
         self._whole = whole
 
     def take_all(self) -> memoryview | None:
-        return self._data if self._whole else None
+        if not self._whole:
+            return None
+        data, self._data = self._data, self._data[:0]
+        return data
 
     async def read_into(self, target: memoryview) -> int:
         await asyncio.sleep(0)
@@ -125,6 +129,20 @@ class Client:
         size = self._rng.choice(LARGE_SIZES if self._rng.random() < self._large else SIZES)
         return self._rng.randbytes(8) * (size // 8) + self._rng.randbytes(size % 8)
 
+    def _source_of(self, data: bytes) -> Body:
+        """A body, whose length is not always known, and which is not always here as a whole."""
+        return Body(data, self._rng.random() < 0.7, self._rng.random() < 0.7)
+
+    async def _perhaps_cancelled(self, act: Coroutine[Any, Any, object]) -> None:
+        """Do it, or begin it and cancel it at some moment. Raises CancelledError where it was."""
+        if self._rng.random() >= CANCELLED:
+            await act
+            return
+        doing = asyncio.ensure_future(act)
+        await asyncio.wait([doing], timeout=self._rng.expovariate(300))
+        doing.cancel()
+        await doing
+
     def _value(self, body: bytes) -> str:
         value = hashlib.md5(body, usedforsecurity=False).hexdigest()
         self._histories.sizes[value] = len(body)
@@ -134,28 +152,25 @@ class Client:
         body = self._body()
         value, called_s = self._value(body), self._now()
         given = Given(Attributes(), "owner", CRC64NVME.name, conditions)
-        source = Body(body, self._rng.random() < 0.7)
-
-        async def act() -> None:
-            await self._process.objects.put(self._bucket, key, source, Put(given, _hashers(), _accept))
-
+        source = self._source_of(body)
+        put = self._process.objects.put(self._bucket, key, source, Put(given, _hashers(), _accept))
         try:
-            await self._change(key, Operation(found, value, called_s), act())
+            await self._change(key, Operation(found, value, called_s), put)
         except PreconditionFailed:
             self._histories.add(key, Operation(SOMETHING, KEEP, called_s, self._now()))
 
-    async def _change(self, key: bytes, operation: Operation, act: Awaitable[object]) -> None:
+    async def _change(self, key: bytes, operation: Operation, act: Coroutine[Any, Any, object]) -> None:
         """Do and note it. What is under way when the process crashes, or is refused, may have taken effect.
 
         Raises NoSuchKey, PreconditionFailed and WrongOffset, which mean that nothing was done.
         """
         self._histories.add(key, operation)
         try:
-            await act
+            await self._perhaps_cancelled(act)
         except (NoSuchKey, PreconditionFailed, WrongOffset):
             self._histories.by_key[key].remove(operation)
             raise
-        except (Unavailable, ObjectsError):
+        except (Unavailable, ObjectsError, asyncio.CancelledError):
             self._histories.refused += 1
         else:
             self._histories.acknowledged += 1
@@ -234,7 +249,7 @@ class Client:
         found, data = source
         old, new = self._value(data), self._value(data + more)
         addition = Addition(len(data), _hashers(), _accept, CRC64NVME.name)
-        appending = self._process.appending.append(self._bucket, key, found.record, Body(more, True), addition)
+        appending = self._process.appending.append(self._bucket, key, found.record, self._source_of(more), addition)
         with contextlib.suppress(WrongOffset):
             await self._change(key, Operation(old, new, self._now()), appending)
 
@@ -253,12 +268,12 @@ class Client:
             label = self._rng.choice(LABELS)
             annotated = Annotated(key, None, label)
             if self._rng.random() < 0.3:
-                await annotating.delete(self._bucket, annotated)
+                await self._perhaps_cancelled(annotating.delete(self._bucket, annotated))
             else:
                 data = label * self._rng.choice((1, 300, 5000))
-                payload = Payload(Body(data, True), _hashers(), _accept, CRC64NVME.name)
-                await annotating.put(self._bucket, annotated, found.record, payload, None)
-        except (Unavailable, ObjectsError):
+                payload = Payload(self._source_of(data), _hashers(), _accept, CRC64NVME.name)
+                await self._perhaps_cancelled(annotating.put(self._bucket, annotated, found.record, payload, None))
+        except (Unavailable, ObjectsError, asyncio.CancelledError):
             self._histories.refused += 1
         except Corrupt:
             await self._forgive(key, found)
@@ -281,8 +296,9 @@ class Client:
             stamp = None
             if self._bucket.record.versioning:
                 stamp = record.version if record.versioned else NULL
-            await self._process.mover.move(self._bucket, key, stamp, record, wanted, SILENT, found.version)
-        except (Unavailable, ObjectsError):
+            move = self._process.mover.move(self._bucket, key, stamp, record, wanted, SILENT, found.version)
+            await self._perhaps_cancelled(move)
+        except (Unavailable, ObjectsError, asyncio.CancelledError):
             self._histories.refused += 1
         except Corrupt:
             await self._forgive(key, found)
@@ -325,7 +341,7 @@ class Client:
             upload_id = await uploads.create(bucket, key, Attributes(), "owner", "", "")
             upload = await uploads.find(bucket, key, upload_id)
             body = self._body() or b"x"
-            part = await uploads.put_part(bucket, upload, 1, Body(body, True), _hashers(), _accept, CRC64NVME.name)
+            part = await uploads.put_part(bucket, upload, 1, self._source_of(body), _hashers(), _accept, CRC64NVME.name)
             if fate < 0.2:
                 await uploads.abort(bucket, key, upload_id)
         except (Unavailable, ObjectsError):

@@ -7,6 +7,7 @@ in every bucket; where versions are kept, an append makes a version.
 import msgspec
 
 from pyrite.aws.checksums import ALGORITHMS
+from pyrite.core.counts import parse_count
 from pyrite.http.response import Response
 from pyrite.objects.appending import Addition, check_growth, extends
 from pyrite.objects.buckets import Bucket
@@ -33,7 +34,8 @@ async def put_object(service: Service, request: S3Request) -> Response:
     text = request.headers.get(WRITE_OFFSET)
     if text is None:
         return await writes.put_object(service, request)
-    if not text.isdigit() or len(text) > 18:
+    offset = parse_count(text)
+    if offset is None:
         raise S3Error(
             "InvalidArgument",
             "The write offset is not a number of bytes",
@@ -43,8 +45,8 @@ async def put_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     found = await service.naming.current(bucket, request.key)
     if found is None:
-        return await _begin(service, request, bucket, int(text))
-    return await _append(service, request, bucket, found.record, int(text))
+        return await _begin(service, request, bucket, offset)
+    return await _append(service, request, bucket, found.record, offset)
 
 
 async def _begin(service: Service, request: S3Request, bucket: Bucket, offset: int) -> Response:

@@ -2,6 +2,7 @@
 
 from msgspec.structs import replace
 
+from pyrite.core.counts import parse_count
 from pyrite.http.response import Response
 from pyrite.objects.records import ObjectRecord
 from pyrite.s3.causes import cause_of
@@ -49,10 +50,11 @@ def _parse(body: bytes) -> int:
         raise S3Error("MalformedXML")
     if any(child.name in ("SelectParameters", "OutputLocation", "Type") for child in root.children):
         raise S3Error("NotImplemented", "A restore cannot select; use SelectObjectContent")
-    if not days.isdigit() or not 1 <= int(days) <= DAYS_MAX:
+    number = parse_count(days)
+    if number is None or not 1 <= number <= DAYS_MAX:
         raise S3Error("MalformedXML")
     parameters = [child for child in root.children if child.name == "GlacierJobParameters"]
     tier = parameters[0].find("Tier") if parameters else root.find("Tier")
     if tier is not None and tier not in _TIERS:
         raise S3Error("MalformedXML")
-    return int(days)
+    return number

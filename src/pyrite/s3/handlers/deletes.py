@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 from pyrite.aws.dates import parse_http, parse_iso
 from pyrite.aws.xml import element
+from pyrite.core.counts import parse_count
 from pyrite.core.errors import PyriteError
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
@@ -82,9 +83,10 @@ def _time(name: str, text: str | None) -> int | None:
 def _size(name: str, text: str | None) -> int | None:
     if text is None:
         return None
-    if not text.isdigit():
-        raise S3Error("InvalidArgument", f"{name} is not a number")
-    return int(text)
+    number = parse_count(text)
+    if number is None:
+        raise S3Error("InvalidArgument", f"{name} is not a number", (("ArgumentName", name), ("ArgumentValue", text)))
+    return number
 
 
 class _Doomed(NamedTuple):

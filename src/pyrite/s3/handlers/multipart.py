@@ -5,6 +5,7 @@ from typing import Literal
 from pyrite.aws.checksums import ALGORITHMS, CRC64NVME, Algorithm
 from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import Element, element
+from pyrite.core.counts import parse_count
 from pyrite.core.units import MIB
 from pyrite.http.response import Headers, Response
 from pyrite.objects.assembling import CompletePart, last_of_each
@@ -61,13 +62,14 @@ def upload_id_of(request: S3Request) -> bytes:
 def part_number_of(request: S3Request) -> int:
     """The part number. Raises S3Error."""
     text = request.parameter(b"partNumber") or ""
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text) <= PARTS_MAX:
+    number = parse_count(text)
+    if number is None or not 1 <= number <= PARTS_MAX:
         raise S3Error(
             "InvalidArgument",
             f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive",
             (("ArgumentName", "partNumber"), ("ArgumentValue", text)),
         )
-    return int(text)
+    return number
 
 
 async def create_upload(service: Service, request: S3Request) -> Response:
@@ -191,15 +193,16 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         await _check_customer_key(service, request, bucket, upload_id)
     given = _object_checksum(request)
     kind = request.header(b"x-amz-checksum-type")
-    size = request.headers.get(b"x-amz-mp-object-size")
-    if size is not None and not size.isdigit():
+    announced = request.headers.get(b"x-amz-mp-object-size")
+    size = parse_count(announced)
+    if announced is not None and size is None:
         raise S3Error("InvalidRequest", "Value for x-amz-mp-object-size header is invalid.")
     completion = Completion(
         parts,
         write_conditions(request, service.compat),
         given,
         kind if kind in ("COMPOSITE", "FULL_OBJECT") else None,  # type: ignore[arg-type]
-        int(size) if size is not None else None,
+        size,
         cause_of(request, "s3:ObjectCreated:CompleteMultipartUpload"),
         service.compat.parts_without_checksums,
     )
@@ -245,15 +248,15 @@ def _parse_complete(body: bytes) -> list[CompletePart]:
 
 
 def _parse_part(item: Element) -> CompletePart:
-    number, etag = item.find("PartNumber"), item.find("ETag")
-    if number is None or etag is None or not number.strip().isdigit():
+    number, etag = parse_count((item.find("PartNumber") or "").strip()), item.find("ETag")
+    if number is None or etag is None:
         raise S3Error("MalformedXML")
     given = {}
     for algorithm in ALGORITHMS.values():
         value = item.find(algorithm.element)
         if value is not None:
             given[algorithm.name] = value
-    return CompletePart(int(number), strip_etag(etag), given)
+    return CompletePart(number, strip_etag(etag), given)
 
 
 async def abort_upload(service: Service, request: S3Request) -> Response:

@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 
 from pyrite.aws.xml import element
+from pyrite.core.counts import parse_count
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified
@@ -24,7 +25,7 @@ from pyrite.s3.headers import (
 )
 from pyrite.s3.operations import DETAILS, VERSION_ACTIONS
 from pyrite.s3.ranges import Range, parse_range
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
 from pyrite.s3.versions import named_version, version_headers
 
@@ -255,9 +256,14 @@ def _header_number(request: S3Request, name: bytes, default: int) -> int:
     text = request.headers.get(name)
     if text is None:
         return default
-    if not text.isdigit():
-        raise S3Error("InvalidArgument", f"{name.decode()} is not a number")
-    return min(int(text), 1000 if name == b"x-amz-max-parts" else 10_000)
+    number = parse_count(text)
+    if number is None:
+        raise S3Error(
+            "InvalidArgument",
+            f"Provided {name.decode()} not an integer or within integer range",
+            (("ArgumentName", name.decode()), ("ArgumentValue", text_of(text))),
+        )
+    return min(number, 1000 if name == b"x-amz-max-parts" else 10_000)
 
 
 def checksum_elements(checksum: Checksum, typed: bool = False) -> str:
