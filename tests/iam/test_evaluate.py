@@ -1,17 +1,14 @@
-"""The decision: against a naive evaluator, and as AWS's table of combinations says."""
+"""The decision, as AWS's table of combinations says; `test_naive` compares it with a naive evaluator."""
 
 import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from pyrite.iam.caller import ANONYMOUS, Caller
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.evaluate import Question, Reason, decide, decide_with_consent
 from pyrite.iam.policy import Policy, Use, parse_policy
-from tests.iam import naive
 
 ACCOUNT, OTHER = "111111111111", "222222222222"
 USER = f"arn:aws:iam::{ACCOUNT}:user/team/ada"
@@ -282,154 +279,3 @@ def test_hostile_patterns_are_cheap() -> None:
     assert not decide(
         user(policies=(policy,)), Question("s3:GetObject", "arn:aws:s3:::data/" + "a" * 1000, {}, "canon-1", ACCOUNT)
     ).allowed
-
-
-WORDS = st.sampled_from(["a", "b", "ab", "a*", "*b", "?", "*", "a?b", "abab", "a*b*"])
-VALUES = st.sampled_from(["", "a", "b", "ab", "abab", "aab", "ba"])
-OPERATORS = st.sampled_from(
-    [
-        quantifier + name + suffix
-        for quantifier in ("", "ForAllValues:", "ForAnyValue:")
-        for name in ("StringEquals", "StringNotEquals", "StringLike", "StringNotLike", "Bool")
-        for suffix in ("", "IfExists")
-    ]
-)  # fmt: skip
-BLOCKS = st.dictionaries(
-    OPERATORS, st.dictionaries(st.sampled_from(["k:one", "k:Two"]), st.lists(WORDS, min_size=1, max_size=3), min_size=1), max_size=2
-)  # fmt: skip
-BLOCKS = BLOCKS.map(lambda block: {k: v for k, v in block.items() if "Bool" not in k}) | st.just(
-    {"Null": {"k:one": "true"}}
-)
-ACTIONS = st.lists(st.sampled_from(["s3:Get*", "s3:*", "*", "S3:PUTOBJECT", "s3:GetObject", "iam:*", "s3:?etObject"]), min_size=1, max_size=2)  # fmt: skip
-RESOURCES = st.lists(
-    st.one_of(st.just("*"), st.tuples(WORDS, WORDS).map(lambda p: f"arn:aws:s3:::{p[0]}/{p[1]}"), st.just("arn:*:s3:::*")),
-    min_size=1,
-    max_size=2,
-)  # fmt: skip
-
-
-@st.composite
-def statements(draw: st.DrawFn) -> dict[str, Any]:
-    made: dict[str, Any] = {"Effect": draw(st.sampled_from(["Allow", "Allow", "Deny"]))}
-    made[draw(st.sampled_from(["Action", "Action", "NotAction"]))] = draw(ACTIONS)
-    made[draw(st.sampled_from(["Resource", "Resource", "NotResource"]))] = draw(RESOURCES)
-    block = draw(BLOCKS)
-    if block:
-        made["Condition"] = block
-    return made
-
-
-POLICIES = st.lists(statements(), min_size=1, max_size=3).map(lambda made: document(*made))
-
-
-@settings(max_examples=400, deadline=None)
-@given(
-    st.lists(POLICIES, max_size=2),
-    st.none() | POLICIES,
-    st.none() | POLICIES,
-    st.sampled_from(["s3:GetObject", "s3:PutObject", "iam:CreateUser"]),
-    st.tuples(VALUES, VALUES),
-    st.dictionaries(st.sampled_from(["k:one", "k:two"]), st.lists(VALUES, max_size=3)),
-)
-def test_agrees_with_the_naive_evaluator(
-    policies: list[str],
-    boundary: str | None,
-    within: str | None,
-    action: str,
-    place: tuple[str, str],
-    keys: dict[str, list[str]],
-) -> None:
-    """The compiled evaluator and the naive one give the same answer to every question."""
-    resource = f"arn:aws:s3:::{place[0]}/{place[1]}"
-    parsed = [parse_policy(text, Use.IDENTITY) for text in policies]
-    caller = user(
-        policies=tuple(parsed),
-        boundary=(parse_policy(boundary, Use.IDENTITY),) if boundary else (),
-        sessions=((parse_policy(within, Use.IDENTITY),),) if within else (),
-    )
-    context = {key: tuple(values) for key, values in keys.items()}
-    expected = naive.user_may(policies, boundary, within, action, resource, keys)
-    assert decide(caller, Question(action, resource, context, "canon-1", ACCOUNT)).allowed is expected
-
-
-ROOT, FEDERATED = f"arn:aws:iam::{ACCOUNT}:root", f"arn:aws:sts::{ACCOUNT}:federated-user/run-7"
-KINDS: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
-    "user": ({}, {"self": [USER, "AIDA1"], "behind": []}),
-    "role": (
-        {"kind": "AssumedRole", "arn": SESSION, "principal_arn": ROLE, "id": "AROA1:run-7", "unique": "AROA1"},
-        {"self": [SESSION, "AROA1:run-7"], "behind": [ROLE, "AROA1"]},
-    ),
-    "federated": (
-        {"kind": "FederatedUser", "arn": FEDERATED, "id": f"{ACCOUNT}:run-7", "unique": "AIDA1"},
-        {"self": [FEDERATED], "behind": [USER, "AIDA1"]},
-    ),
-    "root": (
-        {"kind": "Account", "arn": ROOT, "principal_arn": ROOT, "id": ACCOUNT, "is_root": True},
-        {"self": [ROOT, ACCOUNT], "behind": []},
-    ),
-}  # fmt: skip
-PRINCIPALS = st.one_of(
-    st.just("*"),
-    st.lists(
-        st.sampled_from([USER, SESSION, ROLE, FEDERATED, ROOT, ACCOUNT, OTHER, "*", f"arn:aws:iam::{OTHER}:user/team/ada"]),
-        min_size=1, max_size=2,
-    ).map(lambda names: {"AWS": names}),
-)  # fmt: skip
-
-
-PLAIN = st.builds(
-    says,
-    st.sampled_from(["Allow", "Allow", "Allow", "Deny"]),
-    st.sampled_from(["s3:*", "s3:GetObject", "s3:PutObject"]),
-    st.sampled_from(["*", "arn:aws:s3:::a/*"]),
-)
-PLAIN_POLICIES = st.lists(PLAIN, min_size=1, max_size=2).map(lambda made: document(*made))
-
-
-@st.composite
-def spoken(draw: st.DrawFn) -> dict[str, Any]:
-    """A statement of a resource's policy."""
-    made = draw(PLAIN)
-    negated = made["Effect"] == "Deny" and draw(st.integers(0, 3)) == 0
-    made["NotPrincipal" if negated else "Principal"] = draw(PRINCIPALS)
-    return made
-
-
-@settings(max_examples=800, deadline=None)
-@given(
-    st.sampled_from(sorted(KINDS)),
-    st.lists(PLAIN_POLICIES, max_size=1),
-    st.tuples(*(st.none() | PLAIN_POLICIES for _ in range(3))),
-    st.lists(spoken(), min_size=1, max_size=3).map(lambda made: document(*made)),
-    st.sampled_from([ACCOUNT, OTHER]),
-    st.booleans(),
-    st.sampled_from(["s3:GetObject", "s3:PutObject"]),
-    st.tuples(st.sampled_from("ab"), VALUES),
-)
-def test_agrees_with_the_naive_evaluator_on_everything_together(
-    kind: str,
-    policies: list[str],
-    limiting: tuple[str | None, str | None, str | None],
-    of_it: str,
-    account: str,
-    consent: bool,
-    action: str,
-    place: tuple[str, str],
-) -> None:
-    """Every kind of caller, boundaries, sessions, keys, and the resource's own policy, in one account and across two."""
-    fields, names = KINDS[kind]
-    resource = f"arn:aws:s3:::{place[0]}/{place[1]}"
-    boundary, within, key = (() if text is None else (parse_policy(text, Use.IDENTITY),) for text in limiting)
-    caller = user(**{
-        "policies": tuple(parse_policy(text, Use.IDENTITY) for text in policies), "boundary": boundary,
-        "sessions": (within,) if within else (), "limits": (key,) if key else (), "unique": "AIDA1", **fields,
-    })  # fmt: skip
-    who = {
-        **names, "account": [ROOT, ACCOUNT], "home": ACCOUNT, "root": kind == "root", "policies": policies,
-        **{name: [] if text is None else [text] for name, text in zip(("boundary", "session", "key"), limiting, strict=True)},
-    }  # fmt: skip
-    question = Question(
-        action, resource, {}, "canon-1" if account == ACCOUNT else "canon-2", account, parse_policy(of_it, Use.RESOURCE)
-    )
-    expected = naive.decision(who, of_it, account, consent, action, resource, {})
-    assert (decide_with_consent if consent else decide)(caller, question).allowed is expected

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 
 from pyrite.core import frames
+from pyrite.core.tasks import in_task
 
 _PIPE_BYTES = 1 << 20
 _FRAME_MAX_BYTES = 64 << 20
@@ -78,6 +79,7 @@ class Places:
             yield False
             return
         self._waiting += 1
+        await in_task()
         try:
             await asyncio.wait_for(self._free.acquire(), _WAIT_MAX_S)
         except TimeoutError:

@@ -1,14 +1,14 @@
 """Owns one connection: bytes into requests, responses into bytes, one request at a time, in order.
 
-A request whose handler does not have to wait is answered in the callback that received it. No request becomes a
-task: a coroutine that waits is taken further by the future it waits for.
+A request whose handler does not have to wait is answered in the callback that received it; one that waits becomes a
+task.
 """
 
 import asyncio
 from collections.abc import Coroutine
-from functools import partial
 from typing import Any
 
+from pyrite.core.tasks import begin
 from pyrite.http.body import RequestBody
 from pyrite.http.errors import ClientGone, HttpError, MalformedBody
 from pyrite.http.head import RequestHead, parse_head
@@ -27,6 +27,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pending = b""
         self._head: RequestHead | None = None  # read already, while its small body comes in
         self._body: RequestBody | None = None
+        self._task: asyncio.Task[None] | None = None  # of the request that waits: the loop does not keep it
         self._busy = False
         self._closing = False
         self._lingering = False
@@ -163,7 +164,11 @@ class Connection(asyncio.BufferedProtocol):
     def _answered(self, head: RequestHead, body: bytes, rest: bytes) -> bool:
         """Try the quick way; False when the request is to be handled. `rest` lies behind the request."""
         assert self._host.quick is not None
-        answer = self._host.quick(head, body)
+        try:
+            answer = self._host.quick(head, body)
+        except Exception as error:  # noqa: BLE001 - a defect there is one there alone: the request is handled
+            self._host.on_crash(error)
+            answer = None
         if answer is None:
             return False
         self._pending = rest
@@ -208,29 +213,27 @@ class Connection(asyncio.BufferedProtocol):
             self._receive(self._pending + rest)
 
     def _run(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        """Run `coroutine` by hand until it ends or waits for a future, which then takes it further.
-
-        Cheaper than a task, and never one for a request that does not wait.
-        """
-        while True:
-            try:
-                future = coroutine.send(None)
-            except StopIteration:
-                return
-            if future is None:  # a bare yield, such as asyncio.sleep(0): go on in the next turn
-                asyncio.get_running_loop().call_soon(self._resume, coroutine)
-                return
-            future._asyncio_future_blocking = False
-            if not future.done():
-                future.add_done_callback(partial(self._resume, coroutine))
-                return
-
-    def _resume(self, coroutine: Coroutine[Any, Any, None], _: object = None) -> None:
+        """Run `coroutine` by hand until it ends; if it waits, it becomes a task."""
         try:
-            self._run(coroutine)
+            task = begin(coroutine)
         except Exception as error:  # noqa: BLE001 - the outermost frame of a request
-            self._host.on_crash(error)
-            self.abort()
+            self._crash(error)
+            return
+        if task is not None:
+            self._task = task
+            task.add_done_callback(self._ended)
+
+    def _crash(self, error: BaseException) -> None:
+        self._host.on_crash(error)
+        self.abort()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        """A request that had to wait is answered."""
+        if task is self._task:
+            self._task = None
+        error = asyncio.CancelledError() if task.cancelled() else task.exception()
+        if error is not None:
+            self._crash(error)
             return
         if not self._busy and not self._closing and self._pending:
             data, self._pending = self._pending, b""
