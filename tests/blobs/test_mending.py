@@ -5,7 +5,7 @@ import random
 
 import pytest
 
-from pyrite.blobs.buffers import BufferPool, Scratch
+from pyrite.blobs.buffers import BufferPools, Scratch
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.mending import Fault, Findings, Mender, prepare, runs, stretches
@@ -31,7 +31,7 @@ class Store:
         catalog = MemoryCatalog()
         members = DriveSet({name: drive for name, drive in self.drives.items() if name != f"d{drives}"})
         volumes = Volumes(members, catalog, HybridClock(SystemClock()), "w", parity, workforce=InlineWorkforce())
-        blobs = BlobStore(volumes, BufferPool(1 << 24), InlineOffload(), lambda _: None)
+        blobs = BlobStore(volumes, BufferPools.of(1 << 24), InlineOffload(), lambda _: None)
         self.extents = asyncio.run(self.fill(blobs, [rng.randbytes(size) for size in sizes]))
         (self.record,) = catalog.records.values()
         self.mender = Mender(DriveSet(self.drives), InlineWorkforce())

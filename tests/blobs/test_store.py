@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.buffers import BufferPools
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.fetching import Damage
 from pyrite.blobs.layout import Extent
@@ -50,7 +50,7 @@ class Store:
         force = ThreadWorkforce(max(4, len(self.drives)), *PATIENCE)
         self.volumes = Volumes(DriveSet(self.drives), self.catalog, clock, "w0", self.parity, self.shard_bytes, force)
         self.offload = ThreadOffload(4)
-        self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), self.offload, self.damage.append)
+        self.blobs = BlobStore(self.volumes, BufferPools.of(64 * MIB), self.offload, self.damage.append)
 
     async def put(self, data: bytes, hint: bool = True) -> tuple[Extent, ...]:
         if len(data) <= 128 * KIB and hint:

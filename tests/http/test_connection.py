@@ -1,9 +1,10 @@
 """Deadlines of a connection, on a clock that the test moves."""
 
+import asyncio
 from typing import Any
 
 from pyrite.http.connection import Connection
-from pyrite.http.errors import HttpError
+from pyrite.http.errors import BodyTooSlow, HttpError
 from pyrite.http.limits import Limits
 from pyrite.http.response import Response
 
@@ -51,7 +52,11 @@ class FakeHost:
         self.receive_buffer = memoryview(bytearray(1 << 18))
         self.draining = False
         self.now_s = 1000.0
+        self.short = False
         self.bodies: list[bytes] = []
+
+    def is_short(self) -> bool:
+        return self.short
 
     def quick(self, head: Any, body: bytes) -> Response:
         self.bodies.append(body)
@@ -79,14 +84,21 @@ class FakeHost:
 class Talk:
     """A connection with its doubles; `wait` moves the clock, with a check every second."""
 
-    def __init__(self) -> None:
-        self.host, self.transport = FakeHost(), FakeTransport()
+    def __init__(self, host: FakeHost | None = None) -> None:
+        self.host, self.transport = host or FakeHost(), FakeTransport()
         self.connection = Connection(self.host)
         self.connection.connection_made(self.transport)  # type: ignore[arg-type]
 
     def send(self, data: bytes) -> None:
         self.connection.get_buffer(0)[: len(data)] = data
         self.connection.buffer_updated(len(data))
+
+    def feed(self, count: int) -> None:
+        """Bytes of a body, wherever the connection wants them."""
+        while count:
+            taken = min(len(self.connection.get_buffer(0)), count)
+            self.connection.buffer_updated(taken)
+            count -= taken
 
     def wait(self, seconds: int) -> None:
         for _ in range(seconds):
@@ -167,3 +179,49 @@ def test_what_was_answered_is_sent_before_a_connection_ends() -> None:
     assert not talk.transport.ended
     talk.wait(10)
     assert talk.transport.ended == "aborted"
+
+
+class Slow(FakeHost):
+    """A host whose handler reads the body, and then answers with a stream."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.errors: list[Exception] = []
+        self.quick = None  # type: ignore[assignment]
+
+    async def handler(self, request: Any) -> Response:
+        try:
+            await request.body.read_into(memoryview(bytearray(1 << 20)))
+        except Exception as error:
+            self.errors.append(error)
+            return Response(400, [], b"", close=True)
+        return Response(200, [], b"")
+
+
+def slow_upload(short: bool, rate: int, seconds: int) -> Slow:
+    """An upload of 1 MiB that trickles in, while others wait for memory or not."""
+    loop = asyncio.new_event_loop()
+    host = Slow()
+
+    async def talk() -> None:
+        talking = Talk(host)
+        host.short = short
+        talking.send(b"PUT /b/k HTTP/1.1\r\nHost: a\r\nContent-Length: 1048576\r\n\r\n")
+        for _ in range(seconds):
+            talking.feed(rate)
+            talking.wait(1)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+
+    try:
+        loop.run_until_complete(talk())
+    finally:
+        loop.close()
+    return host
+
+
+def test_a_slow_upload_is_ended_only_while_others_wait() -> None:
+    """A trickle is told so once memory is short, a fair rate never, and nobody is while there is enough."""
+    assert not slow_upload(short=False, rate=2000, seconds=8).errors
+    assert not slow_upload(short=True, rate=80_000, seconds=8).errors
+    assert [type(error) for error in slow_upload(short=True, rate=2000, seconds=8).errors] == [BodyTooSlow]

@@ -111,13 +111,12 @@ def test_an_account_alone_exempts_nobody_in_it() -> None:
         assert answer(BOB, document(OPEN, says("Deny", NotPrincipal=account))) == NO, account
 
 
-@pytest.mark.xfail(strict=True, reason="Pyrite differs from the page")
 def test_not_principal_and_a_boundary() -> None:
     """The page of NotPrincipal: its Deny is always for who has a permissions boundary."""
     assert answer(BOB, but(BOB, iam(THERE, "root")), boundary=ALL) == NO
 
 
-@pytest.mark.xfail(strict=True, reason="Pyrite differs from the page")
+@pytest.mark.xfail(strict=True, reason="AWS documents that it is not supported, and takes it")
 def test_not_principal_does_not_allow() -> None:
     """The page of NotPrincipal: with Allow it is not supported."""
     with pytest.raises(MalformedPolicy):
@@ -132,7 +131,7 @@ def test_the_condition_instead_of_not_principal() -> None:
     assert answer(BOB, document(OPEN, deny), keys={"aws:principalarn": [BOB]}, boundary=ALL) == YES
 
 
-@pytest.mark.xfail(strict=True, reason="Pyrite differs from the page")
+@pytest.mark.xfail(strict=True, reason="stricter here: boundaries and sessions limit what * grants")
 def test_everybody_with_the_arn_of_a_role() -> None:
     """The page of Principal: what * and aws:PrincipalArn allow, a boundary or a session policy does not limit."""
     of_it = document(says(Principal="*", Condition={"ArnEquals": {"aws:PrincipalArn": AUDITOR}}))
@@ -255,7 +254,6 @@ def test_no_temporary_credentials() -> None:
     assert holds(policy, "s3:GetObject", OBJECT, aws__tokenissuetime="2026-01-01T00:00:00Z") == NO
 
 
-@pytest.mark.xfail(strict=True, reason="Pyrite differs from the page")
 @pytest.mark.parametrize("principal", [{"AWS": HERE}, {"CanonicalUser": "canon-1"}])
 def test_the_federated_root_user(principal: dict[str, str]) -> None:
     """The page of evaluation: what is granted to the one who federated, the session policy limits, here the account."""

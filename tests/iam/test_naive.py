@@ -4,7 +4,7 @@ import json
 import re
 from typing import Any
 
-from hypothesis import assume, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pyrite.iam.caller import ANONYMOUS, Caller
@@ -238,7 +238,6 @@ def test_agrees_with_the_naive_evaluator_on_everything_together(
     """Both agree on every kind of caller, all that limits it, the resource's own policy, and two accounts."""
     resource = f"arn:aws:s3:::{place[0]}/{place[1]}"
     caller, who = caller_and_names(name, policies, *limiting)
-    assume(not disputed(who, of_it))
     question = Question(action, resource, {}, OWNERS[account], account, parse_policy(of_it, Use.RESOURCE))
     expected = naive.decision(who, of_it, account, consent, action, resource, {})
     assert (decide_with_consent if consent else decide)(caller, question).allowed is expected
@@ -265,20 +264,11 @@ def test_agrees_on_whom_not_principal_excepts(
     denies = [{"Effect": "Deny", "NotPrincipal": names, "Action": "s3:*", "Resource": "*"} for names in excepted]
     of_it = escaped(json.dumps({"Version": "2012-10-17", "Statement": [*grant, *denies]}), step)
     caller, who = caller_and_names(name, [EVERYTHING], boundary, EVERYTHING, None)
-    assume(not disputed(who, of_it))
     question = Question(
         "s3:GetObject", "arn:aws:s3:::a/b", {}, OWNERS[account], account, parse_policy(of_it, Use.RESOURCE)
     )
     expected = naive.decision(who, of_it, account, False, "s3:GetObject", "arn:aws:s3:::a/b", {})
     assert decide(caller, question).allowed is expected
-
-
-def disputed(who: dict[str, Any], of_it: str) -> bool:
-    """What AWS's pages say and Pyrite does not do: each has a named test in `test_aws_examples`."""
-    made = naive.listed(json.loads(of_it)["Statement"])
-    bounded = who["boundary"] != [] and any("NotPrincipal" in each for each in made)
-    federated_root = who["kind"] == "FederatedUser" and who["root"]
-    return bounded or (federated_root and any("account" in naive.grants(each, who) for each in made))
 
 
 def caller_and_names(

@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from pyrite.aws.checksums import ALGORITHMS, encode
-from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.buffers import BufferPools
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.local import LocalDrive
 from pyrite.blobs.store import BlobStore
@@ -144,7 +144,7 @@ class ObjectsMachine(RuleBasedStateMachine):
             DriveSet(drives), MetadataCatalog(self.engine), self.hybrid, "w0", None, 16 * MIB, ThreadWorkforce(4, 60.0)
         )
         self.offload = ThreadOffload(2)
-        self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), self.offload, self.damaged)
+        self.blobs = BlobStore(self.volumes, BufferPools.of(64 * MIB), self.offload, self.damaged)
         self.under_way = UnderWay(self.clock)
         self.buckets = Buckets(self.engine, self.hybrid, self.entropy)
         layer = object_layer(self.engine, self.buckets, self.blobs, self.hybrid, self.entropy, self.under_way)

@@ -19,6 +19,12 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 UNSIGNED_PAYLOAD = b"UNSIGNED-PAYLOAD"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 EXPIRES_MAX_S = 604_800
+SIGNED_HEADERS_MAX = 200
+"""No request has more header fields (`http/limits.py`)."""
+_REMEMBERED_MAX_BYTES = 1024
+"""The longest part of an Authorization header that is remembered; that of a session's key is as long as any."""
+SHOWN_MAX_BYTES = 16 * 1024
+"""The longest canonical request that the answer to a wrong signature shows."""
 SKEW_MAX_S = 900
 
 _SECONDS = re.compile(r"-?[0-9]+\Z")
@@ -57,9 +63,12 @@ class Claim(NamedTuple):
     expires_s: int | None
 
 
-@lru_cache(maxsize=1024)
 def _parse_prefix(prefix: bytes, service: str) -> tuple[Credential, tuple[bytes, ...]]:
-    """The stable part of an Authorization header, all but the signature."""
+    """The stable part of an Authorization header, all but the signature. Raises AuthFault."""
+    return (_parse_once if len(prefix) <= _REMEMBERED_MAX_BYTES else _parse)(prefix, service)
+
+
+def _parse(prefix: bytes, service: str) -> tuple[Credential, tuple[bytes, ...]]:
     fields: dict[str, str] = {}
     for part in prefix.decode("latin-1")[len(ALGORITHM) :].split(","):
         name, equals, value = part.strip().partition("=")
@@ -73,6 +82,9 @@ def _parse_prefix(prefix: bytes, service: str) -> tuple[Credential, tuple[bytes,
                 "Credential, SignedHeaders, and Signature.",
             )
     return _parse_credential(fields["Credential"], False, service), _parse_signed(fields["SignedHeaders"])
+
+
+_parse_once = lru_cache(maxsize=1024)(_parse)
 
 
 def _parse_credential(text: str, presigned: bool, expected: str) -> Credential:
@@ -103,8 +115,13 @@ def parse_credential(text: str, service: str = "s3") -> Credential:
 
 
 def _parse_signed(text: str) -> tuple[bytes, ...]:
+    if text.count(";") >= SIGNED_HEADERS_MAX:
+        raise AuthFault(
+            Fault.MALFORMED_AUTHORIZATION,
+            f"The authorization header is malformed; it names more than {SIGNED_HEADERS_MAX} headers.",
+        )
     names = tuple(name.encode("latin-1") for name in text.split(";"))
-    if b"host" not in names or any(name != name.lower() for name in names) or list(names) != sorted(names):
+    if b"host" not in names or any(name != name.lower() for name in names) or list(names) != sorted(set(names)):
         raise AuthFault(
             Fault.MALFORMED_AUTHORIZATION,
             "The authorization header is malformed; SignedHeaders must be sorted, lower-case and include host.",
@@ -170,7 +187,8 @@ def canonical_request(
     leave_out: bytes | None = None,
 ) -> bytes:
     """The canonical request; `headers` has lower-case names and duplicates joined by commas."""
-    fields, names = _signed_fields(signed_headers)
+    is_short = sum(map(len, signed_headers)) <= _REMEMBERED_MAX_BYTES
+    fields, names = (_signed_once if is_short else _signed_fields)(signed_headers)
     lines = [method, canonical_path(target.path), canonical_query(target.query, leave_out)]
     for name, label in fields:
         value = headers.get(name, b"")
@@ -179,10 +197,12 @@ def canonical_request(
     return b"\n".join(lines)
 
 
-@lru_cache(maxsize=1024)
 def _signed_fields(names: tuple[bytes, ...]) -> tuple[tuple[tuple[bytes, bytes], ...], bytes]:
     """Each signed name with its label in the canonical request, and the list of all of them."""
     return tuple((name, name + b":") for name in names), b";".join(names)
+
+
+_signed_once = lru_cache(maxsize=1024)(_signed_fields)
 
 
 def string_to_sign(amz_date: str, scope: str, canonical: bytes) -> bytes:
@@ -301,6 +321,12 @@ def _iso(seconds: int) -> str:
 
 def mismatch(claim: Claim, text: bytes, canonical: bytes) -> AuthFault:
     """The fault of a wrong signature, with what AWS tells of it."""
+    shown: tuple[tuple[str, str], ...] = ()
+    if len(canonical) <= SHOWN_MAX_BYTES:
+        shown = (
+            ("CanonicalRequest", canonical.decode("latin-1")),
+            ("CanonicalRequestBytes", canonical.hex(" ")),
+        )
     return AuthFault(
         Fault.MISMATCH,
         "The request signature we calculated does not match the signature you provided. "
@@ -310,7 +336,6 @@ def mismatch(claim: Claim, text: bytes, canonical: bytes) -> AuthFault:
             ("StringToSign", text.decode("latin-1")),
             ("SignatureProvided", claim.signature),
             ("StringToSignBytes", text.hex(" ")),
-            ("CanonicalRequest", canonical.decode("latin-1")),
-            ("CanonicalRequestBytes", canonical.hex(" ")),
+            *shown,
         ),
     )

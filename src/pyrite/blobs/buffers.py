@@ -3,9 +3,13 @@
 import asyncio
 import mmap
 from collections import deque
+from typing import NamedTuple
 
+from pyrite.core.errors import Unavailable
 from pyrite.core.units import KIB, MIB
 
+WAIT_MAX_S = 10.0
+"""How long a request waits for a buffer before it is told to come again later."""
 BUFFER_SLACK_BYTES = 64 * KIB  # room for fragment headers beside a MiB of payload
 
 
@@ -37,6 +41,10 @@ class Scratch:
         self._taken.clear()
 
 
+class BuffersLent(Unavailable):
+    """All buffers were lent for too long."""
+
+
 class BufferPool:
     """Buffers of one MiB, or of several, plus slack. At most `capacity_bytes` are lent at a time."""
 
@@ -47,13 +55,27 @@ class BufferPool:
         self._free_bytes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
+    @property
+    def is_short(self) -> bool:
+        """Whether anybody waits for a buffer."""
+        return any(not waiter.done() for waiter in self._waiting)
+
     async def acquire(self, payload_bytes: int) -> bytearray:
-        """A buffer of at least `payload_bytes` plus slack; waits while too many are lent."""
+        """A buffer of at least `payload_bytes` plus slack; waits while too many are lent. Raises BuffersLent."""
         size = -(-payload_bytes // MIB) * MIB + BUFFER_SLACK_BYTES
+        loop = asyncio.get_running_loop()
+        give_up_s = loop.time() + WAIT_MAX_S
         while self._lent_bytes and self._lent_bytes + size > self._capacity_bytes:
-            waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            waiter: asyncio.Future[None] = loop.create_future()
             self._waiting.append(waiter)
-            await waiter
+            timer = loop.call_at(give_up_s, _give_up, waiter)
+            try:
+                await waiter
+            except BaseException:
+                self._wake()  # it may have been this one's turn
+                raise
+            finally:
+                timer.cancel()
         self._lent_bytes += size
         free = self._free.get(size)
         if free:
@@ -72,8 +94,33 @@ class BufferPool:
     def forget(self, buffer: bytearray) -> None:
         """Lend no more of a buffer that somebody may still look at or write to."""
         self._lent_bytes -= len(buffer)
+        self._wake()
+
+    def _wake(self) -> None:
         while self._waiting:
             waiter = self._waiting.popleft()
             if not waiter.done():
                 waiter.set_result(None)
                 break
+
+
+def _give_up(waiter: "asyncio.Future[None]") -> None:
+    if not waiter.done():
+        waiter.set_exception(BuffersLent(f"no buffer became free within {WAIT_MAX_S:g} s"))
+
+
+class BufferPools(NamedTuple):
+    """The buffers of reads and those of writes: neither can take all from the other."""
+
+    reads: BufferPool
+    writes: BufferPool
+
+    @classmethod
+    def of(cls, capacity_bytes: int) -> "BufferPools":
+        """Two pools that share `capacity_bytes`."""
+        return cls(BufferPool(capacity_bytes // 2), BufferPool(capacity_bytes // 2))
+
+    @property
+    def is_short(self) -> bool:
+        """Whether anybody waits for a buffer."""
+        return self.reads.is_short or self.writes.is_short

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import NamedTuple
 
-from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.buffers import BufferPools
 from pyrite.blobs.coding import Coders
 from pyrite.blobs.drive import Buffer, DriveError
 from pyrite.blobs.fetching import OnDamage
@@ -39,17 +39,17 @@ class BlobStore:
     def __init__(
         self,
         volumes: Volumes,
-        pool: BufferPool,
+        pools: BufferPools,
         offload: Offload,
         on_damage: OnDamage,
         tiers: Tiers = NoTiers(),  # noqa: B008 - it has no state
     ) -> None:
         self._tiers = tiers
         self._volumes = volumes
-        self._pool = pool
+        self._pools = pools
         self._offload = offload
         self._coders = Coders()
-        self._reader = BlobReader(volumes, pool, self._coders, offload, on_damage)
+        self._reader = BlobReader(volumes, pools.reads, self._coders, offload, on_damage)
 
     async def write_small(self, payload: Buffer) -> tuple[Extent, ...]:
         """Store at most SMALL_MAX_BYTES durably. Raises Unavailable or OutOfSpace."""
@@ -88,7 +88,7 @@ class BlobStore:
 
     def writer(self, size_hint: int | None, taps: Sequence[Tap] = ()) -> BlobWriter:
         """A writer for a blob of about `size_hint` bytes (None: not known)."""
-        return BlobWriter(self._volumes, self._pool, self._coders, self._offload, self.read, taps, size_hint)
+        return BlobWriter(self._volumes, self._pools.writes, self._coders, self._offload, self.read, taps, size_hint)
 
     def read_now(self, extents: Sequence[Extent], start: int, stop: int) -> memoryview | None:
         """Bytes start..stop of a small blob if they can be had at once, without waiting; else None."""

@@ -10,7 +10,7 @@ from typing import Any
 
 from pyrite.core.tasks import begin
 from pyrite.http.body import RequestBody
-from pyrite.http.errors import ClientGone, HttpError, MalformedBody
+from pyrite.http.errors import BodyTooSlow, ClientGone, HttpError, MalformedBody
 from pyrite.http.head import RequestHead, parse_head
 from pyrite.http.hosting import Host, Peer, Request, peer_of
 from pyrite.http.outlet import Outlet
@@ -36,6 +36,7 @@ class Connection(asyncio.BufferedProtocol):
         self._waiting_since = 0.0
         self._progress = 0
         self._progress_mark = 0
+        self._short_mark, self._short_since = 0, 0.0
 
     # ---- callbacks of the event loop
 
@@ -145,6 +146,7 @@ class Connection(asyncio.BufferedProtocol):
             if body.received:
                 self._body = None
         self._busy = True
+        self._short_mark, self._short_since = self._progress, self._host.now_s
         self._pending = rest  # the handler may finish at once and look for more
         self._run(self._serve(Request(head, body, self._peer), body))
         rest, self._pending = self._pending, b""
@@ -272,7 +274,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             if not await body.drop(self._host.limits.drain_bytes):
                 self._linger()
-        except (ClientGone, MalformedBody):
+        except (ClientGone, MalformedBody, BodyTooSlow):
             self.abort()
 
     def _refuse(self, error: HttpError) -> None:
@@ -297,6 +299,23 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
         else:
             transport.write_eof()
+
+    def _end_if_slow(self, progress: int, now_s: float) -> None:
+        """End a large body that hardly gets on while others wait for buffers."""
+        limits, body, outlet = self._host.limits, self._body, self._outlet
+        is_large = body is not None and (body.length is None or body.length > limits.quick_body_bytes)
+        is_sending = outlet is not None and outlet.is_streaming and outlet.paused
+        if (
+            not self._host.is_short()
+            or not (is_large or is_sending)
+            or progress - self._short_mark >= limits.short_progress_bytes
+        ):
+            self._short_mark, self._short_since = progress, now_s
+        elif now_s - self._short_since >= limits.short_timeout_s:
+            if body is not None and is_large:
+                body.fail(BodyTooSlow("the body comes too slowly while others wait for memory"))
+            else:
+                self.abort()
 
     def send_continue(self) -> None:
         if self._transport is not None and not self._closing:
@@ -347,7 +366,8 @@ class Connection(asyncio.BufferedProtocol):
             elif waited > limits.idle_timeout_s:
                 self.close_if_idle()
         elif self._head is not None or self._body is not None or (self._outlet is not None and self._outlet.paused):
-            progress = self._progress + (self._outlet.sent_bytes if self._outlet is not None else 0)
+            progress = self._progress + (self._outlet.gone_bytes if self._outlet is not None else 0)
+            self._end_if_slow(progress, now_s)
             if progress - self._progress_mark >= limits.stall_progress_bytes:
                 self._progress_mark, self._waiting_since = progress, now_s
             elif waited > limits.stall_timeout_s:

@@ -24,5 +24,9 @@ class MalformedBody(PyriteError):
     """The chunk framing of the body is wrong."""
 
 
+class BodyTooSlow(PyriteError):
+    """The body comes too slowly while others wait for the memory that it takes."""
+
+
 class WrongLength(PyriteError):
     """The body of a response has more or fewer bytes than its head says."""

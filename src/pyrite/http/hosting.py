@@ -79,6 +79,7 @@ class Host(Protocol):
     quick: Quick | None
     on_http_error: Callable[[HttpError], Response]
     receive_buffer: memoryview
+    is_short: Callable[[], bool]
     draining: bool
     now_s: float
 

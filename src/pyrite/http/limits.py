@@ -6,7 +6,11 @@ from pyrite.core.units import KIB
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """What a connection may use. A request beyond a limit is answered with an error and the connection closed."""
+    """What a connection may use. A request beyond a limit is answered with an error and the connection closed.
+
+    While requests wait for buffers, a large body that does not get on by `short_progress_bytes` (64 KiB/s) within
+    `short_timeout_s` is ended, whichever way it goes: honest or not, it holds memory that others wait for.
+    """
 
     head_bytes: int = 64 * KIB
     target_bytes: int = 16 * KIB
@@ -20,4 +24,6 @@ class Limits(msgspec.Struct, frozen=True):
     idle_timeout_s: float = 120.0
     stall_timeout_s: float = 30.0
     stall_progress_bytes: int = KIB
+    short_timeout_s: float = 2.0
+    short_progress_bytes: int = 128 * KIB
     linger_timeout_s: float = 3.0

@@ -23,7 +23,8 @@ class Outlet:
         self._on_crash = on_crash
         self._drained: asyncio.Future[None] | None = None
         self.closed = False
-        self.sent_bytes = 0  # of streams, for the deadline of slow clients
+        self.is_streaming = False
+        self.sent_bytes = 0  # of streams, as they were handed to the transport
         self._unsent, self._unsent_since = 0, 0.0
         if not secure:
             transport.set_write_buffer_limits(high=0)
@@ -32,6 +33,11 @@ class Outlet:
     def paused(self) -> bool:
         """Whether the transport still holds what was written before."""
         return self._drained is not None
+
+    @property
+    def gone_bytes(self) -> int:
+        """How many bytes of streams the client's system has taken, for the deadlines of slow clients."""
+        return self.sent_bytes - self._transport.get_write_buffer_size()
 
     def pause(self) -> None:
         """The transport's buffer is full."""
@@ -86,6 +92,7 @@ class Outlet:
         """Send a stream; an error in it breaks the connection off, so that the client sees a short body."""
         self._transport.write(head)
         left = length
+        self.is_streaming = True
         try:
             async for views in body:
                 if left is not None:
@@ -110,3 +117,5 @@ class Outlet:
             self._on_crash(error)
             self._transport.abort()
             raise ClientGone("the response broke off") from error
+        finally:
+            self.is_streaming = False

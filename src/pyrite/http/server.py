@@ -30,6 +30,7 @@ class HttpServer:
     ) -> None:
         self.handler = handler
         self.quick: Quick | None = None
+        self.is_short: Callable[[], bool] = lambda: False  # whether requests wait for memory that bodies take
         self.on_http_error = on_http_error
         self.on_crash = on_crash
         self.limits = limits

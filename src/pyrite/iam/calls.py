@@ -1,7 +1,7 @@
 """Owns what calls of the APIs beside S3 have in common: who signed one, and its condition keys."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
@@ -17,12 +17,15 @@ from pyrite.iam.patterns import Values
 
 
 class ToldCall(NamedTuple):
-    """A call as it is accounted for: its action, who called, its condition keys, and parameters that hold no secret."""
+    """A call as it is accounted for: its action, who called, its condition keys.
+
+    `parameters` makes those that hold no secret, for who keeps a log of them.
+    """
 
     action: str
     caller: Caller
     keys: Mapping[str, Values]
-    parameters: Mapping[str, Any]
+    parameters: Callable[[], Mapping[str, Any]]
 
 
 def request_keys(request: Request, clock: Clock, region: str, trusted: Networks) -> dict[str, Values]:

@@ -51,6 +51,7 @@ class Presence(NamedTuple):
 
     key: str
     absent: bool
+    values: tuple[str, ...] = ()
 
     def holds(self, context: Context) -> bool:
         return (not context.get(self.key)) == self.absent

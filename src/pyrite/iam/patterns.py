@@ -1,15 +1,16 @@
 """Owns the patterns of the policy language: wildcards, policy variables, and how ARNs are compared. Pure.
 
 A pattern is compiled once. `*` and `?` become a regular expression without backtracking across stars, so that a
-hostile policy costs no more than its length times that of the value.
+match costs at most the characters behind its stars times those of the value. All three are limited.
 Source: AWS, "IAM policy elements: Variables and tags" and "IAM JSON policy elements: Resource".
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import NamedTuple
 
+from pyrite.core.errors import PyriteError
 from pyrite.iam.errors import MalformedPolicy
 
 Values = tuple[str, ...]
@@ -17,9 +18,26 @@ Context = Mapping[str, Values]
 """The condition keys of a request, in lower case, with their values. A key that is not there has none."""
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
-_DEFAULT = re.compile(r"\s*,\s*'([^']*)'\s*\Z")
+_DEFAULT = re.compile(r"([^,]*),\s*+'([^']*)'\s*+\Z")
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
 _ARN_FIELDS = 5
+PATTERN_MAX_CHARACTERS = 2048
+"""The longest pattern, also with the values of its variables in it. No ARN of a key is longer."""
+VALUE_MAX_CHARACTERS = 2048
+"""The longest value of a request that a policy looks at."""
+_COMPILED_MAX = 1024
+_COMPILED_CHARACTERS_MAX = 256
+"""How many patterns with variables in them are kept compiled, and how long they may be."""
+
+
+class TooLongForPolicy(PyriteError):
+    """A policy would have to look at more of a request than it may: it is refused, whatever the policy says."""
+
+
+def variables_in(text: str) -> Iterator[str]:
+    """The condition keys of the variables in a text, in lower case."""
+    for match in _VARIABLE.finditer(text):
+        yield match.group(1).partition(",")[0].strip().lower()
 
 
 class _Variable(NamedTuple):
@@ -43,11 +61,11 @@ def _split(text: str) -> tuple[Part, ...]:
         if name in _LITERALS:
             parts.append("\0" + name)
             continue
-        default = _DEFAULT.search(name)
-        key = name[: default.start()] if default else name
+        default = _DEFAULT.match(name)
+        key = default.group(1) if default else name
         if not key.strip():
             raise MalformedPolicy(f"{match.group()} is not a policy variable")
-        parts.append(_Variable(key.strip().lower(), default.group(1) if default else None))
+        parts.append(_Variable(key.strip().lower(), default.group(2) if default else None))
     parts.append(text[position:])
     return tuple(part for part in parts if part != "")
 
@@ -67,7 +85,11 @@ def _merge(parts: tuple[Part, ...], context: Context | None) -> str | None:
     return "".join(merged)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=_COMPILED_MAX)
+def _compile_once(text: str, is_arn: bool, ignore_case: bool) -> re.Pattern[str]:
+    return _compile(text, is_arn, ignore_case)
+
+
 def _compile(text: str, is_arn: bool, ignore_case: bool) -> re.Pattern[str]:
     """A regular expression for a merged pattern. In ARNs no wildcard of the first fields matches a colon."""
     pieces: list[str] = []
@@ -113,6 +135,8 @@ class Pattern:
     __slots__ = ("_always", "_ignore_case", "_is_arn", "_parts", "_ready", "text")
 
     def __init__(self, text: str, variables: bool, is_arn: bool = False, ignore_case: bool = False) -> None:
+        if len(text) > PATTERN_MAX_CHARACTERS:
+            raise MalformedPolicy(f"A value of a policy has at most {PATTERN_MAX_CHARACTERS} characters")
         self.text = text
         self._is_arn = is_arn
         self._ignore_case = ignore_case
@@ -135,12 +159,17 @@ class Pattern:
         """Whether `value` has this form; not when a variable of the pattern has no value."""
         if self._always:
             return True
+        if len(value) > VALUE_MAX_CHARACTERS:
+            raise TooLongForPolicy(f"a policy looks at no value of more than {VALUE_MAX_CHARACTERS} characters")
         ready = self._ready
         if ready is None:
             merged = _merge(self._parts, context)
             if merged is None:
                 return False
-            ready = _compile(merged, self._is_arn, self._ignore_case)
+            if len(merged) > PATTERN_MAX_CHARACTERS:
+                raise TooLongForPolicy(f"a policy looks at no text of more than {PATTERN_MAX_CHARACTERS} characters")
+            keep = len(merged) <= _COMPILED_CHARACTERS_MAX
+            ready = (_compile_once if keep else _compile)(merged, self._is_arn, self._ignore_case)
         return ready.match(value) is not None
 
     def plain(self, context: Context) -> str | None:

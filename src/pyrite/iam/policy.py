@@ -5,13 +5,13 @@ Source: AWS, "IAM JSON policy reference" and "Grammar of the IAM JSON policy lan
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, auto
 from typing import Any, NamedTuple
 
 from pyrite.iam.conditions import Condition, compile_conditions
 from pyrite.iam.errors import MalformedPolicy
-from pyrite.iam.patterns import Context, Pattern
+from pyrite.iam.patterns import Context, Pattern, variables_in
 from pyrite.iam.principals import Principals, parse_principals
 
 _VERSIONS = ("2012-10-17", "2008-10-17")
@@ -19,6 +19,8 @@ _ELEMENTS = frozenset("Sid Effect Principal NotPrincipal Action NotAction Resour
 _ACTION = re.compile(r"[A-Za-z0-9_-]+:[A-Za-z0-9_*?-]+\Z")
 _SID = re.compile(r"[A-Za-z0-9]*\Z")
 _DEPTH_MAX = 12
+BEHIND_STARS_MAX = 4096
+"""The most characters behind wildcards in a policy. Each may cost a look at each character of a value."""
 _UNBOUND: Mapping[str, str] = {}
 
 
@@ -41,6 +43,9 @@ class Matcher(NamedTuple):
         return any(pattern.matches(value, context) for pattern in self.patterns) != self.negated
 
 
+_NO_MATCHER = Matcher((), False)
+
+
 class Statement(NamedTuple):
     """One statement. `resources` is None in a trust policy, `principals` in an identity's policy."""
 
@@ -50,6 +55,22 @@ class Statement(NamedTuple):
     actions: Matcher
     resources: Matcher | None
     conditions: tuple[Condition, ...]
+
+    def condition_keys(self) -> Iterator[str]:
+        """The condition keys that it looks at, in lower case: those of its conditions and the variables in it."""
+        for condition in self.conditions:
+            yield condition.key
+            for value in condition.values:
+                yield from variables_in(value)
+        for pattern in self.resources.patterns if self.resources is not None else ():
+            yield from variables_in(pattern.text)
+
+    @property
+    def text_behind_stars(self) -> int:
+        """How many characters stand behind wildcards: what matching costs for each character of a value."""
+        texts = [pattern.text for pattern in (*self.actions.patterns, *(self.resources or _NO_MATCHER).patterns)]
+        texts += [value for condition in self.conditions for value in condition.values]
+        return sum(len(text.partition("*")[2]) for text in texts)
 
     def applies(self, resource: str, context: Context) -> bool:
         """Whether it speaks of `resource` in a request with this context. Its action and principal match already."""
@@ -61,17 +82,17 @@ class Statement(NamedTuple):
 class Policy:
     """A compiled document. `name` says in a decision which policy it was."""
 
-    __slots__ = ("_by_action", "_text", "name", "statements")
+    __slots__ = ("_by_action", "_keys", "name", "statements")
 
-    def __init__(self, name: str, statements: tuple[Statement, ...], text: str = "") -> None:
+    def __init__(self, name: str, statements: tuple[Statement, ...]) -> None:
         self.name = name
-        self._text = text.lower()
+        self._keys = frozenset(key for statement in statements for key in statement.condition_keys())
         self.statements = statements
         self._by_action: dict[str, tuple[Statement, ...]] = {}
 
     def mentions(self, key: str) -> bool:
         """Whether the document names a condition key that contains `key` (in lower case), as key or as variable."""
-        return key in self._text
+        return any(key in named for named in self._keys)
 
     def about(self, action: str) -> tuple[Statement, ...]:
         """The statements that speak of an action."""
@@ -103,9 +124,11 @@ def parse_policy(
         raise MalformedPolicy("Syntax errors in policy: there is no statement")
     variables = version == "2012-10-17"
     statements = tuple(_statement(item, use, variables, lenient, bound) for item in items)
+    if sum(statement.text_behind_stars for statement in statements) > BEHIND_STARS_MAX:
+        raise MalformedPolicy(f"A policy may have at most {BEHIND_STARS_MAX} characters behind wildcards")
     if use is not Use.RESOURCE:
         check_sids(statements)
-    return Policy(name, statements, text)
+    return Policy(name, statements)
 
 
 def check_sids(statements: Iterable[Statement]) -> None:
@@ -117,8 +140,6 @@ def check_sids(statements: Iterable[Statement]) -> None:
 
 def load_document(text: str) -> dict[str, Any]:
     """The JSON object in `text`. Raises MalformedPolicy, also for an element that stands there twice."""
-    if "\0" in text or "\\u0000" in text:
-        raise MalformedPolicy("Syntax errors in policy: it contains a NUL")
     try:
         document = json.loads(text, object_pairs_hook=_unique)
     except (ValueError, RecursionError):
@@ -139,7 +160,9 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _check_depth(value: object, depth: int) -> None:
     if depth > _DEPTH_MAX:
         raise MalformedPolicy("Syntax errors in policy: it is nested too deeply")
-    children = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    if isinstance(value, str) and "\0" in value:
+        raise MalformedPolicy("Syntax errors in policy: it contains a NUL")
+    children = [*value, *value.values()] if isinstance(value, dict) else value if isinstance(value, list) else ()
     for child in children:
         _check_depth(child, depth + 1)
 

@@ -4,7 +4,7 @@ Source: AWS, "AWS JSON policy elements: Principal" and "NotPrincipal".
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -61,7 +61,10 @@ class Named(NamedTuple):
 
 
 def _of_account(caller: Caller) -> Match:
-    return Match.CALLER if caller.is_root else Match.ACCOUNT
+    """An account's root is named by its account; a session of the root is named as a role names its sessions."""
+    if not caller.is_root:
+        return Match.ACCOUNT
+    return Match.CALLER if caller.kind != "FederatedUser" else Match.ROLE
 
 
 class Principals(NamedTuple):
@@ -72,10 +75,18 @@ class Principals(NamedTuple):
 
     def match(self, caller: Caller) -> Match:
         """How closely the statement speaks of `caller`."""
-        found = max(named.match(caller) for named in self.named)
+        found = [named.match(caller) for named in self.named]
         if not self.negated:
-            return found
-        return Match.ANYONE if found is Match.NONE else Match.NONE
+            return max(found)
+        return Match.NONE if self._excepts(caller, found) else Match.ANYONE
+
+    def _excepts(self, caller: Caller, found: Iterable[Match]) -> bool:
+        """Whether NotPrincipal leaves a caller out: only one that it names itself, and none that has a boundary.
+
+        The account's ARN, which has to be there beside the ARN of a user, leaves out the account's root alone; that of
+        a role none of its sessions. Source: AWS, "AWS JSON policy elements: NotPrincipal".
+        """
+        return not caller.boundary and any(match in (Match.CALLER, Match.ANYONE) for match in found)
 
     @property
     def is_public(self) -> bool:

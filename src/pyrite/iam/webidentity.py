@@ -139,8 +139,12 @@ def _identity(claims: Mapping[str, Any], provider: ProviderRecord, any_client: b
         if (party is not None or len(audiences) > 1) and audience not in provider.client_ids:
             raise RejectedIdentity("Incorrect token audience: azp")
     prefix = provider.name.lower()
+    names = [name.lower() for name in claims]
+    if len(set(names)) != len(names):
+        raise RejectedIdentity("Two claims of the token differ in case alone")
     keys = {f"{prefix}:{name.lower()}": values for name, values in _texts(claims).items()}
     keys |= {
+        f"{prefix}:sub": (subject,),
         f"{prefix}:aud": (audience,),
         f"{prefix}:oaud": tuple(audiences),
         f"{prefix}:app_id": tuple(audiences),

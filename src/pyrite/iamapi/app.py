@@ -103,7 +103,7 @@ class IamApp:
             )
         response.headers.append((b"x-amzn-RequestId", request_id.encode()))
         name = call.action if call.action in SERVICE_OF else "UnknownAction"
-        told = ToldCall(name, call.caller, call.keys, call.params.shown())
+        told = ToldCall(name, call.caller, call.keys, call.params.shown)
         self._observer.on_call(told, request_id, response.status, code, started_s)
         return response
 

@@ -7,6 +7,7 @@ from pyrite.aws.errors import AuthFault, Fault
 from pyrite.core.errors import PyriteError, Unavailable
 from pyrite.http.errors import BodyTooLarge, MalformedBody
 from pyrite.iam import errors as meaning
+from pyrite.iam.patterns import TooLongForPolicy
 
 STATUSES = {
     "AccessDenied": 403,
@@ -71,6 +72,7 @@ _MEANINGS: dict[type, str] = {
     meaning.InvalidToken: "InvalidClientTokenId",
     meaning.ExpiredToken: "ExpiredTokenException",
     meaning.AccessRefused: "AccessDenied",
+    TooLongForPolicy: "AccessDenied",
     meaning.RejectedIdentity: "InvalidIdentityToken",
     BodyTooLarge: "MalformedQueryString",
     MalformedBody: "MalformedQueryString",

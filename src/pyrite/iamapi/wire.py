@@ -5,7 +5,6 @@ Source: AWS, "Making query requests" in the IAM User Guide.
 
 import base64
 import binascii
-import re
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import TypeVar
@@ -13,6 +12,7 @@ from urllib.parse import parse_qsl, quote
 
 from pyrite.aws.xml import DECLARATION, element, escape
 from pyrite.core.counts import parse_count
+from pyrite.core.redaction import without_secrets
 from pyrite.iamapi.errors import QueryError
 
 NAMESPACES = {
@@ -23,10 +23,6 @@ NAMESPACES = {
 PARAMETERS_MAX = 1000
 _SECRETS = ("token", "secret", "password", "assertion")
 _SHOWN_MAX_CHARS = 8192
-_SECRETS_IN_URLS = (
-    (re.compile(r"(://)[^/@\s]+(@)"), r"\1(secret)\2"),
-    (re.compile(r"(://[^\s?\"]*\?)[^\s\"]+"), r"\1(secret)"),
-)
 ITEMS_MAX = 1000
 
 T = TypeVar("T")
@@ -45,11 +41,11 @@ class Params:
         self._values = values
 
     def shown(self) -> dict[str, str]:
-        """All parameters, for logs: secrets are left out, long texts are cut."""
+        """All parameters, for logs: secrets are left out, long texts are cut. Costs time: only for who keeps a log."""
         return {
             name: "(secret)"
             if any(word in name.lower() for word in _SECRETS)
-            else _without_secrets(value)[:_SHOWN_MAX_CHARS]
+            else without_secrets(value)[:_SHOWN_MAX_CHARS]
             for name, value in self._values.items()
         }
 
@@ -111,13 +107,6 @@ class Params:
                 "InvalidInput", "Duplicate tag keys found. Please note that Tag keys are case insensitive."
             )
         return tags
-
-
-def _without_secrets(text: str) -> str:
-    """A text without the passwords and queries of URLs in it."""
-    for pattern, shown in _SECRETS_IN_URLS if "://" in text else ():
-        text = pattern.sub(shown, text)
-    return text
 
 
 def parse_form(body: bytes) -> Params:

@@ -1,5 +1,9 @@
 """Owns the way of a call through the KMS API: parse, authenticate, act, answer, account for it."""
 
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
 import msgspec
 
 from pyrite.core.clock import Clock
@@ -57,7 +61,7 @@ class KmsApp:
         request_id = f"{self._id_prefix}-kms-{self._count:08x}"
         action = request.head.fields[b"x-amz-target"][len(_TARGET) :].decode("latin-1")
         keys = request_keys(request, self._clock, self._region, self._trusted)
-        told = ToldCall(action if action in HANDLERS else "UnknownAction", ANONYMOUS, keys, {})
+        told = ToldCall(action if action in HANDLERS else "UnknownAction", ANONYMOUS, keys, dict)
         code = ""
         try:
             body = await request.body.read_all(BODY_MAX_BYTES)
@@ -65,9 +69,7 @@ class KmsApp:
             if caller is None:
                 raise JsonError("MissingAuthenticationTokenException", "Request is missing Authentication Token")
             params = _parse(body)
-            told = told._replace(
-                caller=caller, parameters={k: v for k, v in params.items() if k not in _SECRET and isinstance(v, str)}
-            )
+            told = told._replace(caller=caller, parameters=partial(_shown, params))
             handler = HANDLERS.get(action)
             if handler is None:
                 raise JsonError("UnknownOperationException", f"{action} is not an operation of this store")
@@ -86,6 +88,11 @@ class KmsApp:
         response.headers.append((b"x-amzn-RequestId", request_id.encode()))
         self._observer.on_call(told, request_id, response.status, code, started_s)
         return response
+
+
+def _shown(params: Mapping[str, Any]) -> dict[str, str]:
+    """The parameters that are texts and no secrets, for logs."""
+    return {name: value for name, value in params.items() if name not in _SECRET and isinstance(value, str)}
 
 
 def _parse(body: bytes) -> dict[str, object]:

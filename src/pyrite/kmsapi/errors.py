@@ -8,6 +8,7 @@ from pyrite.core.errors import Unavailable
 from pyrite.core.keyring import NotUnwrapped, UnknownMasterKey
 from pyrite.http.errors import BodyTooLarge, MalformedBody
 from pyrite.iam import errors as iam
+from pyrite.iam.patterns import TooLongForPolicy
 from pyrite.kms import errors as meaning
 
 _STATUSES = {"KMSInternalException": 500, "DependencyTimeoutException": 503}
@@ -42,6 +43,7 @@ _MEANINGS: dict[type, str] = {
     iam.MalformedPolicy: "MalformedPolicyDocumentException",
     iam.InvalidToken: "UnrecognizedClientException",
     iam.ExpiredToken: "ExpiredTokenException",
+    TooLongForPolicy: "AccessDeniedException",
     BodyTooLarge: "ValidationException",
     MalformedBody: "ValidationException",
     Unavailable: "DependencyTimeoutException",

@@ -107,6 +107,8 @@ class Monitor(Observer, CallObserver):
         problems = []
         if not self._store.may_write():
             problems.append("too few drives are online for writes")
+        if self._store.buffers.is_short:
+            problems.append("requests wait for buffers: clients that are too slow are being ended")
         return problems
 
     async def _gauges(self) -> list[tuple[str, str, dict[str, str], float]]:
@@ -122,6 +124,8 @@ class Monitor(Observer, CallObserver):
                 continue
             rows.append(("pyrite_drive_total_bytes", "Size of the drive", labels, space.total_bytes))
             rows.append(("pyrite_drive_free_bytes", "Bytes that may still be written", labels, space.free_bytes))
+        short = float(self._store.buffers.is_short)
+        rows.append(("pyrite_buffers_short", "1 when requests of this process wait for buffers", {}, short))
         waiting = await self._store.repairs.all()
         rows.append(("pyrite_volumes_waiting_for_repair", "Volumes in the repair queue", {}, len(waiting)))
         lost = sum(queued.record.lost_stripes for queued in waiting)
@@ -206,7 +210,7 @@ class Monitor(Observer, CallObserver):
                     caller=call.caller.arn,
                     access_key=call.caller.access_key,
                     operation=name,
-                    parameters=dict(call.parameters),
+                    parameters=dict(call.parameters()),
                     status=status,
                     error=error,
                     duration_ms=round(seconds * 1000, 3),

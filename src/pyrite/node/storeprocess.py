@@ -8,7 +8,7 @@ from pathlib import Path
 
 import structlog
 
-from pyrite.blobs.buffers import BufferPool
+from pyrite.blobs.buffers import BufferPools
 from pyrite.blobs.drive import Drive, DriveState
 from pyrite.blobs.drivelog import DriveLog
 from pyrite.blobs.driveset import DriveSet
@@ -112,8 +112,8 @@ class StoreProcess:
         self._loop = asyncio.get_running_loop()
         self.offload = ThreadOffload(_OFFLOAD_THREADS)
         self.damaged_fragments = 0
-        self.tiers, pool = self._open_tiers(config, opened.store.id), BufferPool(config.buffer_memory_bytes)
-        self.blobs = BlobStore(self.volumes, pool, self.offload, self._on_damage, self.tiers)
+        self.tiers, self.buffers = self._open_tiers(config, opened.store.id), BufferPools.of(config.buffer_memory_bytes)
+        self.blobs = BlobStore(self.volumes, self.buffers, self.offload, self._on_damage, self.tiers)
         self.under_way = UnderWay(self.clock)
         self.buckets = Buckets(self.engine, self.hybrid, entropy, self.rules)
         layer = object_layer(self.engine, self.buckets, self.blobs, self.hybrid, entropy, self.under_way)

@@ -74,6 +74,7 @@ class Worker:
                 self._monitor.on_quick,
             )
             self._server.quick = quick.answer
+        self._server.is_short = lambda: self._store.buffers.is_short
         self._monitor.connections = lambda: self._server.connection_count
         self._background = Background(self._store, board, self._monitor, config) if reaps else None
 

@@ -21,6 +21,8 @@ LISTENERS = "listeners"
 """The configuration of a bucket that names those who listen to it now."""
 
 _LISTEN = "listen:"
+EVENTS_MAX = 100
+"""The most events of one configuration; there are fewer."""
 RULES_MAX = 100
 _KINDS = {"TopicConfiguration": "Topic", "QueueConfiguration": "Queue", "CloudFunctionConfiguration": "CloudFunction"}
 NAMES = frozenset(
@@ -144,8 +146,8 @@ def parse(root: Element) -> tuple[Notification, ...]:
 
 def _parse_one(item: Element) -> Notification:
     target = item.find(_KINDS.get(item.name, "?"))
-    events = tuple(child.text.strip() for child in item.children if child.name == "Event")
-    if not target or not events:
+    events = tuple(dict.fromkeys(child.text.strip() for child in item.children if child.name == "Event"))
+    if not target or not events or len(events) > EVENTS_MAX:
         raise BadNotification("")
     for event in events:
         family = event.removesuffix("*")

@@ -18,6 +18,15 @@ def check_removal(record: ObjectRecord, now_ms: int, bypass: bool) -> None:
         raise Locked(f"the version is retained in {lock.mode} mode")
 
 
+def check_change_of_key(record: ObjectRecord, now_ms: int) -> None:
+    """Raises Locked while a version may not get another key: who takes that away makes the bytes unreadable.
+
+    Source: AWS, "UpdateObjectEncryption" in the Amazon S3 API Reference: it fails on any object that has a retention
+    mode or a legal hold applied to it.
+    """
+    check_removal(record, now_ms, bypass=False)
+
+
 def check_retention(old: Lock | None, new: Lock, now_ms: int, bypass: bool) -> None:
     """Raises Locked when `new` would weaken a retention that still holds."""
     if old is None or not _retains(old, now_ms):

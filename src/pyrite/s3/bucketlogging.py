@@ -12,6 +12,7 @@ from urllib.parse import quote
 from pyrite.aws import xml
 from pyrite.aws.xml import Element
 from pyrite.core.counts import parse_count
+from pyrite.core.redaction import without_signature
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
@@ -118,7 +119,7 @@ def line_of(request: S3Request, bucket: Bucket, response: Response, happened: Ha
         request.id,
         name_of(request),
         _encoded(request.key_text),
-        _quoted(f"{request.method} {text_of(request.http.head.target)} HTTP/1.1"),
+        _quoted(f"{request.method} {text_of(without_signature(request.http.head.target))} HTTP/1.1"),
         str(response.status),
         happened.error or "-",
         str(sent) if sent else "-",

@@ -157,7 +157,9 @@ class RequestContext(Mapping[str, Values]):
         """The tags of a new object, read as its writer reads them; none where that refuses them."""
         headers = self._request.headers
         raw = headers.get(b"x-amz-tagging")
-        if b"x-amz-copy-source" in headers and headers.get(b"x-amz-tagging-directive", b"").upper() != b"REPLACE":
+        operation = self._request.operation
+        is_copy = operation is not None and operation.name == "CopyObject"  # elsewhere a copy source means nothing
+        if is_copy and headers.get(b"x-amz-tagging-directive", b"").upper() != b"REPLACE":
             raw = None  # it is not looked at
         try:
             return tags_of_header(raw) if raw is not None else {}

@@ -15,6 +15,10 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request, text_of
 
 RULES_MAX = 100
+EACH_MAX = 100
+"""The most origins, and the most headers, of a rule. AWS names no limit."""
+WANTED_MAX = 100
+"""The most header names of a preflight request."""
 METHODS = ("GET", "PUT", "POST", "DELETE", "HEAD")
 
 _VARY = (b"Vary", b"Origin, Access-Control-Request-Headers, Access-Control-Request-Method")
@@ -65,6 +69,8 @@ def _parse_rule(rule: Element) -> CorsRule:
         return tuple(child.text.strip() for child in rule.children if child.name == name)
 
     origins, methods, headers = listed("AllowedOrigin"), listed("AllowedMethod"), listed("AllowedHeader")
+    if max(len(origins), len(methods), len(headers), len(listed("ExposeHeader"))) > EACH_MAX:
+        raise S3Error("InvalidRequest", f"A CORS rule has at most {EACH_MAX} of each element.")
     if not origins or not methods:
         raise S3Error("MalformedXML")
     for method in methods:
@@ -78,7 +84,7 @@ def _parse_rule(rule: Element) -> CorsRule:
     if any("*" in name for name in listed("ExposeHeader")):
         raise S3Error("InvalidRequest", "ExposeHeader can not contain a wildcard.")
     age = rule.find("MaxAgeSeconds")
-    if age is not None and not re.fullmatch(r"\d{1,9}", age.strip()):
+    if age is not None and not re.fullmatch(r"[0-9]{1,9}", age.strip()):
         raise S3Error("MalformedXML")
     return CorsRule(origins, methods, headers, listed("ExposeHeader"), int(age) if age is not None else None)
 
@@ -106,6 +112,8 @@ def preflight(request: S3Request, bucket: Bucket) -> Response:
         raise S3Error("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.", _details(method))
     asked = request.headers.get(b"access-control-request-headers", b"")
     wanted = [name.strip().lower() for name in text_of(asked).split(",") if name.strip()]
+    if len(wanted) > WANTED_MAX:
+        raise S3Error("BadRequest", f"A preflight request asks for at most {WANTED_MAX} headers.")
     for rule in rules:
         allowed = rule.origin_for(origin)
         if allowed is not None and method in rule.methods and rule.allows_headers(wanted):

@@ -102,6 +102,10 @@ class Encryptor:
             return self.under_keyring(key)
         return await self._under_kms(request, bucket, asked, key)
 
+    async def account_of(self, request: S3Request, kms_key: str) -> str:
+        """The account whose KMS key is meant. Raises NoSuchKmsKey and others."""
+        return (await self.keys.find(request.caller.account, kms_key)).record.account
+
     def may_seal_quickly(self, bucket: Bucket) -> bool:
         """Whether new objects of the bucket need no KMS key unless the request says otherwise."""
         default = default_of(bucket)

@@ -4,11 +4,13 @@ from collections.abc import Callable, Mapping
 
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.xml import MalformedXml
+from pyrite.blobs.buffers import BuffersLent
 from pyrite.core.errors import Corrupt, OutOfSpace, PyriteError, Unavailable
 from pyrite.core.keyring import NotUnwrapped, UnknownMasterKey
-from pyrite.http.errors import BodyTooLarge, MalformedBody
+from pyrite.http.errors import BodyTooLarge, BodyTooSlow, MalformedBody
 from pyrite.http.response import Headers, http_date
 from pyrite.iam import errors as iam
+from pyrite.iam.patterns import TooLongForPolicy
 from pyrite.kms import errors as kms
 from pyrite.objects import errors as meaning
 from pyrite.s3.codes import CODES
@@ -92,6 +94,7 @@ _MEANINGS: dict[type[PyriteError], str] = {
     meaning.SizeMismatch: "InvalidRequest",
     iam.InvalidToken: "InvalidToken",
     iam.ExpiredToken: "ExpiredToken",
+    TooLongForPolicy: "AccessDenied",
     kms.NoSuchKmsKey: "KMS.NotFoundException",
     kms.InvalidKmsInput: "KMS.NotFoundException",
     kms.KeyDisabled: "KMS.DisabledException",
@@ -103,6 +106,8 @@ _MEANINGS: dict[type[PyriteError], str] = {
     BodyTooLarge: "MaxMessageLengthExceeded",
     MalformedBody: "IncompleteBody",
     OutOfSpace: "StorageFull",
+    BuffersLent: "SlowDown",
+    BodyTooSlow: "RequestTimeout",
     Unavailable: "ServiceUnavailable",
     Corrupt: "InternalError",
 }

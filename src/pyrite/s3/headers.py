@@ -46,6 +46,8 @@ _OVERRIDES = {
 _META = b"x-amz-meta-"
 _REDIRECTS = ("/", "http://", "https://")
 REDIRECT_MAX_CHARACTERS = 2048
+_TYPE_REMEMBERED_MAX_BYTES = 128
+"""The longest content type that is remembered."""
 WRITE_OFFSET = b"x-amz-write-offset-bytes"
 # Headers that would change what is stored in ways that an operation cannot: refused, never ignored.
 _NOT_IMPLEMENTED = frozenset((WRITE_OFFSET,)) | {
@@ -119,9 +121,16 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
     )
 
 
-@lru_cache(maxsize=1024)
 def _only_type(content_type: bytes | None) -> Attributes:
+    is_short = content_type is None or len(content_type) <= _TYPE_REMEMBERED_MAX_BYTES
+    return (_typed_once if is_short else _typed)(content_type)
+
+
+def _typed(content_type: bytes | None) -> Attributes:
     return Attributes(DEFAULT_CONTENT_TYPE if content_type is None else text_of(content_type))
+
+
+_typed_once = lru_cache(maxsize=1024)(_typed)
 
 
 def redirect_of(fields: Mapping[bytes, bytes]) -> dict[str, str]:

@@ -8,7 +8,7 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
-from pyrite.blobs.buffers import BufferPool, Scratch
+from pyrite.blobs.buffers import BufferPools, Scratch
 from pyrite.blobs.drive import DriveState
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.fetching import Damage
@@ -67,7 +67,7 @@ class Process:
         self.queue = RepairQueue(self.engine)
         self._tasks: set[asyncio.Task[Any]] = set()
         self.tiers = SimTiers(world.shelf, rng, clock)
-        self.blobs = BlobStore(self.volumes, BufferPool(64 * MIB), offload, self._on_damage, self.tiers)
+        self.blobs = BlobStore(self.volumes, BufferPools.of(64 * MIB), offload, self._on_damage, self.tiers)
         self.under_way = UnderWay(clock)
         self.buckets = Buckets(self.engine, self.hybrid, entropy)
         layer = object_layer(self.engine, self.buckets, self.blobs, self.hybrid, entropy, self.under_way)

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from pyrite.aws.arns import iam_arn
 from pyrite.core.clock import Clock
 from pyrite.core.lru import LruMap
-from pyrite.iam.errors import AccessRefused, RejectedIdentity
+from pyrite.iam.errors import AccessRefused
 from pyrite.iamapi.actions.sts import assumed_role_user, find_role
 from pyrite.iamapi.call import Call, Handler, Result
 from pyrite.iamapi.errors import QueryError
@@ -47,12 +47,20 @@ class Directory(Protocol):
         ...
 
 
+class Attempt(NamedTuple):
+    """A password that somebody tried, for a name and from an address; `mark` tells it from others of the moment."""
+
+    names: tuple[str, ...]
+    begun_s: float
+    mark: object
+
+
 class Limiter:
     """Counts failures by name and by address; after some within a minute nobody is asked any more."""
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._failures: LruMap[str, list[float]] = LruMap(_KEPT)
+        self._failures: LruMap[str, list[Attempt]] = LruMap(_KEPT)
 
     def check(self, *names: str) -> None:
         """Raises AccessRefused when one of `names` has failed too often."""
@@ -60,14 +68,21 @@ class Limiter:
             if len(self._recent(name)) >= FAILURES_MAX:
                 raise AccessRefused("Too many failed attempts; try again in a minute.")
 
-    def note_failure(self, *names: str) -> None:
-        """Count a failure for each of `names`."""
+    def begin(self, *names: str) -> Attempt:
+        """Count an attempt for each of `names` as a failure, which it is until it succeeds."""
+        attempt = Attempt(names, self._clock.monotonic_s(), object())
         for name in names:
-            self._failures.put(name, [*self._recent(name), self._clock.monotonic_s()])
+            self._failures.put(name, [*self._recent(name), attempt])
+        return attempt
 
-    def _recent(self, name: str) -> list[float]:
+    def succeed(self, attempt: Attempt) -> None:
+        """Take an attempt back."""
+        for name in attempt.names:
+            self._failures.put(name, [one for one in self._recent(name) if one is not attempt])
+
+    def _recent(self, name: str) -> list[Attempt]:
         since = self._clock.monotonic_s() - FAILURES_S
-        return [moment for moment in self._failures.get(name) or [] if moment > since]
+        return [attempt for attempt in self._failures.get(name) or [] if attempt.begun_s > since]
 
 
 async def assume_role_with_ldap_identity(call: Call) -> Result:
@@ -77,11 +92,9 @@ async def assume_role_with_ldap_identity(call: Call) -> Result:
     name, password = call.params.get("LDAPUsername") or "", call.params.get("LDAPPassword") or ""
     limited = (f"name {name.lower()}", f"address {call.keys['aws:sourceip'][0]}")
     limiter.check(*limited)
-    try:
-        person = await directory.sign_in(name, password)
-    except RejectedIdentity:
-        limiter.note_failure(*limited)
-        raise
+    attempt = limiter.begin(*limited)  # it counts before it is known how it ends: many may be made at once
+    person = await directory.sign_in(name, password)
+    limiter.succeed(attempt)
     account = directory.account or call.identities.own_account
     role = await find_role(call, _role_of(directory, person, account))
     if role is None:

@@ -6,6 +6,7 @@ Source: AWS, "UpdateObjectEncryption" in the Amazon S3 API Reference.
 from msgspec.structs import replace
 
 from pyrite.http.response import Response
+from pyrite.objects.locking import check_change_of_key
 from pyrite.objects.records import Encryption, ObjectRecord
 from pyrite.s3.documents import empty
 from pyrite.s3.encryption import Asked, encryption_headers
@@ -23,12 +24,21 @@ async def update_encryption(service: Service, request: S3Request) -> Response:
     asked = _parse(await read_document(request))
     version = version_of(request)
     found = await service.objects.find(bucket, request.key, version)
+    check_change_of_key(found, service.clock.now_ms())
     old = found.encryption
     if old is None or old.algorithm not in ("AES256", "aws:kms"):
         raise S3Error("InvalidRequest", "Only the encryption of objects under SSE-S3 or SSE-KMS is updated")
+    owner = await service.owners.account_of(bucket.record.owner)
+    if asked.kms_key and await service.encryptor.account_of(request, asked.kms_key) != owner:
+        raise S3Error("AccessDenied", "The KMS key has to belong to the account of the bucket's owner")
     key = await service.encryptor.open(request, old)
     sealing = await service.encryptor.as_asked(request, bucket, asked, key)
-    await service.naming.amend(bucket, request.key, version, lambda record: _resealed(record, old, sealing.encryption))
+
+    def reseal(record: ObjectRecord) -> ObjectRecord:
+        check_change_of_key(record, service.clock.now_ms())
+        return _resealed(record, old, sealing.encryption)
+
+    await service.naming.amend(bucket, request.key, version, reseal)
     return empty(200, [*encryption_headers(sealing.encryption), *version_headers(bucket, found)])
 
 
