@@ -19,7 +19,7 @@ from typing import Any, BinaryIO, NoReturn
 import msgspec
 
 from pyrite.core import frames
-from pyrite.core.confine import confine, end_with_parent
+from pyrite.core.confine import all_but, confine, end_with_parent
 from pyrite.functions import calls
 from pyrite.functions.jobs import Job
 
@@ -177,7 +177,7 @@ def _fail(outgoing: BinaryIO, code: str, message: str, status: int) -> None:
 
 def _limit(job: Job) -> None:
     end_with_parent()
-    confine()
+    confine(all_but(job.hidden))
     most = job.memory_bytes
     resource.setrlimit(resource.RLIMIT_AS, (most, most))
     seconds = math.ceil(job.cpu_s)

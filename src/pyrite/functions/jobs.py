@@ -6,9 +6,13 @@ from pyrite.functions.calls import Call
 
 
 class Job(msgspec.Struct, frozen=True):
-    """A call of the function in `file`, and its limits: address space in bytes, processor time in seconds."""
+    """A call of the function in `file`, and its limits: address space in bytes, processor time in seconds.
+
+    `hidden` are the files and folders of the store, which it may not read.
+    """
 
     file: str
     call: Call
     memory_bytes: int
     cpu_s: float
+    hidden: tuple[str, ...] = ()

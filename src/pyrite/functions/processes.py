@@ -25,7 +25,9 @@ T = TypeVar("T")
 class PythonFunctions:
     """Calls functions of Python files, some at once."""
 
-    def __init__(self) -> None:
+    def __init__(self, hidden: tuple[str, ...]) -> None:
+        """`hidden` are the files and folders of the store, which no function may read."""
+        self._hidden = hidden
         self._places = Places(AT_ONCE_MAX, WAITING_MAX)
 
     async def call(self, function: Function, call: Call, read: Read) -> AsyncGenerator[Told, None]:
@@ -34,7 +36,7 @@ class PythonFunctions:
             if not is_given:
                 raise FunctionFailure("SlowDown", "Too many functions run. Reduce your request rate.", 503)
             async with piped_process("pyrite.functions.child") as process:
-                job = Job(function.file, call, function.memory_mib << 20, function.timeout_s)
+                job = Job(function.file, call, function.memory_mib << 20, function.timeout_s, self._hidden)
                 await process.send(frames.JOB, msgspec.json.encode(job))
                 while True:
                     kind, payload = await _told(process, function.timeout_s, call.size_bytes, read)

@@ -21,15 +21,21 @@ class Functions:
     """The functions of a store."""
 
     def __init__(
-        self, declaration: Declaration, endpoint: str, outbound: Outbound, entropy: Entropy, folder: Path
+        self,
+        declaration: Declaration,
+        endpoint: str,
+        outbound: Outbound,
+        entropy: Entropy,
+        folder: Path,
+        hidden: tuple[str, ...] = (),
     ) -> None:
         """`endpoint` is where webhooks reach the store unless the declaration says otherwise; `folder` is where its
-        processes meet.
+        processes meet; `hidden` are the files and folders of the store, which no function may read.
         """
         self._folder = folder
         self.endpoint = declaration.endpoint or endpoint
         self._declared = {function.name: function for function in declaration.functions}
-        self._python = PythonFunctions()
+        self._python = PythonFunctions(hidden)
         self._webhooks = WebhookFunctions(outbound, entropy, folder)
 
     def find(self, name: str) -> Function | None:

@@ -176,7 +176,16 @@ class StoreProcess:
         scheme = "https" if config.tls_certificate is not None else "http"
         host = "127.0.0.1" if config.host in ("0.0.0.0", "::", "") else config.host  # noqa: S104 - it is asked about
         endpoint = f"{scheme}://{f'[{host}]' if ':' in host else host}:{config.port}"
-        return Functions(declared, endpoint, Outbound(config.outbound_networks), SystemEntropy(), folder)
+        return Functions(
+            declared, endpoint, Outbound(config.outbound_networks), SystemEntropy(), folder, self._hidden(config)
+        )
+
+    def _hidden(self, config: Config) -> tuple[str, ...]:
+        """What no function may read: drives, keys, and the files that say whom the store knows."""
+        files = (config.keyring, config.tls_key, config.targets, config.tiers, config.ldap, config.identities)
+        logs = (config.audit_log, config.access_log)
+        drives = (drive.path for drive in self.opened.drives)
+        return tuple(str(path) for path in (*drives, *files, *logs) if path is not None)
 
     def targets(self, config: Config) -> Targets:
         """Where events can go."""

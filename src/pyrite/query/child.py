@@ -1,7 +1,8 @@
 """The process of one query: reads the job and the object from standard input, writes output to standard output.
 
-It is started for a query and ends with it. It has no environment, may write no file, and has limits of memory and
-processor time. DuckDB sees one path, that of the object, and none of its extensions is ever fetched.
+It is started for a query and ends with it. It has no environment, may write no file and read none but the libraries,
+reaches no network and no other process, and has limits of memory and processor time. DuckDB sees one path, that of the
+object, and none of its extensions is ever fetched.
 """
 
 import contextlib
@@ -18,7 +19,7 @@ import duckdb
 import msgspec
 
 from pyrite.core import frames
-from pyrite.core.confine import confine, end_with_parent
+from pyrite.core.confine import confine, end_with_parent, libraries
 from pyrite.query import jobs, planning, printing, sources, statement
 from pyrite.query.feeding import Records, decompressed, whole_records, within
 from pyrite.query.jobs import Counts, CsvInput, Job, JsonInput, JsonOutput, ParquetInput, QueryFailure
@@ -65,7 +66,7 @@ class Child:
         assert kind == frames.JOB
         job = msgspec.json.decode(payload, type=Job)
         _limit(job)
-        confine()
+        confine(libraries(), alone=True)
         asked = statement.parse(job.expression, job.loose)
         if isinstance(job.source, ParquetInput):
             self._over_parquet(job, asked)
