@@ -7,6 +7,8 @@ import base64
 import hmac
 from collections.abc import Mapping
 
+from pyrite.aws.errors import AuthFault, Fault
+
 # The sub-resources and overrides that are part of the canonicalized resource.
 SIGNED_PARAMETERS = frozenset(
     b"acl accelerate analytics cors defaultObjectAcl delete encryption inventory lifecycle location logging "
@@ -33,6 +35,8 @@ def string_to_sign(
     for name in sorted(name for name in headers if name.startswith(b"x-amz-")):
         lines.append(name + b":" + headers[name].strip())
     signed = sorted(pair for pair in query if pair[0] in SIGNED_PARAMETERS)
+    if any(b"&" in value for _, value in signed):  # two queries would have one signature
+        raise AuthFault(Fault.UNSUPPORTED, "Signature Version 2 signs no parameters that hold '&'; sign with Version 4")
     suffix = b"&".join(name + b"=" + value if value else name for name, value in signed)
     lines.append(resource + (b"?" + suffix if suffix else b""))
     return b"\n".join(lines)

@@ -25,14 +25,28 @@ def split_target(target: bytes) -> Target:
     return Target(path, parse_query(query) if query else ())
 
 
+def path_of(target: bytes) -> bytes:
+    """A URL or path without its scheme and host."""
+    authority = _AUTHORITY.match(target)
+    return target if authority is None else target[authority.end() :]
+
+
 def parse_query(raw: bytes) -> tuple[tuple[bytes, bytes], ...]:
-    """Pairs of a query, decoded once; a plus sign stays one, as S3 signs it."""
+    """Pairs of a query, decoded once. A plus sign is a space, as AWS reads it; clients that mean a plus send %2B.
+
+    But for the base64 of a Signature of Version 2, which some clients send as it is.
+    """
     pairs = []
     for part in raw.split(b"&"):
         if part:
             name, _, value = part.partition(b"=")
-            pairs.append((decode(name), decode(value)))
+            pairs.append((decode_form(name), decode(value) if name == b"Signature" else decode_form(value)))
     return tuple(pairs)
+
+
+def decode_form(raw: bytes) -> bytes:
+    """Percent-decode once, and read plus signs as spaces, as forms are encoded."""
+    return decode(raw.replace(b"+", b" ") if b"+" in raw else raw)
 
 
 def decode(raw: bytes) -> bytes:

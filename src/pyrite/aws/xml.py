@@ -12,7 +12,8 @@ from pyrite.core.errors import PyriteError
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
 DEPTH_MAX = 16
-ELEMENTS_MAX = 40_000
+ELEMENTS_MAX = 100_000
+"""An upload of 10,000 parts that states all checksums of each is completed with 80,001."""
 
 _SPECIAL = re.compile('[&<>"\r\n\t\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
@@ -110,7 +111,7 @@ def parse(document: bytes) -> Element:
         parser.Parse(document, True)
     except expat.ExpatError as error:
         raise MalformedXml(str(error)) from error
-    except (UnicodeError, LookupError) as error:
+    except (ValueError, LookupError) as error:  # of encodings
         raise MalformedXml(f"the encoding cannot be read: {error}") from error
     if builder.root is None:
         raise MalformedXml("the document is empty")

@@ -1,6 +1,7 @@
 """Owns `pyrite serve`: from flags and environment to the configuration of a server."""
 
 import math
+import os
 import tempfile
 from collections.abc import Callable
 from enum import StrEnum
@@ -184,7 +185,7 @@ def _check_readable(*paths: Path | None) -> None:
 def _check_writable(log: Path | None, folder: Path | None) -> None:
     try:
         if log is not None:
-            log.open("ab").close()
+            os.close(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o640))
         if folder is not None:
             folder.mkdir(mode=0o750, parents=True, exist_ok=True)
             with tempfile.TemporaryFile(dir=folder):

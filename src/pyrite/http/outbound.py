@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 import httpcore
 
 from pyrite.core.errors import PyriteError
+from pyrite.core.redaction import without_secrets
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 
@@ -129,7 +130,7 @@ class Outbound:
             ):
                 return await _read(response)
         except TimeoutError as error:
-            raise OutboundError(f"{url} could not be reached: {type(error).__name__} {error}") from error
+            raise OutboundError(f"{without_secrets(url)} could not be reached: {type(error).__name__}") from error
 
     @contextlib.asynccontextmanager
     async def _asking(
@@ -158,7 +159,7 @@ class Outbound:
             httpcore.ProtocolError,
             OSError,
         ) as error:
-            raise OutboundError(f"{url} could not be reached: {type(error).__name__} {error}") from error
+            raise OutboundError(f"{without_secrets(url)} could not be reached: {type(error).__name__}") from error
 
 
 class _PlainBackend(_GuardedBackend):

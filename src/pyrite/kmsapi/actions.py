@@ -197,7 +197,7 @@ async def tag_resource(call: Call) -> Result:
 
 
 async def untag_resource(call: Call) -> Result:
-    record, gone = (await call.key()).record, call.params.get("TagKeys") or []
+    record, gone = (await call.key()).record, call.tag_keys()
     await call.keys.change(
         record.account,
         record.id,

@@ -90,6 +90,13 @@ class Call(NamedTuple):
             raise KmsAccessRefused(f"{self.action} is not for keys of other accounts")
         return found
 
+    def tag_keys(self) -> list[str]:
+        """The keys of tags in the parameters. Raises InvalidKmsInput."""
+        listed = self.params.get("TagKeys") or []
+        if not isinstance(listed, list) or not all(isinstance(key, str) for key in listed):
+            raise InvalidKmsInput("TagKeys is a list of strings")
+        return listed
+
     def keys_of_parameters(self) -> dict[str, Values]:
         """The condition keys of the tags that the call puts or takes away, and of the alias that it is about."""
         keys: dict[str, Values] = {}
@@ -99,7 +106,7 @@ class Call(NamedTuple):
                 keys["aws:tagkeys"] = tuple(tags)
                 keys |= {f"aws:requesttag/{key.lower()}": (value,) for key, value in tags.items()}
         elif self.action == "UntagResource" and self.params.get("TagKeys"):
-            keys["aws:tagkeys"] = tuple(map(str, self.params["TagKeys"]))
+            keys["aws:tagkeys"] = tuple(self.tag_keys())
         return keys
 
     def check(self, record: KmsKeyRecord, action: str = "", context: Mapping[str, str] | None = None) -> None:

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import gc
 import os
+import resource
 import select
 import signal
 import socket
@@ -47,6 +48,7 @@ def serve(config: Config, announce: Announce) -> int:
     Raises ConfigError or Unavailable when the store cannot be opened.
     """
     conceal()
+    raise_open_files()
     listener = bind(config)
     config = _with_port(config, listener)
     opened, locks = open_store(config)
@@ -96,6 +98,13 @@ def _refuse_taken_port(family: socket.AddressFamily, config: Config) -> None:
 
 def _with_port(config: Config, listener: socket.socket) -> Config:
     return msgspec.structs.replace(config, port=listener.getsockname()[1])
+
+
+def raise_open_files() -> None:
+    """Let the processes of the server have as many open files, and so connections, as the system allows."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def keep_memory_mapped() -> None:

@@ -3,10 +3,12 @@
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
 
+import msgspec
 import structlog
 
 from pyrite.core.entropy import SystemEntropy
@@ -28,6 +30,7 @@ from pyrite.telemetry.status import StatusBoard
 
 _TICK_S = 1.0
 _NICENESS = 10
+_FILES_KEPT = 512
 
 
 class Worker:
@@ -63,7 +66,7 @@ class Worker:
         self._monitor.kms = KmsApp(
             self._store.keys, self._store.callers, clock, self._monitor, prefix, config.region, config.trusted_proxies
         )
-        self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, Limits())
+        self._server = HttpServer(self._monitor.handle, app.on_http_error, self._monitor.on_crash, clock, _limits())
         if not config.domains and not config.website_domains and not self._monitor.logs_access:
             quick = QuickWay(
                 service,
@@ -115,6 +118,12 @@ class Worker:
                         self._log.info("certificate_reloaded")
                 except ConfigError as error:
                     self._log.error("certificate_not_reloaded", reason=str(error))
+
+
+def _limits() -> Limits:
+    """The limits of connections: some open files are kept for volumes, metadata and what the store connects to."""
+    limits, (allowed, _) = Limits(), resource.getrlimit(resource.RLIMIT_NOFILE)
+    return msgspec.structs.replace(limits, connections=max(min(limits.connections, allowed - _FILES_KEPT), 64))
 
 
 async def housekeep(config: Config, opened: Opened, board: StatusBoard, locks: DriveLocks) -> None:

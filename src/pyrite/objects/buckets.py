@@ -14,11 +14,13 @@ from pyrite.metadata.keyspaces import BUCKETS
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix, decode_counter
 from pyrite.metadata.rules import Rules
 from pyrite.objects import keys
-from pyrite.objects.errors import BucketExists, BucketNotEmpty, InvalidBucketName, NoSuchBucket
+from pyrite.objects.errors import BucketExists, BucketNotEmpty, InvalidBucketName, NoSuchBucket, TooMuchConfigured
 from pyrite.objects.records import FORMAT, BucketRecord, GarbageRecord, Grant, decode_bucket, encode
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
 _DECODED_KEPT = 1024
+RECORD_MAX_BYTES = 1 << 20
+"""The largest record of a bucket, with all that is configured for it: every request to the bucket reads it."""
 _SCAN_ROWS = 1000
 _FORBIDDEN_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _FORBIDDEN_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
@@ -158,7 +160,10 @@ class Buckets:
             batch = Batch()
             key = keys.bucket(bucket.record.name)
             batch.expect(key, bucket.version)
-            batch.put(key, encode(edit(bucket.record)))
+            record = encode(edit(bucket.record))
+            if len(record) > RECORD_MAX_BYTES and len(record) > len(encode(bucket.record)):
+                raise TooMuchConfigured(f"what is configured for a bucket has at most {RECORD_MAX_BYTES} bytes")
+            batch.put(key, record)
             self._rules.note(batch)
             try:
                 await self._engine.commit(batch)

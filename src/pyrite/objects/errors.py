@@ -23,6 +23,10 @@ class BucketNotEmpty(ObjectsError):
     """The bucket still holds objects."""
 
 
+class TooMuchConfigured(ObjectsError):
+    """The configurations of a bucket are too large together."""
+
+
 class InvalidBucketName(ObjectsError):
     """The name breaks the rules for bucket names."""
 

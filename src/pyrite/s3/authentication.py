@@ -127,9 +127,7 @@ class Authenticator:
         if declared is None:
             raise AuthFault(Fault.UNSUPPORTED, "Missing required header for this request: x-amz-content-sha256")
         sigv4.check_all_signed(request.headers, claim.signed_headers)
-        key = sigv4.verify(
-            request.http.head.method, request.target, request.headers, claim, found.secret, amz_date, declared
-        )
+        key = self._verify_v4(request, claim, found.secret, amz_date, declared)
         self._accept(request, found.caller, Signature("AWS4-HMAC-SHA256", "REST-HEADER"), claim.credential.region)
         request.payload = _payload_rule(declared, claim, key, amz_date)
 
@@ -139,23 +137,48 @@ class Authenticator:
         sigv4.check_date(amz_date, claim, self._now_s())
         token = request.query.get(b"X-Amz-Security-Token") or request.headers.get(b"x-amz-security-token")
         found = await self._lookup(claim.credential.access_key, token)
-        sigv4.check_all_signed(request.headers, claim.signed_headers)
         declared = request.headers.get(b"x-amz-content-sha256") or request.query.get(b"X-Amz-Content-Sha256")
-        key = sigv4.verify(
-            request.http.head.method,
-            request.target,
-            request.headers,
-            claim,
-            found.secret,
-            amz_date,
-            declared or sigv4.UNSIGNED_PAYLOAD,
-            b"X-Amz-Signature",
-        )
+        if declared == sigv4.UNSIGNED_PAYLOAD:  # that says nothing: some clients send it along with every request
+            request.headers = {k: v for k, v in request.headers.items() if k != b"x-amz-content-sha256"}
+        sigv4.check_all_signed(request.headers, claim.signed_headers)
+        declared = declared or sigv4.UNSIGNED_PAYLOAD
+        key = self._verify_v4(request, claim, found.secret, amz_date, declared, b"X-Amz-Signature")
         age_ms = self._clock.now_ms() - (parse_basic(amz_date) or 0) * 1000
         how = Signature("AWS4-HMAC-SHA256", "REST-QUERY-STRING", age_ms)
         self._accept(request, found.caller, how, claim.credential.region)
-        request.payload = _payload_rule(declared or sigv4.UNSIGNED_PAYLOAD, claim, key, amz_date)
+        request.payload = _payload_rule(declared, claim, key, amz_date)
+        if declared in STREAMING:
+            request.headers = {**request.headers, b"x-amz-content-sha256": declared}
         _adopt_query_headers(request)
+
+    @staticmethod
+    def _verify_v4(
+        request: S3Request,
+        claim: sigv4.Claim,
+        secret: str,
+        amz_date: str,
+        declared: bytes,
+        leave_out: bytes | None = None,
+    ) -> bytes:
+        """The signing key. Raises AuthFault.
+
+        A plus in the path may stand for a space, which the client signed as %20: the signature tells which is meant.
+        """
+        method, headers = request.http.head.method, request.headers
+        try:
+            return sigv4.verify(method, request.target, headers, claim, secret, amz_date, declared, leave_out)
+        except AuthFault:
+            if b"+" not in request.target.path:
+                raise
+            target = request.target._replace(path=request.target.path.replace(b"+", b"%20"))
+            try:
+                key = sigv4.verify(method, target, headers, claim, secret, amz_date, declared, leave_out)
+            except AuthFault:
+                key = b""
+            if not key:
+                raise
+        request.address(target)
+        return key
 
     def _check_region(self, claim: sigv4.Claim, fault: Fault) -> None:
         region = claim.credential.region
@@ -300,11 +323,13 @@ class Authenticator:
 
 
 def _adopt_query_headers(request: S3Request) -> None:
-    """A presigned URL may carry x-amz- headers as parameters; one that is also sent must say the same."""
+    """A presigned URL may carry headers as parameters, those of x-amz- and those of conditions; one that is also sent
+    must say the same.
+    """
     adopted = {}
     for name, value in request.query.items():
         lower = name.lower()
-        if not lower.startswith(b"x-amz-") or lower in _AUTH_PARAMETERS:
+        if lower in _AUTH_PARAMETERS or not (lower.startswith(b"x-amz-") or lower in _HOISTED):
             continue
         sent = request.headers.get(lower)
         if sent is not None and sent != value:
@@ -314,6 +339,7 @@ def _adopt_query_headers(request: S3Request) -> None:
         request.headers = {**request.headers, **adopted}
 
 
+_HOISTED = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"))
 _AUTH_PARAMETERS = frozenset(
     (
         b"x-amz-algorithm",

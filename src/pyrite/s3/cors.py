@@ -83,6 +83,8 @@ def _parse_rule(rule: Element) -> CorsRule:
             raise S3Error("InvalidRequest", f'"{text}" can not have more than one wildcard.')
     if any("*" in name for name in listed("ExposeHeader")):
         raise S3Error("InvalidRequest", "ExposeHeader can not contain a wildcard.")
+    if not all(re.fullmatch(r"[!#$%&'+.^_`|~0-9A-Za-z-]+", name) for name in listed("ExposeHeader")):
+        raise S3Error("InvalidRequest", "ExposeHeader has to be the name of a header.")
     age = rule.find("MaxAgeSeconds")
     if age is not None and not re.fullmatch(r"[0-9]{1,9}", age.strip()):
         raise S3Error("MalformedXML")

@@ -78,6 +78,7 @@ _MEANINGS: dict[type[PyriteError], str] = {
     meaning.NoSuchBucket: "NoSuchBucket",
     meaning.BucketNotEmpty: "BucketNotEmpty",
     meaning.InvalidBucketName: "InvalidBucketName",
+    meaning.TooMuchConfigured: "TooManyConfigurations",
     meaning.NoSuchKey: "NoSuchKey",
     meaning.NoSuchVersion: "NoSuchVersion",
     meaning.KeyTooLong: "KeyTooLongError",

@@ -1,5 +1,6 @@
 """Owns the headers of objects: what a request says of an object, and what a response tells of one."""
 
+import re
 from collections.abc import Mapping
 from email.header import Header
 from functools import lru_cache
@@ -44,6 +45,8 @@ _OVERRIDES = {
     b"response-expires": "Expires",
 }
 _META = b"x-amz-meta-"
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
 _REDIRECTS = ("/", "http://", "https://")
 REDIRECT_MAX_CHARACTERS = 2048
 _TYPE_REMEMBERED_MAX_BYTES = 128
@@ -106,6 +109,7 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
         elif name.startswith(_META):
             metadata[text_of(name[len(_META) :])] = text_of(value)
             size += len(name) - len(_META) + len(value)
+    _check_sendable(headers, metadata)
     if size > USER_METADATA_MAX_BYTES:
         raise S3Error("MetadataTooLarge", None, (("Size", str(size)), ("MaxSizeAllowed", str(USER_METADATA_MAX_BYTES))))
     redirect_of(fields)
@@ -128,6 +132,17 @@ def _only_type(content_type: bytes | None) -> Attributes:
 
 def _typed(content_type: bytes | None) -> Attributes:
     return Attributes(DEFAULT_CONTENT_TYPE if content_type is None else text_of(content_type))
+
+
+def _check_sendable(headers: Mapping[str, str], metadata: Mapping[str, str]) -> None:
+    """Raises S3Error for what no answer could give back: forms and presigned parameters are not checked by HTTP."""
+    for name, value in (*headers.items(), *metadata.items()):
+        if _CONTROL.search(value) or not _NAME.match(name):
+            raise S3Error(
+                "InvalidArgument",
+                "A header holds a character that cannot be sent back.",
+                (("ArgumentName", name), ("ArgumentValue", value)),
+            )
 
 
 _typed_once = lru_cache(maxsize=1024)(_typed)

@@ -187,12 +187,16 @@ _OF_NEW_OBJECTS = {
     b"x-amz-grant-full-control": "s3:PutObjectAcl",
     b"x-amz-grant-read": "s3:PutObjectAcl",
     b"x-amz-grant-read-acp": "s3:PutObjectAcl",
+    b"x-amz-grant-write": "s3:PutObjectAcl",
     b"x-amz-grant-write-acp": "s3:PutObjectAcl",
     b"x-amz-tagging": "s3:PutObjectTagging",
     b"x-amz-object-lock-mode": "s3:PutObjectRetention",
     b"x-amz-object-lock-retain-until-date": "s3:PutObjectRetention",
     b"x-amz-object-lock-legal-hold": "s3:PutObjectLegalHold",
 }
+
+_OF_CONDITIONS = {b"if-match": "s3:GetObject"}
+"""Who tests an ETag learns of the content. Source: AWS, "How to prevent object overwrites with conditional writes"."""
 
 HEADER_ACTIONS = {
     "CreateBucket": {
@@ -205,9 +209,11 @@ HEADER_ACTIONS = {
         b"x-amz-object-ownership": "s3:PutBucketOwnershipControls",
         b"x-amz-bucket-object-lock-enabled": "s3:PutBucketObjectLockConfiguration",
     },
-    "PutObject": _OF_NEW_OBJECTS,
-    "CopyObject": _OF_NEW_OBJECTS,
+    "PutObject": {**_OF_NEW_OBJECTS, **_OF_CONDITIONS},
+    "CopyObject": {**_OF_NEW_OBJECTS, **_OF_CONDITIONS},
     "CreateMultipartUpload": _OF_NEW_OBJECTS,
+    "CompleteMultipartUpload": _OF_CONDITIONS,
+    "DeleteObject": _OF_CONDITIONS,
 }
 """The further action that a header of an operation needs."""
 

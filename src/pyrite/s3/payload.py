@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pyrite.aws.payload import STREAMING, PayloadDecoder
 from pyrite.aws.sigv4 import UNSIGNED_PAYLOAD
 from pyrite.core.counts import parse_count
-from pyrite.core.units import GIB, MIB
+from pyrite.core.units import GIB, KIB, MIB
 from pyrite.http.body import RequestBody
 from pyrite.s3.errors import S3Error
 from pyrite.s3.integrity import Integrity
@@ -15,6 +15,9 @@ from pyrite.s3.request import S3Request, text_of
 
 PUT_MAX_BYTES = 5 * GIB
 DOCUMENT_MAX_BYTES = 2 * MIB
+CONFIGURATION_MAX_BYTES = 64 * KIB
+"""The longest document that configures a bucket, as AWS says of CORS; that of lifecycle has up to 1,000 rules."""
+LIFECYCLE_MAX_BYTES = 512 * KIB
 
 
 class PlainSource:
@@ -148,6 +151,8 @@ def too_large(size: int) -> S3Error:
 async def read_document(request: S3Request, limit_bytes: int = DOCUMENT_MAX_BYTES) -> bytes:
     """A small body read whole and checked, in any payload form; also a second time. Raises S3Error."""
     if request.document is not None:
+        if len(request.document) > limit_bytes:
+            raise S3Error("MaxMessageLengthExceeded")
         return request.document
     integrity = Integrity(request.headers, request.payload.sha256)
     document = await _read_whole(request, integrity, limit_bytes)

@@ -62,7 +62,10 @@ def parse(encoded: bytes) -> PostPolicy:
     size_range: tuple[int, int] | None = None
     for item in listed:
         if isinstance(item, list) and item and item[0] == "content-length-range":
-            size_range = _size_range(item)
+            low, high = _size_range(item)
+            if size_range is not None:  # both hold
+                low, high = max(low, size_range[0]), min(high, size_range[1])
+            size_range = low, high
         else:
             conditions += _conditions(item)
     return PostPolicy(expires_ms, tuple(conditions), size_range)
@@ -85,7 +88,7 @@ def _size_range(item: list[Any]) -> tuple[int, int]:
     try:
         _, least, most = item
         low, high = int(least), int(most)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         raise _invalid("Invalid content-length-range: it needs two numbers.") from None
     if isinstance(least, bool) or isinstance(most, bool) or low < 0 or high < low:
         raise _invalid("Invalid content-length-range.")

@@ -59,6 +59,7 @@ class S3Request:
     """
 
     __slots__ = (
+        "_domains",
         "body",
         "bucket",
         "bucket_name",
@@ -88,10 +89,7 @@ class S3Request:
         self.method = head.method.decode("ascii")
         self.headers: Mapping[bytes, bytes] = head.fields
         self.body = http.body
-        self.target: Target = split_target(head.target)
         self.query: dict[bytes, bytes] = {}
-        for name, value in self.target.query:
-            self.query.setdefault(name, value)
         self.operation: Operation | None = None
         self.caller: Caller = ANONYMOUS
         self.signature = Signature()
@@ -100,10 +98,15 @@ class S3Request:
         self.document: bytes | None = None
         self.judged = Judged()
         self.payload = PayloadRule(b"UNSIGNED-PAYLOAD")
-        self._address(domains)
+        self._domains = domains
+        self.address(split_target(head.target))
 
-    def _address(self, domains: tuple[bytes, ...]) -> None:
-        """Find bucket and key: virtual-host style below a configured domain, else path style."""
+    def address(self, target: Target) -> None:
+        """Find bucket and key: virtual-host style below a configured domain, else path style. Raises S3Error."""
+        self.target, domains = target, self._domains
+        self.query = {}
+        for name, value in target.query:
+            self.query.setdefault(name, value)
         path = self.target.path
         if not path.startswith(b"/"):
             raise S3Error("InvalidURI")

@@ -31,8 +31,18 @@ from pyrite.s3.handlers import (
     writes,
 )
 from pyrite.s3.handlers.transforming import LAMBDA
-from pyrite.s3.operations import ANNOTATION_NAME, ANSWER, CONTROL, MARKERS, OPERATIONS, PARAMETERS, Operation, Scope
-from pyrite.s3.request import S3Request
+from pyrite.s3.operations import (
+    ANNOTATION_NAME,
+    ANSWER,
+    CONTROL,
+    MARKERS,
+    OPERATIONS,
+    PARAMETERS,
+    VERSIONED,
+    Operation,
+    Scope,
+)
+from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
 
 HandlerOf = Callable[[Service, S3Request], Awaitable[Response]]
@@ -153,6 +163,7 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
         _refuse_unsigned(request)
     if request.is_control:
         _check_control(request)
+    _check_parameters(request)
     scope: Scope = "object" if request.key else "bucket" if request.bucket_name else "service"
     marker = _marker(request)
     if marker == "annotation":
@@ -163,11 +174,44 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
         (request.method, scope, marker, False)
     )
     if found is not None:
+        check_version(request, found[0])
         return found
     allowed = [method for method in METHODS if (method, scope, marker, False) in _ROUTES]
     if marker or not allowed:
         raise S3Error("NotImplemented", None, (("Resource", marker or request.place.resource),))
     raise S3Error("MethodNotAllowed", None, (("Method", request.method), ("ResourceType", scope.upper())))
+
+
+def _check_parameters(request: S3Request) -> None:
+    """Raises S3Error for parameters that a write of an object cannot mean; it never falls through to another one."""
+    if not request.key or request.method not in ("PUT", "POST", "DELETE") or request.is_control or request.is_answer:
+        return
+    query = request.query
+    markers = [name for name in query if name in _NAMES]
+    if len(markers) > 1:
+        raise S3Error(
+            "InvalidArgument",
+            "Conflicting query string parameters: " + ", ".join(sorted(name.decode() for name in markers)),
+            (("ArgumentName", "ResourceType"), ("ArgumentValue", markers[0].decode())),
+        )
+    if b"partNumber" in query and b"uploadId" not in query:
+        raise S3Error(
+            "InvalidArgument",
+            "This operation does not accept partNumber without uploadId",
+            (("ArgumentName", "partNumber"), ("ArgumentValue", text_of(query[b"partNumber"]))),
+        )
+
+
+def check_version(request: S3Request, operation: Operation) -> None:
+    """Raises S3Error where a write that makes a version names one."""
+    if operation.name in VERSIONED or operation.scope != "object" or operation.method not in ("PUT", "POST"):
+        return
+    if b"versionId" in request.query:
+        raise S3Error(
+            "InvalidArgument",
+            "This operation does not accept a version-id.",
+            (("ArgumentName", "versionId"), ("ArgumentValue", text_of(request.query[b"versionId"]))),
+        )
 
 
 def _check_control(request: S3Request) -> None:
@@ -195,6 +239,7 @@ def _marker(request: S3Request) -> str:
     for name, value in request.query.items():
         if name in _NAMES:
             return name.decode("ascii")
-        if not value and name not in _QUALIFIERS and not name.lower().startswith(b"x-"):
+        is_unknown = not value and name not in _QUALIFIERS and not name.lower().startswith(b"x-")
+        if is_unknown and request.method not in ("GET", "HEAD"):  # a read destroys nothing: AWS ignores it there
             raise S3Error("NotImplemented", f"The sub-resource {name.decode('latin-1')!r} is not known")
     return ""

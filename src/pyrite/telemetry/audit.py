@@ -7,6 +7,7 @@ own, in the file of its slot; a file may be rotated by renaming it. There is nev
 """
 
 import contextlib
+import errno
 import hashlib
 import hmac
 import os
@@ -117,11 +118,17 @@ class AuditLog:
         block = b"".join(self._lines)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
         try:
-            os.write(descriptor, block)
+            written = os.write(descriptor, block)
         finally:
             os.close(descriptor)
-        self._lines.clear()
-        self._size = 0
+        self._keep(block[written:])
+        if written < len(block):
+            raise OSError(errno.ENOSPC, f"only {written} of {len(block)} bytes could be written", str(self._path))
+
+    def _keep(self, rest: bytes) -> None:
+        """Keep what is not in the file yet, be it the end of a line: the next flush goes on there."""
+        self._lines = [rest] if rest else []
+        self._size = len(rest)
 
 
 def _last_head(path: Path, slot: str, key: ChainKey) -> Head | None:

@@ -11,7 +11,7 @@ from pyrite.s3 import abac, bucketencryption, cors, websites
 from pyrite.s3.documents import XML_TYPE, document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.payload import read_document
+from pyrite.s3.payload import CONFIGURATION_MAX_BYTES, LIFECYCLE_MAX_BYTES, read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
@@ -123,7 +123,8 @@ def _minimum_headers(bucket: Bucket, name: str) -> Headers:
 async def put_configuration(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     name, kind = kind_of(request)
-    root = parse_document(await read_document(request))
+    most = LIFECYCLE_MAX_BYTES if name == "lifecycle" else CONFIGURATION_MAX_BYTES
+    root = parse_document(await read_document(request, most))
     if root.name != kind.root:
         raise S3Error("MalformedXML")
     kind.check(service, request, bucket, root)

@@ -12,7 +12,7 @@ from pyrite.s3.documents import XML_TYPE, document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers import inventories
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.payload import read_document
+from pyrite.s3.payload import CONFIGURATION_MAX_BYTES, read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
@@ -43,7 +43,7 @@ def _kind(request: S3Request) -> str:
 async def put_one(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     kind, name = _kind(request), request.parameter(b"id")
-    root = parse_document(await read_document(request))
+    root = parse_document(await read_document(request, CONFIGURATION_MAX_BYTES))
     if root.name != _ROOTS[kind] or not name or root.find("Id") != name:
         raise S3Error("MalformedXML")
     if kind == inventoryrules.KIND:

@@ -12,7 +12,7 @@ from pyrite.objects.records import BucketRecord
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.payload import read_document
+from pyrite.s3.payload import CONFIGURATION_MAX_BYTES, read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
@@ -26,7 +26,7 @@ async def get_notifications(service: Service, request: S3Request) -> Response:
 
 async def put_notifications(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    root = parse_document(await read_document(request))
+    root = parse_document(await read_document(request, CONFIGURATION_MAX_BYTES))
     try:
         notifications = parse(root)
     except BadNotification as error:

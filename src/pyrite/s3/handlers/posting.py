@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from pyrite.aws.sigv4 import UNSIGNED_PAYLOAD
 from pyrite.aws.xml import DECLARATION, element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
@@ -28,6 +29,7 @@ from pyrite.s3.service import Service
 from pyrite.s3.tags import OBJECT_TAGS_MAX, header_of, tags_of_document
 from pyrite.s3.versions import made_headers
 
+_FILE_NAME = b"${filename}"
 _STATUSES = ("200", "201", "204")
 
 
@@ -77,7 +79,12 @@ async def _authorize(service: Service, request: S3Request, bucket: Bucket, form:
             "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.",
             (("ArgumentName", "key"), ("ArgumentValue", "")),
         )
-    fields["key"] = fields["key"].replace("${filename}", form.file_name.rpartition("/")[2].rpartition("\\")[2])
+    if request.signature.auth_type == "REST-HEADER" and request.payload.mode != UNSIGNED_PAYLOAD:
+        raise S3Error("InvalidRequest", "A form is signed by its policy, not by the headers of its request.")
+    name = form.file_name.rpartition("/")[2].rpartition("\\")[2]
+    if name:  # in every field, before the policy is held against them
+        form.fields = {field: value.replace(_FILE_NAME, name.encode()) for field, value in form.fields.items()}
+        fields = {field: text_of(value) for field, value in form.fields.items()}
     if not fields["key"]:
         raise S3Error("InvalidArgument", "User key must have a length greater than 0.", (("ArgumentName", "key"),))
     policy = None

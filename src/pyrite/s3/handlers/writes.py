@@ -115,9 +115,11 @@ async def _check_early(service: Service, bucket: Bucket, key: bytes, conditions:
 
 async def find_source(service: Service, request: S3Request) -> CopySource:
     """The source that x-amz-copy-source names, its conditions checked. Raises S3Error, NoSuchKey, NoSuchBucket."""
-    raw = request.headers.get(b"x-amz-copy-source", b"")
+    raw = _without_host(request.headers.get(b"x-amz-copy-source", b""))
     path, _, query = raw.partition(b"?")
     bucket_name, _, key = uri.decode(path).removeprefix(b"/").partition(b"/")
+    if b"+" in path and bucket_name and key:
+        key = await _as_meant(service, text_of(bucket_name), key, path)
     if not bucket_name or not key:
         raise S3Error(
             "InvalidArgument",
@@ -148,6 +150,21 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
         except NotModified:
             raise PreconditionFailed("x-amz-copy-source-If-None-Match") from None
     return CopySource(bucket, key, found, stamp, version)
+
+
+def _without_host(source: bytes) -> bytes:
+    """A copy source may be a whole URL, of which the path counts."""
+    return source if source.startswith(b"/") else uri.path_of(source)
+
+
+async def _as_meant(service: Service, bucket_name: str, key: bytes, path: bytes) -> bytes:
+    """The key of a copy's source that is written with plus signs: the literal one where it is there, else the one with
+    spaces, as forms are encoded and AWS reads it.
+    """
+    bucket = await service.buckets.find(bucket_name)
+    if await service.naming.current(bucket, key) is not None:
+        return key
+    return uri.decode_form(path).removeprefix(b"/").partition(b"/")[2]
 
 
 async def copy_object(service: Service, request: S3Request) -> Response:
