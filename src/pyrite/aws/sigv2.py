@@ -26,14 +26,19 @@ def string_to_sign(
     query: tuple[tuple[bytes, bytes], ...],
     headers: Mapping[bytes, bytes],
     date: bytes,
+    presigned: bool = False,
 ) -> bytes:
     """The string to sign. `resource` is the raw path, with the bucket in front when it came from the host.
 
-    `date` is the Date line: the expiry time of a presigned URL, empty where x-amz-date is sent.
+    `date` is the Date line: the expiry time of a presigned URL, empty where x-amz-date is sent. A presigned URL carries
+    headers as parameters.
     """
     lines = [method, headers.get(b"content-md5", b""), headers.get(b"content-type", b""), date]
-    for name in sorted(name for name in headers if name.startswith(b"x-amz-")):
-        lines.append(name + b":" + headers[name].strip())
+    fields = {name.lower(): value for name, value in query if presigned and name.lower().startswith(b"x-amz-")}
+    fields.pop(b"x-amz-security-token", None)
+    fields |= {name: value for name, value in headers.items() if name.startswith(b"x-amz-")}
+    for name in sorted(fields):
+        lines.append(name + b":" + fields[name].strip())
     signed = sorted(pair for pair in query if pair[0] in SIGNED_PARAMETERS)
     if any(b"&" in value for _, value in signed):  # two queries would have one signature
         raise AuthFault(Fault.UNSUPPORTED, "Signature Version 2 signs no parameters that hold '&'; sign with Version 4")

@@ -71,7 +71,10 @@ def serve(
     rebuild_after: Annotated[
         float | None, typer.Option(min=0, help="Minutes that a drive may be away before it is rebuilt elsewhere (10).")
     ] = None,
-    compat: Annotated[str | None, typer.Option(help="Whom to be like where clients disagree: aws or s3tests.")] = None,
+    compat: Annotated[
+        str | None,
+        typer.Option(help="Whom to be like: aws or s3tests, and switches behind commas."),
+    ] = None,
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy (address or CIDR) whose X-Forwarded-For is believed; repeatable.")
     ] = None,

@@ -12,7 +12,7 @@ from pyrite.core.counts import parse_count
 from pyrite.core.errors import ConfigError
 from pyrite.core.units import MIB
 from pyrite.http.proxies import Networks
-from pyrite.s3.compat import PRESETS
+from pyrite.s3.compat import PRESETS, SWITCHES, compat_of
 
 _RANGE = re.compile(r"\{(\d+)\.\.\.?(\d+)\}")
 _ALIASES = {
@@ -145,9 +145,14 @@ def parse_networks(texts: Iterable[str]) -> Networks:
 
 
 def parse_compat(text: str) -> str:
-    """The name of a preset. Raises ConfigError."""
-    if text not in PRESETS:
-        raise ConfigError(f"{text!r} is not a compatibility preset; there are {', '.join(sorted(PRESETS))}")
+    """The name of a preset, perhaps with switches behind commas. Raises ConfigError."""
+    try:
+        compat_of(text)
+    except KeyError as error:
+        presets, switches = ", ".join(sorted(PRESETS)), ", ".join(name.replace("_", "-") for name in SWITCHES)
+        raise ConfigError(
+            f"{error.args[0]!r} is neither a compatibility preset ({presets}) nor a switch ({switches})"
+        ) from None
     return text
 
 

@@ -50,7 +50,7 @@ from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.query.processes import Queries
 from pyrite.s3.access import Access
 from pyrite.s3.authentication import Authenticator
-from pyrite.s3.compat import PRESETS
+from pyrite.s3.compat import compat_of
 from pyrite.s3.encryption import Encryptor
 from pyrite.s3.service import Service
 from pyrite.services.listening import Listeners
@@ -142,7 +142,7 @@ class StoreProcess:
 
     def service(self, config: Config, folder: Path) -> Service:
         """The store as handlers see it; `folder` is where the processes of the server meet."""
-        owners, compat = Owners(self.engine), PRESETS[config.compat]
+        owners, compat = Owners(self.engine), compat_of(config.compat)
         return Service(
             self.engine,
             self.buckets,
@@ -194,7 +194,7 @@ class StoreProcess:
 
     def identities(self, config: Config) -> Identities:
         """The store's identities as the IAM API sees them."""
-        like_rgw = PRESETS[config.compat].rgw_identities
+        like_rgw = compat_of(config.compat).rgw_identities
         issuers = Issuers(Outbound(config.outbound_networks).get, self.clock)
         directory = LdapDirectory(read_config(config.ldap)) if config.ldap is not None else None
         own_account, limiter = self.opened.store.account_id, Limiter(self.clock)

@@ -138,7 +138,7 @@ class Appending:
             elif not record.upload:
                 pages = await self._fork(batch, record, part, shared=False)
                 change.hand_over()
-            elif await self._is_shared(batch, record.upload):
+            elif not record.part_count or await self._is_shared(batch, record.upload):
                 pages = await self._fork(batch, record, part, shared=True)
                 change.give_up_bytes()
             else:

@@ -59,7 +59,7 @@ def check_given(upload: UploadRecord, wanted: Sequence[CompletePart]) -> None:
                 raise MissingChecksum(part.number, algorithm)
 
 
-def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart]) -> list[PartRecord]:
+def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart], upload_id: str = "") -> list[PartRecord]:
     """The parts listed. Raises InvalidPart, InvalidPartOrder, PartTooSmall."""
     if any(later.number <= earlier.number for earlier, later in itertools.pairwise(wanted)):
         raise InvalidPartOrder("parts must be listed in ascending order")
@@ -67,7 +67,7 @@ def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart]) -
     for listed in wanted:
         part = uploaded.get(listed.number)
         if part is None or strip_etag(listed.etag) != part.etag or not _checksums_agree(part, listed.checksums):
-            raise InvalidPart(str(listed.number))
+            raise InvalidPart(listed.number, strip_etag(listed.etag), upload_id)
         chosen.append(part)
     for part in chosen[:-1]:
         if part.size_bytes < PART_MIN_BYTES:

@@ -112,6 +112,12 @@ class NoSuchUpload(ObjectsError):
 class InvalidPart(ObjectsError):
     """A part that is to be completed was not uploaded, or has another ETag or checksum."""
 
+    def __init__(self, number: int, etag: str, upload_id: str = "") -> None:
+        super().__init__(f"part {number} is not what was uploaded")
+        self.number = number
+        self.etag = etag
+        self.upload_id = upload_id
+
 
 class InvalidPartOrder(ObjectsError):
     """The parts to complete are not in ascending order."""

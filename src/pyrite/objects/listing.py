@@ -112,12 +112,17 @@ async def list_versions(
     walk = Walk(scans, base, lambda row: keys.split_version(row.key)[0], _escaped, prefix, delimiter, marker)
     page = await walk.run(start, limit)
     found: list[ListedVersion] = []
-    seen = after_key if after_stamp is not None else None
+    seen = after_key if after_stamp is not None and await _has_newer(scans, bucket, after_key, after_stamp) else None
     for row in page.rows:
         key = keys.split_version(row.key)[0]
         found.append(ListedVersion(key, decode_object(row.value), key != seen))
         seen = key
     return found, page
+
+
+async def _has_newer(scans: "AllVersions", bucket: Bucket, key: bytes, stamp: int) -> bool:
+    """Whether a key has a version that is `stamp` or newer: the one that a marker names may be gone."""
+    return bool(await scans.scan(keys.versions_of(bucket.id, key), keys.version(bucket.id, key, stamp) + b"\0", 1))
 
 
 class AllVersions:

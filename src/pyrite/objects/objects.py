@@ -19,7 +19,7 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
 from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion, ObjectsError
 from pyrite.objects.events import SILENT, Cause
-from pyrite.objects.ingest import Check, Hasher, Received, Source, receive
+from pyrite.objects.ingest import Check, Hasher, Received, Source, receive, sum_up
 from pyrite.objects.keys import check_key
 from pyrite.objects.naming import Extra, Naming, Removed
 from pyrite.objects.reading import Reading
@@ -72,11 +72,18 @@ class Put(NamedTuple):
     check: Check
 
 
+class Summed(NamedTuple):
+    """The ETag and the checksum of all bytes of an object, however many parts they stand in."""
+
+    etag: str
+    checksum: Checksum
+
+
 class Copied(NamedTuple):
     """What a copy says of itself; the bytes, their ETag and checksum are the source's.
 
     Where those are sealed, so is the copy: with the same key, which `encryption` tells. `annotated`: it has the
-    source's annotations too.
+    source's annotations too. `summed` is what was summed up over the whole source, whose parts the copy does not show.
     """
 
     attributes: Attributes
@@ -87,6 +94,7 @@ class Copied(NamedTuple):
     encryption: Encryption | None = None
     cause: Cause = SILENT
     annotated: bool = False
+    summed: Summed | None = None
 
 
 class SourceChanged(NoSuchKey):
@@ -269,6 +277,10 @@ class Objects:
         """Delete the object of `key`. Raises PreconditionFailed, NoSuchKey."""
         return await self._naming.delete(bucket, key, conditions, owner, cause=cause)
 
+    async def sum_up(self, source: Source, hashers: Mapping[str, Hasher]) -> Mapping[str, bytes]:
+        """The digests of bytes that are stored already."""
+        return await sum_up(self._blobs, source, hashers)
+
     async def copy(
         self, source_bucket: Bucket, source_key: bytes, source: Found, bucket: Bucket, key: bytes, copied: Copied
     ) -> ObjectRecord:
@@ -309,6 +321,10 @@ class Objects:
             restored_until_ms=0,
             annotations=None,
         )
+        if copied.summed is not None:
+            record = msgspec.structs.replace(
+                record, etag=copied.summed.etag, checksum=copied.summed.checksum, part_count=0
+            )
         bytes_held = garbage_of(source.record)
         rows = await self._naming.annotations(source.record) if copied.annotated else []
         if rows:

@@ -116,7 +116,8 @@ class ObjectRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     Where its class is an archive, it can be read until `restored_until_ms`.
 
     Its bytes are `extents`; a multipart object's stand in part pages under `upload` instead, where `pages`
-    holds the first part number and the first byte of each page.
+    holds the first part number and the first byte of each page. A `part_count` of 0 there: it is the copy of such an
+    object, shares its pages, and shows no parts.
     """
 
     format: int
@@ -159,7 +160,9 @@ class HeadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
-    """A multipart upload under way."""
+    """A multipart upload under way. `seen` is the stamp of what stood under its key when it began, 0 for nothing, -1
+    where that is not known.
+    """
 
     format: int
     initiated_ms: int
@@ -170,6 +173,7 @@ class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     encryption: Encryption | None = None
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
+    seen: int = -1
 
 
 class PartRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from pyrite.aws import checksums
 from pyrite.blobs.store import BlobStore
 from pyrite.core.clock import HybridClock, stamp_ms
@@ -108,17 +110,21 @@ class Uploads:
         """Begin an upload; its id."""
         check_key(key)
         upload_id = self._entropy.bytes(keys.UPLOAD_ID_BYTES)
+        found = await self._naming.current(bucket, key)
+        seen = found.record.version if found is not None else 0
         record = UploadRecord(
-            FORMAT, stamp_ms(self._clock.next()), attributes, owner, algorithm, kind, encryption, lock, acl
+            FORMAT, stamp_ms(self._clock.next()), attributes, owner, algorithm, kind, encryption, lock, acl, seen
         )
-        batch = Batch()
-        batch.expect(keys.bucket(bucket.record.name), bucket.version)
-        batch.put(keys.upload(bucket.id, key, upload_id), encode(record))
-        try:
-            await self._engine.commit(batch)
-        except Conflict as conflict:
-            raise ConditionalConflict("the bucket was changed at the same time") from conflict
-        return upload_id
+        for _ in range(_ATTEMPTS):
+            batch = Batch()
+            batch.expect(keys.bucket(bucket.record.name), bucket.version)
+            batch.put(keys.upload(bucket.id, key, upload_id), encode(record))
+            try:
+                await self._engine.commit(batch)
+                return upload_id
+            except Conflict:
+                bucket = await self._naming.again(bucket)
+        raise ConditionalConflict("the bucket is changed all the time")
 
     async def find(self, bucket: Bucket, key: bytes, upload_id: bytes) -> Upload:
         """An upload under way. Raises NoSuchUpload."""
@@ -231,7 +237,7 @@ class Uploads:
         uploaded = {part.number: part for part in (decode_part(row.value) for row in rows)}
         if not completion.lenient:
             assembling.check_given(upload.record, completion.parts)
-        chosen = assembling.choose(uploaded, completion.parts)
+        chosen = assembling.choose(uploaded, completion.parts, upload_id.hex())
         checksum = assembling.object_checksum(upload.record, chosen, completion.checksum, completion.checksum_type)
         assembling.check_size(chosen, completion.size_bytes, OBJECT_MAX_BYTES)
         pages = assembling.paginate(chosen)
@@ -267,9 +273,8 @@ class Uploads:
             self._naming.discard(batch, GarbageRecord(FORMAT, upload=upload_id))  # parts not listed, or late ones
 
         try:
-            record = await self._naming.put(
-                bucket, key, record, completion.conditions, move_parts, cause=completion.cause
-            )
+            conditions = _unless_changed(completion.conditions, upload)
+            record = await self._naming.put(bucket, key, record, conditions, move_parts, cause=completion.cause)
         except PyriteError as error:
             if isinstance(error, Conflict) and error.key in versions:
                 raise _PartReplaced from error
@@ -314,6 +319,24 @@ class Uploads:
         """At most `limit` uploads whose stored keys are in start..end, by key and then by id."""
         rows = await self._engine.scan(start, end, limit)
         return [Upload(*keys.split_upload(row.key), decode_upload(row.value), row.version) for row in rows]
+
+
+def _unless_changed(conditions: WriteConditions, upload: Upload) -> WriteConditions:
+    """Conditions that also raise ConditionalConflict where something was written to the key since the upload began.
+
+    Source: AWS, CompleteMultipartUpload in the Amazon S3 API Reference, If-Match and If-None-Match.
+    """
+    asks = conditions.if_match is not None or conditions.if_none_match is not None
+    if not asks or upload.record.seen < 0:
+        return conditions
+
+    def guard(found: ObjectRecord | None) -> None:
+        if conditions.guard is not None:
+            conditions.guard(found)
+        if (found.version if found is not None else 0) != upload.record.seen:
+            raise ConditionalConflict("the key was written while the upload went on")
+
+    return msgspec.structs.replace(conditions, guard=guard)
 
 
 def _multipart_etag(parts: Sequence[PartRecord]) -> str:

@@ -8,9 +8,10 @@ from pyrite.core.errors import PyriteError
 from pyrite.http.errors import ClientGone, HttpError
 from pyrite.http.hosting import Request
 from pyrite.http.response import Headers, Response
+from pyrite.objects.errors import Deleted
 from pyrite.s3.authentication import Authenticator
 from pyrite.s3.cors import headers_for, preflight
-from pyrite.s3.errors import S3Error, translate
+from pyrite.s3.errors import S3Error, of_marker, of_method, translate
 from pyrite.s3.handlers import website
 from pyrite.s3.payers import is_charged
 from pyrite.s3.request import Place, S3Request, is_below
@@ -84,7 +85,7 @@ class S3App:
         except ClientGone:
             raise
         except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported
-            failure = (await self._hide(request, self._explain(request_id, error))).shown(self._service.compat.codes)
+            failure = await self._failure(request, request_id, error)
             code = failure.code
             response = self.error_response(failure, request_id, request.place if request is not None else None)
         if request is not None and request.bucket is not None and b"origin" in request.headers:
@@ -94,6 +95,19 @@ class S3App:
         response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
         self._observer.on_request(request, http, response, code, started_s)
         return response
+
+    async def _failure(self, request: S3Request | None, request_id: str, error: Exception) -> S3Error:
+        """The error as the client gets it; also where finding that out fails."""
+        try:
+            if request is not None and request.operation is not None and isinstance(error, Deleted):
+                error = of_marker(error, request.operation.name)
+            failure = await self._hide(request, self._explain(request_id, error))
+        except ClientGone:
+            raise
+        except Exception as worse:  # noqa: BLE001 - every error gets an answer
+            failure = self._explain(request_id, worse)
+        failure = failure.shown(self._service.compat.codes)
+        return of_method(failure, request.method) if request is not None else failure
 
     async def _answer(self, request: S3Request) -> Response:
         if request.method == "OPTIONS" and request.bucket_name:  # before any signature: browsers send none with it
@@ -169,8 +183,6 @@ class S3App:
             content += element("BucketName", place.bucket)
         if error.code == "NoSuchKey" and "Key" not in named:
             content += element("Key", place.key)
-        if "Resource" not in named:
-            content += element("Resource", place.resource)
         return content
 
     def on_http_error(self, error: HttpError) -> Response:

@@ -233,11 +233,19 @@ class Authenticator:
         paths = {request.resource_path}
         if not request.key and request.bucket_name:
             paths.add(request.resource_path.rstrip(b"/") + b"/")  # boto signs /bucket/ though it sends /bucket
+        hoisted = presigned and any(_is_hoisted(name) for name in request.query)
         texts = [
-            sigv2.string_to_sign(request.http.head.method, path, request.target.query, request.headers, date)
+            sigv2.string_to_sign(request.http.head.method, path, request.target.query, request.headers, date, adopts)
             for path in sorted(paths)
+            for adopts in ((False, True) if hoisted else (False,))
         ]
-        if not any(hmac.compare_digest(sigv2.sign(found.secret, text).encode(), signature.encode()) for text in texts):
+        good = [
+            hmac.compare_digest(sigv2.sign(found.secret, text).encode(), signature.encode("utf-8", "replace"))
+            for text in texts
+        ]
+        if any(good) and hoisted and good.index(True) % 2:  # only what was signed becomes a header
+            _adopt_query_headers(request)
+        if not any(good):
             raise AuthFault(
                 Fault.MISMATCH,
                 "The request signature we calculated does not match the signature you provided. "
@@ -322,6 +330,12 @@ class Authenticator:
         return self._clock.now_ms() // 1000
 
 
+def _is_hoisted(name: bytes) -> bool:
+    """Whether a parameter stands for a header that says something of the object."""
+    lower = name.lower()
+    return lower not in _AUTH_PARAMETERS and (lower.startswith(b"x-amz-") or lower in _HOISTED)
+
+
 def _adopt_query_headers(request: S3Request) -> None:
     """A presigned URL may carry headers as parameters, those of x-amz- and those of conditions; one that is also sent
     must say the same.
@@ -329,7 +343,7 @@ def _adopt_query_headers(request: S3Request) -> None:
     adopted = {}
     for name, value in request.query.items():
         lower = name.lower()
-        if lower in _AUTH_PARAMETERS or not (lower.startswith(b"x-amz-") or lower in _HOISTED):
+        if not _is_hoisted(name):
             continue
         sent = request.headers.get(lower)
         if sent is not None and sent != value:

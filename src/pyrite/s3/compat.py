@@ -1,7 +1,7 @@
 """Owns the switches for what clients, suites and AWS disagree about, and the presets that set them together."""
 
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Compat(NamedTuple):
@@ -38,6 +38,8 @@ class Compat(NamedTuple):
     `loose_select`: queries speak Ceph's dialect: any name after FROM, text in double quotes, arrays gone through.
     `bucket_tags_count`: the tags of every bucket are condition keys, not only where attribute-based access is enabled.
     `misfit_actions`: a bucket's policy may name actions on what they cannot be done to.
+    `constant_time_copies`: the copy of a multipart object keeps its ETag, its parts and its checksum. AWS tells the MD5
+    and the checksum of the whole, for which the object is read.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
     """
 
@@ -70,6 +72,7 @@ class Compat(NamedTuple):
     no_torrents: bool = False
     bucket_tags_count: bool = False
     misfit_actions: bool = False
+    constant_time_copies: bool = False
 
 
 PRESETS = {
@@ -123,3 +126,24 @@ PRESETS = {
         misfit_actions=True,
     ),
 }
+
+
+SWITCHES = tuple(name for name, default in Compat._field_defaults.items() if isinstance(default, bool))
+"""The switches that can be named by themselves, beside a preset."""
+
+
+def compat_of(text: str) -> Compat:
+    """The switches that `text` names: a preset, and further switches behind commas, such as `aws,no-region`.
+
+    Raises KeyError with the first name that is neither.
+    """
+    first, *more = (part.strip() for part in text.split(","))
+    chosen: dict[str, Any] = {_switch(name): True for name in more}
+    return PRESETS[first]._replace(**chosen)
+
+
+def _switch(name: str) -> str:
+    field = name.replace("-", "_")
+    if field not in SWITCHES:
+        raise KeyError(name)
+    return field

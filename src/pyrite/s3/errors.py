@@ -83,8 +83,6 @@ _MEANINGS: dict[type[PyriteError], str] = {
     meaning.NoSuchVersion: "NoSuchVersion",
     meaning.KeyTooLong: "KeyTooLongError",
     meaning.ConditionalConflict: "ConditionalRequestConflict",
-    meaning.NoSuchUpload: "NoSuchUpload",
-    meaning.InvalidPart: "InvalidPart",
     meaning.InvalidPartOrder: "InvalidPartOrder",
     meaning.NoSuchPart: "InvalidPartNumber",
     meaning.NoSuchAnnotation: "NoSuchAnnotation",
@@ -130,9 +128,13 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
             (b"Allow", b"DELETE"),
         ],
     ),
+    meaning.NoSuchUpload: lambda e: S3Error("NoSuchUpload", None, (("UploadId", str(e)),)),
+    meaning.InvalidPart: lambda e: S3Error(
+        "InvalidPart", None, (("UploadId", e.upload_id), ("PartNumber", str(e.number)), ("ETag", e.etag))
+    ),
     kms.KmsAccessRefused: lambda e: S3Error("AccessDenied", str(e)),
     kms.NoKeyring: lambda e: S3Error("NotImplemented", str(e)),
-    meaning.Locked: lambda e: S3Error("AccessDenied", f"Access Denied because object protected by object lock: {e}"),
+    meaning.Locked: lambda _: S3Error("AccessDenied", "Access Denied because object protected by object lock."),
     meaning.QuotaExceeded: lambda e: S3Error("QuotaExceeded", None, (("MaxSizeAllowed", str(e.most)),)),
     meaning.VersionsKept: lambda _: S3Error("InvalidRequest", "Where versions are kept, no object is renamed"),
     meaning.PartTooSmall: lambda e: S3Error(
@@ -158,6 +160,25 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
 
 def _marker_headers(error: meaning.Deleted | meaning.IsDeleteMarker) -> Headers:
     return [(b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", error.version_id.encode())]
+
+
+_ON_MARKERS = frozenset(("GetObjectTagging", "PutObjectTagging", "DeleteObjectTagging", "PutObjectAcl"))
+
+
+def of_marker(error: meaning.Deleted, operation: str) -> PyriteError:
+    """The error for a key whose current version is a delete marker: some operations are about that version itself."""
+    if operation not in _ON_MARKERS:
+        return error
+    headers = [*_marker_headers(error), (b"Allow", b"DELETE")]
+    return S3Error("MethodNotAllowed", None, (("Method", "GET"), ("ResourceType", "DeleteMarker")), headers)
+
+
+def of_method(error: S3Error, method: str) -> S3Error:
+    """The error with the method of the request where it tells of one."""
+    if error.code != "MethodNotAllowed":
+        return error
+    details = tuple((name, method if name == "Method" else value) for name, value in error.details)
+    return S3Error(error.code, error.message, details, error.headers)
 
 
 def translate(error: PyriteError) -> S3Error | None:

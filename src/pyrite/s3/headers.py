@@ -192,8 +192,11 @@ def _strip_aws_chunked(headers: dict[str, str]) -> None:
         del headers["Content-Encoding"]
 
 
-def read_conditions(request: S3Request, prefix: bytes = b"") -> ReadConditions | None:
-    """The conditions of a read, or with `prefix` those on a copy's source; None when there are none."""
+def read_conditions(request: S3Request, now_ms: int, prefix: bytes = b"") -> ReadConditions | None:
+    """The conditions of a read, or with `prefix` those on a copy's source; None when there are none.
+
+    A date in the future after which something is to have changed is none, as AWS reads it (RFC 2616 section 14.25).
+    """
     headers = request.headers
     match, none_match = headers.get(prefix + b"if-match"), headers.get(prefix + b"if-none-match")
     since, before = headers.get(prefix + b"if-modified-since"), headers.get(prefix + b"if-unmodified-since")
@@ -202,9 +205,13 @@ def read_conditions(request: S3Request, prefix: bytes = b"") -> ReadConditions |
     return ReadConditions(
         None if match is None else text_of(match),
         None if none_match is None else text_of(none_match),
-        None if since is None else parse_http(text_of(since)),
+        _past(parse_http(text_of(since)), now_ms) if since is not None else None,
         None if before is None else parse_http(text_of(before)),
     )
+
+
+def _past(seconds: int | None, now_ms: int) -> int | None:
+    return seconds if seconds is not None and seconds <= now_ms // 1000 else None
 
 
 def write_conditions(request: S3Request, compat: Compat) -> WriteConditions:

@@ -10,6 +10,7 @@ from pyrite.aws import checksums
 from pyrite.aws.checksums import ALGORITHMS, BY_HEADER, CRC64NVME, Algorithm, Hasher
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.objects.errors import ChecksumMismatch
+from pyrite.objects.records import Checksum
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import text_of
 
@@ -30,12 +31,18 @@ class Integrity:
         self.algorithm, self._expected = _given_checksum(fields)
         self._in_trailer = self.algorithm is not None and self._expected is None
         self.stored = extra or self.algorithm or CRC64NVME
+        self._told: Checksum | None = None
         self._trailers: Callable[[], Mapping[bytes, bytes]] = dict
 
     @property
     def is_asked(self) -> bool:
         """Whether the client sends an MD5 or a checksum of its own accord."""
         return self._md5 is not None or self.algorithm is not None
+
+    @property
+    def told(self) -> Checksum | None:
+        """The checksum that the client gave, once it has been compared; what the answer repeats."""
+        return self._told
 
     def hashers(self) -> dict[str, Hasher]:
         """The running sums to keep, by algorithm; MD5 always, for the ETag."""
@@ -91,6 +98,7 @@ class Integrity:
             expected = _decode(trailer.decode("latin-1"), algorithm)
         if digests[algorithm.name] != expected:
             raise ChecksumMismatch(algorithm.name)
+        self._told = Checksum(algorithm.name, checksums.encode(expected))
 
 
 def _content_md5(fields: Mapping[bytes, bytes]) -> bytes | None:

@@ -1,8 +1,11 @@
 """Owns the operations on buckets themselves, and the answers for configurations that a bucket does not have."""
 
+import re
+
 from msgspec.structs import replace
 
 from pyrite.aws import xml
+from pyrite.aws.arns import bucket_arn
 from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import element
 from pyrite.http.response import Headers, Response
@@ -22,7 +25,9 @@ from pyrite.s3.tags import BUCKET_TAGS_MAX, Tags, tags_in
 from pyrite.s3.versions import named_version, parse_version
 
 _BUCKETS_MAX = 10_000
-_EVERYWHERE = ("", "EU", "us-east-1")  # what many clients send although AWS refuses the last
+_REGION = re.compile(r"(?:[a-z]{2,4}(?:-[a-z0-9]+)+-[0-9]+)?\Z")
+_ACCOUNT = re.compile(r"[0-9]{12}\Z")
+_EVERYWHERE = "us-east-1"  # its endpoint makes buckets for every region
 
 ABSENT_CONFIGURATIONS = {
     "GetBucketReplication": "ReplicationConfigurationNotFoundError",
@@ -33,10 +38,22 @@ async def find(service: Service, request: S3Request) -> Bucket:
     """The bucket for which the request was authorized. Raises S3Error when its owner is not whom the client expects."""
     bucket = request.bucket
     assert bucket is not None
-    expected = request.headers.get(b"x-amz-expected-bucket-owner")
-    if expected is not None and expected.decode("latin-1") != await service.owners.account_of(bucket.record.owner):
-        raise S3Error("AccessDenied")
+    await check_owner(service, bucket, request.header(b"x-amz-expected-bucket-owner"))
     return bucket
+
+
+async def check_owner(service: Service, bucket: Bucket, expected: str | None) -> None:
+    """Raises S3Error unless the bucket is of the account that the client expects; None: whichever."""
+    if expected is None:
+        return
+    if not _ACCOUNT.match(expected):
+        raise S3Error(
+            "InvalidBucketOwnerAWSAccountID",
+            None,
+            (("ArgumentName", "x-amz-expected-bucket-owner"), ("ArgumentValue", expected)),
+        )
+    if expected != await service.owners.account_of(bucket.record.owner):
+        raise S3Error("AccessDenied")
 
 
 async def find_judged(service: Service, request: S3Request, bucket: Bucket) -> ObjectRecord:
@@ -54,6 +71,11 @@ async def person(service: Service, tag: str, canonical_id: str) -> str:
     return f"<{tag}>{element('ID', canonical_id)}{shown}</{tag}>"
 
 
+def region_of(service: Service, bucket: BucketRecord) -> str:
+    """The region of a bucket; EU is the old name of one."""
+    return "eu-west-1" if bucket.location == "EU" else bucket.location or service.region
+
+
 async def list_buckets(service: Service, request: S3Request) -> Response:
     limit = number_parameter(request, b"max-buckets", _BUCKETS_MAX, _BUCKETS_MAX)
     if limit == 0:
@@ -67,7 +89,8 @@ async def list_buckets(service: Service, request: S3Request) -> Response:
         found = await service.buckets.list(prefix, after, limit + 1, owner)
     buckets = "".join(
         f"<Bucket>{element('Name', bucket.name)}<CreationDate>{format_iso(bucket.created_ms)}</CreationDate>"
-        f"{element('BucketRegion', bucket.location or service.region)}</Bucket>"
+        f"{element('BucketRegion', region_of(service, bucket))}"
+        f"{element('BucketArn', bucket_arn(bucket.name))}</Bucket>"
         for bucket in found[:limit]
     )
     more = element("ContinuationToken", found[limit - 1].name) if len(found) > limit else ""
@@ -83,7 +106,10 @@ async def create_bucket(service: Service, request: S3Request) -> Response:
     location, tags = _wanted(service, await read_document(request))
     if tags:
         await service.access.require(request, "s3:TagResource", None, more=tags_asked_for(tags))
-    headers: Headers = [(b"Location", b"/" + request.bucket_name.encode())]
+    headers: Headers = [
+        (b"Location", b"/" + request.bucket_name.encode()),
+        (b"x-amz-bucket-arn", bucket_arn(request.bucket_name).encode()),
+    ]
     try:
         await service.buckets.create(request.bucket_name, request.caller.owner, location, access, lock, tags)
     except BucketExists as error:
@@ -103,17 +129,25 @@ def _wanted(service: Service, body: bytes) -> tuple[str, Tags]:
         raise S3Error("NotImplemented", "Directory buckets are AWS's own: here every bucket is as fast")
     tags = next((tags_in(child, BUCKET_TAGS_MAX) for child in root.children if child.name == "Tags"), {})
     location = root.find("LocationConstraint") or ""
-    if location not in (*_EVERYWHERE, service.region) and not service.compat.any_location:
+    region = "eu-west-1" if location == "EU" else location
+    if region and service.region != _EVERYWHERE and region != service.region and not service.compat.any_location:
         raise S3Error(
-            "InvalidLocationConstraint", None, (("LocationConstraint", location), ("Expected", service.region))
+            "IllegalLocationConstraintException",
+            f"The {location} location constraint is incompatible for the region specific endpoint this request was "
+            "sent to.",
         )
-    return "" if location == "us-east-1" else location, tags
+    if not _REGION.match(region) and not service.compat.any_location:
+        raise S3Error("InvalidLocationConstraint", None, (("LocationConstraint", location),))
+    return "" if location == service.region else location, tags
 
 
 async def head_bucket(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    region = (bucket.record.location or service.region).encode()
-    headers: Headers = [(b"x-amz-bucket-region", region), (b"Content-Type", b"application/xml")]
+    headers: Headers = [
+        (b"x-amz-bucket-region", region_of(service, bucket.record).encode()),
+        (b"x-amz-bucket-arn", bucket_arn(bucket.record.name).encode()),
+        (b"Content-Type", b"application/xml"),
+    ]
     return Response(200, [*headers, (b"x-amz-access-point-alias", b"false")], b"")
 
 

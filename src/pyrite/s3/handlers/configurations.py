@@ -115,9 +115,11 @@ async def get_configuration(service: Service, request: S3Request) -> Response:
 
 
 def _minimum_headers(bucket: Bucket, name: str) -> Headers:
-    """The header that tells how large objects have to be for transitions, where that was said."""
-    least = bucket.record.configurations.get(MINIMUM) if name == "lifecycle" else None
-    return [(_MINIMUM_HEADER, least.encode())] if least else []
+    """The header that tells how large objects have to be for transitions: of lifecycle alone."""
+    if name != "lifecycle":
+        return []
+    least = bucket.record.configurations.get(MINIMUM) or lifecyclerules.MINIMUMS[0]
+    return [(_MINIMUM_HEADER, least.encode())]
 
 
 async def put_configuration(service: Service, request: S3Request) -> Response:

@@ -146,7 +146,10 @@ async def upload_part(service: Service, request: S3Request) -> Response:
         bucket, upload, number, source, integrity.hashers(), integrity.check, integrity.stored.name, key
     )
     headers: Headers = [(b"ETag", b'"%b"' % part.etag.encode()), *encryption_headers(upload.record.encryption)]
-    if part.checksum is not None:
+    told = integrity.told
+    if told is not None:
+        headers.append(checksum_headers(told)[0])
+    elif part.checksum is not None:
         headers.append(checksum_headers(part.checksum)[0])
     return empty(200, headers)
 
@@ -173,7 +176,8 @@ async def upload_part_copy(service: Service, request: S3Request) -> Response:
     finally:
         await stream.close()
     content = etag_element(part.etag) + f"<LastModified>{format_iso(part.modified_ms)}</LastModified>"
-    checksum = checksum_elements(part.checksum) if part.checksum is not None else ""
+    asked = part.checksum is not None and upload.record.checksum_algorithm
+    checksum = checksum_elements(part.checksum) if part.checksum is not None and asked else ""
     told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id")
     told += encryption_headers(upload.record.encryption)
     return document("CopyPartResult", content + checksum, headers=told)
@@ -189,6 +193,9 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
     if service.compat.repeated_parts:
         parts = last_of_each(parts)
     upload_id = upload_id_of(request)
+    if not parts:
+        await service.uploads.find(bucket, request.key, upload_id)
+        raise S3Error("InvalidRequest", "You must specify at least one part")
     if service.compat.needs_customer_key:
         await _check_customer_key(service, request, bucket, upload_id)
     given = _object_checksum(request)
@@ -240,7 +247,7 @@ def _object_checksum(request: S3Request) -> Checksum | None:
 def _parse_complete(body: bytes) -> list[CompletePart]:
     root = parse_document(body)
     items = [child for child in root.children if child.name == "Part"]
-    if root.name != "CompleteMultipartUpload" or not items:
+    if root.name != "CompleteMultipartUpload":
         raise S3Error("MalformedXML")
     if len(items) > PARTS_MAX:
         raise S3Error("InvalidArgument", f"An upload has at most {PARTS_MAX} parts")
@@ -326,9 +333,9 @@ async def list_uploads(service: Service, request: S3Request) -> Response:
         element("Bucket", request.bucket_name)
         + names.element("KeyMarker", key_marker)
         + element("UploadIdMarker", id_marker)
-        + (names.element("NextKeyMarker", page.last) if page.truncated else "")
-        + (element("NextUploadIdMarker", next_id) if page.truncated else "")
-        + names.element("Prefix", prefix)
+        + names.element("NextKeyMarker", page.last)
+        + element("NextUploadIdMarker", next_id)
+        + (names.element("Prefix", prefix) if prefix else "")
         + (names.element("Delimiter", delimiter) if delimiter else "")
         + names.encoding
         + f"<MaxUploads>{limit}</MaxUploads><IsTruncated>{str(page.truncated).lower()}</IsTruncated>"

@@ -59,7 +59,7 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
     if b"partNumber" in request.query:
         await _part_of(service, request, record)  # whether there is one comes before who may open it
     key = await _key_of(service, request, record, with_body)
-    conditions = read_conditions(request)
+    conditions = read_conditions(request, service.clock.now_ms())
     if conditions is not None:
         try:
             conditions.check(record.etag, record.modified_ms)
@@ -166,7 +166,7 @@ async def _read_part(
     if request.query:
         fields = override(fields, request)
     chosen, checksum = await _part_of(service, request, record)
-    if record.upload:
+    if record.part_count:
         fields.append((b"x-amz-mp-parts-count", b"%d" % record.part_count))
     if wants_checksum and checksum is not None:
         fields += checksum_headers(checksum)
@@ -182,7 +182,7 @@ async def _part_of(service: Service, request: S3Request, record: ObjectRecord) -
     number = number_parameter(request, b"partNumber", 1, 2**31)
     if not 1 <= number <= 10_000:
         raise S3Error("InvalidArgument", "Part number must be an integer between 1 and 10000, inclusive")
-    if not record.upload:
+    if not record.part_count:
         if number != 1:
             raise _no_part(record, number)
         return Range(0, record.size_bytes), record.checksum
@@ -208,7 +208,7 @@ async def get_attributes(service: Service, request: S3Request) -> Response:
         raise S3Error("InvalidArgument", "Invalid attribute name specified.")
     record = await find_judged(service, request, bucket)
     await _key_of(service, request, record, with_body=False)
-    conditions = read_conditions(request)
+    conditions = read_conditions(request, service.clock.now_ms())
     if conditions is not None:
         try:
             conditions.check(record.etag, record.modified_ms)
@@ -218,8 +218,10 @@ async def get_attributes(service: Service, request: S3Request) -> Response:
     if "ETag" in wanted:
         content += element("ETag", record.etag)
     if "Checksum" in wanted and record.checksum is not None:
-        content += f"<Checksum>{checksum_elements(record.checksum, typed=True)}</Checksum>"
-    if "ObjectParts" in wanted and record.upload:
+        value = record.checksum.value.partition("-")[0]  # the number of parts stands in ObjectParts
+        plain = Checksum(record.checksum.algorithm, value, record.checksum.type)
+        content += f"<Checksum>{checksum_elements(plain, typed=True)}</Checksum>"
+    if "ObjectParts" in wanted and record.part_count:
         content += await _parts_element(service, request, record)
     if "StorageClass" in wanted:
         content += element("StorageClass", record.storage_class)

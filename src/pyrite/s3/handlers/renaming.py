@@ -32,7 +32,7 @@ async def rename_object(service: Service, request: S3Request) -> Response:
         raise S3Error("InvalidRequest", "The source and the destination of a rename are the same object")
     of_target = write_conditions(request, service.compat).check_found
     causes = cause_of(request, "s3:ObjectRemoved:Delete"), cause_of(request, "s3:ObjectCreated:Copy")
-    of_source = _source_check(request, bucket, source)
+    of_source = _source_check(request, bucket, source, service.clock.now_ms())
     await rename(service.naming, bucket, source, request.key, of_source, of_target, causes)
     return empty(200)
 
@@ -50,8 +50,8 @@ def _source_of(request: S3Request) -> bytes:
     return source
 
 
-def _source_check(request: S3Request, bucket: Bucket, source: bytes) -> Check:
-    conditions = read_conditions(request, _SOURCE + b"-")
+def _source_check(request: S3Request, bucket: Bucket, source: bytes, now_ms: int) -> Check:
+    conditions = read_conditions(request, now_ms, _SOURCE + b"-")
 
     def check(found: ObjectRecord | None) -> None:
         if found is not None:

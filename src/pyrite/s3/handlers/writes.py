@@ -5,16 +5,17 @@ from typing import NamedTuple
 
 import msgspec
 
-from pyrite.aws import uri
+from pyrite.aws import checksums, uri
+from pyrite.aws.checksums import ALGORITHMS, CRC64NVME
 from pyrite.aws.dates import format_iso
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified, WriteConditions
-from pyrite.objects.errors import IsDeleteMarker, PreconditionFailed
+from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, PreconditionFailed
 from pyrite.objects.ingest import accept
-from pyrite.objects.objects import Copied, Given, Put, SourceChanged, StreamSource
-from pyrite.objects.records import Attributes, Lock, ObjectRecord
-from pyrite.objects.sealing import Sealing
+from pyrite.objects.objects import Copied, Given, Put, SourceChanged, StreamSource, Summed
+from pyrite.objects.records import Attributes, Checksum, Lock, ObjectRecord
+from pyrite.objects.sealing import Sealing, etag_of
 from pyrite.objects.standing import Found
 from pyrite.s3.acl import ownership_of_new
 from pyrite.s3.causes import cause_of
@@ -22,7 +23,7 @@ from pyrite.s3.customerkeys import OF_SOURCE
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import check_owner, find
 from pyrite.s3.handlers.reads import check_restored, checksum_elements
 from pyrite.s3.headers import (
     attributes_of,
@@ -44,6 +45,11 @@ from pyrite.s3.tags import Tags, tags_of_header
 from pyrite.s3.versions import made_headers, parse_version, version_headers
 
 _COPY_ATTEMPTS = 20
+_CHANGING = REQUEST_HEADERS | {
+    b"x-amz-storage-class",
+    b"x-amz-website-redirect-location",
+    b"x-amz-checksum-algorithm",
+}
 _PARTS_SHARED_MAX = 1025
 """No upload makes more of what a copy may hold. An object with more has grown by appends, whose copy is of one part."""
 
@@ -128,14 +134,14 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
         )
     version = dict(uri.parse_query(query)).get(b"versionId")
     bucket = await service.buckets.find(text_of(bucket_name))
-    expected = request.header(b"x-amz-source-expected-bucket-owner")
-    if expected is not None and expected != await service.owners.account_of(bucket.record.owner):
-        raise S3Error("AccessDenied")
+    await check_owner(service, bucket, request.header(b"x-amz-source-expected-bucket-owner"))
     action = "s3:GetObject" if version is None else "s3:GetObjectVersion"
     await service.access.require(request, action, bucket, key, version=version)
     try:
         stamp = parse_version(version)
         found = await service.naming.find(bucket, key, stamp)
+    except NoSuchKey:
+        raise S3Error("NoSuchKey", None, (("Key", text_of(key)),)) from None
     except IsDeleteMarker:
         raise S3Error(
             "InvalidRequest",
@@ -143,12 +149,16 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
         ) from None
     request.judged.check(bucket, key, version, found.record)
     check_restored(found.record, service.clock.now_ms())
-    conditions = read_conditions(request, b"x-amz-copy-source-")
+    conditions = read_conditions(request, service.clock.now_ms(), b"x-amz-copy-source-")
     if conditions is not None:
         try:
             conditions.check(found.record.etag, found.record.modified_ms)
         except NotModified:
-            raise PreconditionFailed("x-amz-copy-source-If-None-Match") from None
+            tag = b"x-amz-copy-source-if-none-match" in request.headers
+            which = "If-None-Match" if tag else "If-Modified-Since"
+            raise PreconditionFailed(f"x-amz-copy-source-{which}") from None
+        except PreconditionFailed as failed:
+            raise PreconditionFailed(f"x-amz-copy-source-{failed.condition}") from None
     return CopySource(bucket, key, found, stamp, version)
 
 
@@ -196,10 +206,8 @@ async def _copied(service: Service, request: S3Request, source: CopySource) -> R
     annotated = await _takes_annotations(service, request, source)
     key = await service.encryptor.open(request, record.encryption, OF_SOURCE)
     sealing = await service.encryptor.for_new(request, bucket, key)
-    changed = directive == "REPLACE" or attributes.storage_class != record.storage_class or source.version is not None
-    changed = changed or not REQUEST_HEADERS.isdisjoint(request.headers)
-    changed = changed or attributes.headers != record.attributes.headers
-    if source.bucket.id == bucket.id and source.key == request.key and not changed:
+    if source.bucket.id == bucket.id and source.key == request.key and not _changes_itself(request, bucket, source):
+        write_conditions(request, service.compat).check_found(record)  # a condition that fails says more
         raise S3Error(
             "InvalidRequest",
             "This copy request is illegal because it is trying to copy an object to itself without changing the "
@@ -218,6 +226,40 @@ async def _copied(service: Service, request: S3Request, source: CopySource) -> R
     told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + made_headers(bucket, copied)
     told += encryption_headers(copied.encryption) + expiration_headers(bucket, request.key, copied)
     return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True), headers=told)
+
+
+def _sealed_etag(summed: Summed | None, sealing: Sealing | None) -> Summed | None:
+    """The sums as a copy tells them: where it is sealed with a key of KMS or the client's, its ETag is no MD5."""
+    return summed and summed._replace(etag=etag_of(bytes.fromhex(summed.etag), sealing))
+
+
+def _changes_itself(request: S3Request, bucket: Bucket, source: CopySource) -> bool:
+    """Whether the copy of an object onto itself asks for anything: AWS looks at what is sent, not at what is there."""
+    encryption = source.found.record.encryption
+    return (
+        (request.header(b"x-amz-metadata-directive") or "").upper() == "REPLACE"
+        or not _CHANGING.isdisjoint(request.headers)
+        or source.version is not None
+        or "encryption" in bucket.record.configurations
+        or (encryption is not None and encryption.algorithm.startswith("aws:kms"))
+    )
+
+
+async def _summed(service: Service, request: S3Request, source: CopySource, key: bytes | None) -> Summed | None:
+    """What AWS tells of a copy of an object of parts: the MD5 and the checksum of the whole. None for others."""
+    record = source.found.record
+    if not record.part_count or service.compat.constant_time_copies:
+        return None
+    named = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
+    own = ALGORITHMS[record.checksum.algorithm] if record.checksum is not None else CRC64NVME
+    integrity = Integrity({}, "", named or own)
+    stream = StreamSource(service.reading, record, 0, record.size_bytes, key)
+    try:
+        digests = await service.objects.sum_up(stream, integrity.hashers())
+    finally:
+        await stream.close()
+    name = integrity.stored.name
+    return Summed(digests["MD5"].hex(), Checksum(name, checksums.encode(digests[name])))
 
 
 async def _tags_of_copy(service: Service, request: S3Request, source: CopySource) -> Tags:
@@ -280,6 +322,7 @@ async def _copy(
     record = source.found.record
     algorithm = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     same = record.checksum is not None and (algorithm is None or algorithm.name == record.checksum.algorithm)
+    same = same or record.part_count > 0  # whose checksum is summed up anyway
     few = record.part_count <= _PARTS_SHARED_MAX
     if same and few and (keys.source is None) == (keys.copy is None):
         copied = Copied(
@@ -291,6 +334,7 @@ async def _copy(
             keys.copy.encryption if keys.copy is not None else None,
             cause_of(request, "s3:ObjectCreated:Copy"),
             keys.annotated,
+            _sealed_etag(await _summed(service, request, source, keys.source), keys.copy),
         )
         return await service.objects.copy(source.bucket, source.key, source.found, bucket, request.key, copied)
     integrity = Integrity(request.headers, request.payload.sha256, algorithm)
