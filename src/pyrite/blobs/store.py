@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from pyrite.blobs.buffers import BufferPools
 from pyrite.blobs.coding import Coders
-from pyrite.blobs.drive import Buffer, DriveError
+from pyrite.blobs.drive import Buffer, DriveError, DriveFull
 from pyrite.blobs.fetching import OnDamage
 from pyrite.blobs.fragment import KIND_DATA, header
 from pyrite.blobs.layout import HEADER_BYTES, Extent
@@ -59,7 +59,7 @@ class BlobStore:
             placed = await self.place_small(payload)
             try:
                 await placed.volume.commit(placed.append)
-            except DriveError:
+            except (DriveError, DriveFull):
                 if attempt == SMALL_ATTEMPTS:
                     raise
                 continue  # the volume lost its quorum: the next one is opened on the drives that are left

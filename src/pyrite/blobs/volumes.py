@@ -21,6 +21,8 @@ from pyrite.core.units import GIB
 
 VOLUME_SHARD_BYTES = 2 * GIB
 RECORDS_KEPT = 65_536
+UPDATES_MAX = 64
+"""How often a volume's record is read again because another process has changed it."""
 
 _FORMAT = 1
 
@@ -78,9 +80,10 @@ class Volumes:
             volume = self.open_now(purpose)
             if volume is not None:
                 return volume
-            last = self._open.pop(purpose, None)
+            last = self._open.get(purpose)
             if last is not None:
-                await self.seal(last)
+                await self.seal(last)  # where that fails it is tried again with the next write
+                del self._open[purpose]
             volume = self._open[purpose] = await self._create(purpose)
             return volume
 
@@ -125,9 +128,11 @@ class Volumes:
         await self._update(volume, degraded=degraded)
 
     async def seal(self, volume: OpenVolume) -> None:
-        """Take no more writes: the record gets its final length."""
+        """Take no more writes: the record gets its final length, and the shards that missed writes."""
         now = stamp_ms(self._clock.next())
-        await self._update(volume, state="sealed", length=volume.length, live_bytes=volume.live_bytes, sealed_ms=now)
+        degraded = tuple(sorted(volume.failed | set(volume.record.degraded)))
+        length, live = volume.length, volume.live_bytes
+        await self._update(volume, state="sealed", length=length, live_bytes=live, sealed_ms=now, degraded=degraded)
 
     async def seal_unusable(self) -> None:
         """Seal volumes of which a drive has failed, is leaving, or is slow while enough others are quick."""
@@ -137,20 +142,20 @@ class Volumes:
                 drives = volume.record.drives
                 avoided = slow_ones_can_be_avoided and any(map(self._drives.is_slow, drives))
                 if avoided or not volume.usable or not all(map(self._drives.takes_data, drives)):
-                    del self._open[purpose]
-                    await self.note_failures(volume)
                     await self.seal(volume)
+                    del self._open[purpose]
 
     async def _update(self, volume: OpenVolume, **changes: object) -> None:
-        record = msgspec.structs.replace(volume.record, generation=volume.record.generation + 1, **changes)
-        if not await self._catalog.update(record):
+        for _ in range(UPDATES_MAX):
+            record = msgspec.structs.replace(volume.record, generation=volume.record.generation + 1, **changes)
+            if await self._catalog.update(record):
+                volume.record = record
+                return
             current = await self._catalog.load(record.id)
             if current is None:
                 raise Corrupt(f"the record of open volume {record.id:016x} is gone")
             volume.record = current
-            await self._update(volume, **changes)
-            return
-        volume.record = record
+        raise Unavailable(f"the record of volume {volume.record.id:016x} changes all the time")
 
     # ---- reading
 
@@ -190,17 +195,13 @@ class Volumes:
     # ---- freeing
 
     async def punch(self, extent: Extent) -> int:
-        """Give the space of `extent` back on every drive that is there; the bytes of each shard freed.
-
-        Blocks for as long as the drives take; run it where that does no harm.
-        """
+        """Give the space of `extent` back on every drive that is there, in threads; the bytes of each shard freed."""
         record = await self._catalog.load(extent.volume)  # not from memory: its shards may have moved
         if record is None:
             raise Corrupt(f"volume {extent.volume:016x} has no record")
         span = record.layout.span(extent.length)
-        for drive, name in self._resolve(record).shards:
-            if drive is not None and drive.state is DriveState.ONLINE and drive.size(name) is not None:
-                drive.punch(name, extent.offset, span)
+        shards = self._resolve(record).shards
+        await self._workforce.lane("punch").run(_punch_shards, shards, extent.offset, span)
         return span
 
     def unlink(self, files: Sequence[tuple[str, str]]) -> None:
@@ -221,3 +222,10 @@ class Volumes:
             await self.seal(volume)
         self._open.clear()
         self._workforce.close()
+
+
+def _punch_shards(shards: Sequence[tuple[Drive | None, str]], offset: int, span: int) -> None:
+    """Give space back in every shard whose drive is there. Blocks."""
+    for drive, name in shards:
+        if drive is not None and drive.state is DriveState.ONLINE and drive.size(name) is not None:
+            drive.punch(name, offset, span)

@@ -5,6 +5,7 @@ the drives that are left, and so does, at the end, everything that could not be 
 """
 
 import asyncio
+import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from pyrite.blobs.buffers import BufferPool
@@ -169,7 +170,8 @@ class BlobWriter:
         self._release()
         for run in self._runs:
             for extent in run.extents():
-                await self._volumes.punch(extent)
+                with contextlib.suppress(Unavailable, Corrupt):  # compaction finds it; the caller has its own error
+                    await self._volumes.punch(extent)
 
     def _release(self) -> None:
         if self._block is not None:

@@ -13,6 +13,10 @@ class OutOfSpace(Unavailable):
     """No drive that could take the write has room for it."""
 
 
+class OutcomeUnknown(Unavailable):
+    """Whether a change took effect cannot be told: nothing that it may have named is freed."""
+
+
 class Corrupt(PyriteError):
     """Stored bytes do not match their checksum and no good copy could be found."""
 

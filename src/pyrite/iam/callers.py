@@ -81,10 +81,12 @@ class Callers:
         """
         found = self._kept(access_key, token)
         if found is None:
+            mark = self._mark
             found = await self._load(access_key, token)
             if found is None:
                 return None
-            self._known.put((access_key, token), found)
+            if mark == self._mark == self._rules.mark:  # else it may be from before the rules changed
+                self._known.put((access_key, token), found)
         self._check_expiry(found)
         return found
 

@@ -13,9 +13,11 @@ from pyrite.iam.names import check_name, check_path, check_tags, new_id
 from pyrite.iam.policy import Use, parse_policy
 from pyrite.iam.records import (
     AccessKeyRecord,
+    AccountRecord,
     EntityKind,
     EntityRecord,
     access_key_key,
+    account_key,
     named,
     named_key,
 )
@@ -61,6 +63,9 @@ async def create(
     check_name(kind, name)
     if await change.get(EntityRecord, named_key(kind, account, name)) is not None:
         raise EntityExists(f"{kind.capitalize()} with name {name} already exists.")
+    owner = await change.get(AccountRecord, account_key(account))
+    if owner is not None:  # written as it is, so that who deletes the account meanwhile meets the change
+        change.put(account_key(account), owner)
     record = EntityRecord(
         kind=kind,
         account=account,

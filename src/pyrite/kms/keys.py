@@ -3,6 +3,7 @@
 Source: AWS, "AWS KMS concepts" and "Encryption context" in the AWS KMS Developer Guide.
 """
 
+import contextlib
 import re
 import uuid
 from collections.abc import Callable, Mapping
@@ -159,9 +160,24 @@ class KmsKeys:
         bound: Mapping[str, str] | None = None,
     ) -> KmsKeyRecord:
         """Make a key; `bound` is whom its policy names. Raises NoKeyring, InvalidKmsInput."""
+        record = self._new(account, policy, key_id, description, tags, managed_by, bound)
+        if not await self._replace(key_key(account, record.id), ABSENT, encode(record)):
+            raise InvalidKmsInput(f"there is a key {record.id!r} already")
+        return record
+
+    def _new(
+        self,
+        account: str,
+        policy: str,
+        key_id: str = "",
+        description: str = "",
+        tags: Mapping[str, str] | None = None,
+        managed_by: str = "",
+        bound: Mapping[str, str] | None = None,
+    ) -> KmsKeyRecord:
         self.check_can_make(key_id)
         key_id = key_id or str(uuid.UUID(bytes=self._entropy.bytes(16), version=4))
-        record = KmsKeyRecord(
+        return KmsKeyRecord(
             FORMAT,
             account,
             key_id,
@@ -173,9 +189,6 @@ class KmsKeys:
             managed_by=managed_by,
             bound=dict(bound or {}),
         )
-        if not await self._replace(key_key(account, key_id), ABSENT, encode(record)):
-            raise InvalidKmsInput(f"there is a key {key_id!r} already")
-        return record
 
     def check_can_make(self, key_id: str) -> None:
         """Raises InvalidKmsInput or NoKeyring unless a key could be called so ("": anything) and made."""
@@ -227,14 +240,25 @@ class KmsKeys:
 
         return await self.change(account, name, change)
 
-    async def remove(self, record: KmsKeyRecord) -> None:
-        """Delete a key for good, with its aliases: what it encrypted is lost."""
+    async def remove(self, record: KmsKeyRecord, now_ms: int) -> bool:
+        """Delete a key that is due for good, with its aliases: what it encrypted is lost. Whether it was deleted.
+
+        False where its deletion was cancelled meanwhile, or anything else about it has changed.
+        """
+        found = await self._get(record.account, record.id)
+        if found is None or found.record.state != "PendingDeletion" or found.record.deletion_ms > now_ms:
+            return False
+        batch = Batch()
+        batch.expect(key_key(record.account, record.id), found.version)
+        batch.delete(key_key(record.account, record.id))
         for alias in await self.aliases(record.account):
             if alias.key == record.id:
-                await self.delete_alias(record.account, alias.name)
-        batch = Batch()
-        batch.delete(key_key(record.account, record.id))
-        await self._engine.commit(batch)
+                batch.delete(alias_key(record.account, alias.name))
+        try:
+            await self._engine.commit(batch)
+        except Conflict:
+            return False
+        return True
 
     async def set_alias(self, account: str, alias: str, name: str, replace: bool) -> None:
         """Have `alias` mean the key called `name`. Raises AliasExists, NoSuchKmsKey or InvalidKmsInput."""
@@ -261,9 +285,20 @@ class KmsKeys:
         try:
             return await self.find(account, S3_ALIAS)
         except NoSuchKmsKey:
-            made = await self.create(account, policy, "", "Default key that protects objects", managed_by="AWS")
-            await self.set_alias(account, S3_ALIAS, made.id, replace=True)
+            await self._make_for_s3(account, policy)
             return await self.find(account, S3_ALIAS)
+
+    async def _make_for_s3(self, account: str, policy: str) -> None:
+        """The key and its alias in one step; nothing where another request makes them at the same time."""
+        record = self._new(account, policy, "", "Default key that protects objects", managed_by="AWS")
+        alias = AliasRecord(FORMAT, account, S3_ALIAS, record.id, self._clock.now_ms())
+        batch = Batch()
+        batch.expect(alias_key(account, S3_ALIAS), ABSENT)
+        batch.put(alias_key(account, S3_ALIAS), encode(alias))
+        batch.expect(key_key(account, record.id), ABSENT)
+        batch.put(key_key(account, record.id), encode(record))
+        with contextlib.suppress(Conflict):
+            await self._engine.commit(batch)
 
     # ---- using
 

@@ -14,8 +14,7 @@ async def keep_keys(keys: KmsKeys, now_ms: int) -> int:
     done = 0
     for record in await keys.every_key():
         if record.state == "PendingDeletion" and record.deletion_ms <= now_ms:
-            await keys.remove(record)
-            done += 1
+            done += await keys.remove(record, now_ms)
         elif _is_due(record, now_ms):
             await keys.rotate(record.account, record.id)
             done += 1

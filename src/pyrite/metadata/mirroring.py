@@ -13,7 +13,7 @@ from threading import Event
 
 import lmdb
 
-from pyrite.core.errors import OutOfSpace, Unavailable
+from pyrite.core.errors import OutcomeUnknown, OutOfSpace, Unavailable
 from pyrite.metadata.applying import Applier
 from pyrite.metadata.environment import Changes, LmdbEnvironment, MirrorSet, WriteTransaction, encode_redo
 from pyrite.metadata.journal import Entry as JournalEntry
@@ -55,6 +55,7 @@ class MirroredCommitter:
         self._to_adopt = None if complete else announced
         self._announce = announce
         self._failed: str | None = None
+        self._in_journal = False  # whether the group that is being committed may be replayed from there
         self._condemned: set[str] = set()
 
     def condemn(self, name: str) -> None:
@@ -80,6 +81,7 @@ class MirroredCommitter:
 
     def _commit_group(self, batches: list[Batch]) -> Outcomes:
         """Raises lmdb.Error or MirrorBehind only while no mirror has committed anything."""
+        self._in_journal = False
         txn = self.mirrors[0].environment.begin()
         try:
             self._adopt(txn.mirrors)
@@ -90,6 +92,7 @@ class MirroredCommitter:
             if not applier.changes:
                 return outcomes
             redo = encode_redo(applier.changes)
+            self._in_journal = self._journal is not None
             written = self._journal.start(sequence, redo) if self._journal is not None else None
             try:
                 if len(self.mirrors) == 1 and txn.mirrors == self._mirror_set():
@@ -259,6 +262,8 @@ class MirroredCommitter:
 
     def _explain(self, error: lmdb.Error) -> BaseException:
         if isinstance(error, lmdb.MapFullError) or "No space left" in str(error):
+            if self._in_journal:  # from which a recovery would bring it back
+                return OutcomeUnknown("no space for metadata")
             return OutOfSpace("no space for metadata")
         self._failed = f"metadata is unusable until restart: {error}"
         return Unavailable(self._failed)

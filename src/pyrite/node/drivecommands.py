@@ -45,6 +45,8 @@ from pyrite.services.repairs import RepairQueue
 from pyrite.services.upkeep import DriveUse, use_of
 
 T = TypeVar("T")
+FOLLOWED_S = 3.0
+"""Within this time, in seconds, every process of a store has seen that a drive is to be left."""
 _FORMAT = 1
 
 
@@ -237,6 +239,11 @@ async def remove(store: LiveStore, name: str, lost: bool) -> DriveRecord:
             raise ConfigError(f"drive {drive.id} is the only one that is active; add another first")
         await change_drive(store.engine, drive.id, role="lost")
         return drive
+    if drive.role == "active":  # until every process has seen it, one may still open a volume there
+        await change_drive(store.engine, drive.id, role="draining")
+        await asyncio.sleep(FOLLOWED_S)
+        if (await store.uses()).get(drive.id, DriveUse()).shards:
+            raise ConfigError(f"drive {drive.id} was written to meanwhile; it is drained: remove it once it is empty")
     await store.engine.follow()
     if store.engine.mirrors == [drive.id]:
         raise ConfigError(

@@ -6,7 +6,7 @@ from pathlib import Path
 import msgspec
 
 from pyrite.node.drivecommands import LiveStore, with_live_store
-from pyrite.node.keyringfile import check_is_of, note_keys, read_file, retire_keys
+from pyrite.node.keyringfile import check_is_of, read_file, retire_keys
 from pyrite.services.rewrap import count_uses
 
 
@@ -36,8 +36,6 @@ def retire(file: Path, paths: tuple[Path, ...], words: Sequence[str] = ()) -> li
 
     async def run(live: LiveStore) -> list[str]:
         await check_is_of(live.engine, file)
-        gone = retire_keys(file, await count_uses(live.engine))
-        await note_keys(live.engine, file)
-        return gone
+        return await retire_keys(live.engine, file, await count_uses(live.engine))
 
     return with_live_store(paths, run, words)

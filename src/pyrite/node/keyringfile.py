@@ -4,6 +4,7 @@ The keys stand in it as they are, or each sealed under a key of Vault's or OpenB
 opens nothing. They are opened once, when the file is read.
 """
 
+import asyncio
 import base64
 import hashlib
 import os
@@ -137,13 +138,20 @@ def rotate_file(path: Path) -> str:
     return made.id
 
 
-def retire_keys(path: Path, used: Iterable[str]) -> list[str]:
-    """Remove the older keys that nothing is wrapped under; their ids. Raises ConfigError."""
+async def retire_keys(engine: Engine, path: Path, used: Iterable[str]) -> list[str]:
+    """Remove the older keys that nothing is wrapped under; their ids. Raises ConfigError.
+
+    The store forgets them first: a file with a key too many does no harm, one that lacks a key stops every start.
+    """
     file, used = read_file(path), set(used)
     kept = tuple(key for key in file.keys[:-1] if key.id in used)
     gone = [key.id for key in file.keys[:-1] if key.id not in used]
     if gone:
-        _write(path, msgspec.structs.replace(file, keys=(*kept, file.keys[-1])))
+        left = msgspec.structs.replace(file, keys=(*kept, file.keys[-1]))
+        entry = await engine.get(_USED)
+        digests = {name: _digest(key) for name, key in master_keys(left).keys.items()}
+        await _remember(engine, digests, entry.version if entry is not None else ABSENT)
+        _write(path, left)
     return gone
 
 
@@ -178,8 +186,12 @@ class _Reader:
         return self._keys
 
 
-async def check_keyring(engine: Engine, keyring: Keyring | None, path: Path | None) -> None:
-    """Have the store remember the keys that it is encrypted with. Raises ConfigError when one of them is missing."""
+async def check_keyring(engine: Engine, keyring: Keyring | None, path: Path | None, made: bool = False) -> None:
+    """Have the store remember the keys that it is encrypted with. Raises ConfigError when one of them is missing.
+
+    A file that was `made` a moment ago is removed then: it is not the one that the store needs. Once the store
+    remembers its key nobody removes it.
+    """
     entry = await engine.get(_USED)
     used = msgspec.msgpack.decode(entry.value, type=UsedKeys).digests if entry is not None else {}
     if keyring is None:
@@ -190,6 +202,8 @@ async def check_keyring(engine: Engine, keyring: Keyring | None, path: Path | No
     digests = {name: _digest(key) for name, key in master_keys(read_file(path)).keys.items()}
     missing = [name for name, digest in used.items() if digests.get(name) != digest]
     if missing:
+        if made:
+            await asyncio.to_thread(path.unlink)
         raise ConfigError(f"this store is encrypted with the master keys {', '.join(missing)}, which {path} has not")
     if used != digests:
         await _remember(engine, digests, entry.version if entry is not None else ABSENT)
@@ -210,13 +224,6 @@ async def check_is_of(engine: Engine, path: Path) -> None:
     used = msgspec.msgpack.decode(entry.value, type=UsedKeys).digests
     if any(name not in file.keys or _digest(file.keys[name]) != digest for name, digest in used.items()):
         raise ConfigError(f"{path} is not the keyring of this store")
-
-
-async def note_keys(engine: Engine, path: Path) -> None:
-    """Have the store remember the keys in the file as they are now. Raises ConfigError."""
-    entry = await engine.get(_USED)
-    digests = {name: _digest(key) for name, key in master_keys(read_file(path)).keys.items()}
-    await _remember(engine, digests, entry.version if entry is not None else ABSENT)
 
 
 async def _remember(engine: Engine, digests: dict[str, str], version: int) -> None:

@@ -125,10 +125,6 @@ def _bring_up(config: Config, found: list[FoundDrive], usable: list[FoundDrive])
     engine = open_engine(mirror_set, {_id(drive): drive.path for drive in usable}, lambda: paths)
     try:
         store, drives, applied = asyncio.run(_load(config, engine, usable, keyring, made))
-    except ConfigError:
-        if made and config.keyring is not None:
-            config.keyring.unlink()  # it is not the one that the store needs
-        raise
     finally:
         asyncio.run(engine.close())
     credentials = RootCredentials(config.access_key, config.secret_key)
@@ -190,7 +186,7 @@ async def _load(
     keys = KmsKeys(engine, keyring, clock, entropy, config.region)
     await changes.make(lambda change: accounts.ensure_first(change, account, canonical_id))
     await keep_warnings(engine, config)
-    await check_keyring(engine, keyring, config.keyring)
+    await check_keyring(engine, keyring, config.keyring, made)
     applied = [f"the keyring {config.keyring} was made: what is stored is lost without it; keep a copy"] if made else []
     await keep_folder(engine, config.audit_log)
     if config.identities is not None:

@@ -1,5 +1,6 @@
 """Owns buckets: creating, finding, listing and deleting them."""
 
+import contextlib
 import ipaddress
 import re
 from collections.abc import Callable, Mapping
@@ -14,7 +15,14 @@ from pyrite.metadata.keyspaces import BUCKETS
 from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix, decode_counter
 from pyrite.metadata.rules import Rules
 from pyrite.objects import keys
-from pyrite.objects.errors import BucketExists, BucketNotEmpty, InvalidBucketName, NoSuchBucket, TooMuchConfigured
+from pyrite.objects.errors import (
+    BucketExists,
+    BucketNotEmpty,
+    ConditionalConflict,
+    InvalidBucketName,
+    NoSuchBucket,
+    TooMuchConfigured,
+)
 from pyrite.objects.records import FORMAT, BucketRecord, GarbageRecord, Grant, decode_bucket, encode
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]\Z")
@@ -22,6 +30,7 @@ _DECODED_KEPT = 1024
 RECORD_MAX_BYTES = 1 << 20
 """The largest record of a bucket, with all that is configured for it: every request to the bucket reads it."""
 _SCAN_ROWS = 1000
+_ATTEMPTS = 64
 _FORBIDDEN_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _FORBIDDEN_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
 
@@ -127,17 +136,28 @@ class Buckets:
             versioning="Enabled" if lock else "",
             lock=lock,
         )
-        batch = Batch()
-        batch.expect(key, ABSENT)
-        batch.put(key, encode(record))
-        self._rules.note(batch)
-        try:
-            await self._engine.commit(batch)
-        except Conflict:
-            existing = await self.find(name)
-            raise BucketExists(existing.record.owner == owner) from None
-        self._rules.tell()
-        return await self.find(name)
+        for _ in range(_ATTEMPTS):
+            batch = Batch()
+            batch.expect(key, ABSENT)
+            batch.put(key, encode(record))
+            self._rules.note(batch)
+            try:
+                await self._engine.commit(batch)
+                self._rules.tell()
+                return await self._made(record)
+            except Conflict:
+                with contextlib.suppress(NoSuchBucket):  # deleted again: then it can be made
+                    existing = await self.find(name)
+                    raise BucketExists(existing.record.owner == owner) from None
+        raise ConditionalConflict(name)
+
+    async def _made(self, record: BucketRecord) -> Bucket:
+        """The bucket that was just made, also where somebody has deleted it already."""
+        with contextlib.suppress(NoSuchBucket):
+            found = await self.find(record.name)
+            if found.id == record.id:
+                return found
+        return Bucket(record.id, record, ABSENT)
 
     async def change(self, bucket: Bucket, **fields: object) -> Bucket:
         """Replace fields of a bucket's record. Raises NoSuchBucket when it was deleted meanwhile."""
@@ -156,7 +176,7 @@ class Buckets:
 
     async def edit(self, bucket: Bucket, edit: Callable[[BucketRecord], BucketRecord]) -> Bucket:
         """Replace a bucket's record by what `edit` makes of it. Raises as `change`, and what `edit` raises."""
-        while True:
+        for _ in range(_ATTEMPTS):
             batch = Batch()
             key = keys.bucket(bucket.record.name)
             batch.expect(key, bucket.version)
@@ -171,6 +191,7 @@ class Buckets:
                 return await self._same(bucket)
             except Conflict:
                 bucket = await self._same(bucket)
+        raise ConditionalConflict(bucket.record.name)
 
     async def _same(self, bucket: Bucket) -> Bucket:
         found = await self.find(bucket.record.name)
@@ -183,7 +204,7 @@ class Buckets:
 
         With `bucket_id`, only if it is still this one.
         """
-        while True:
+        for _ in range(_ATTEMPTS):
             bucket = await self.find(name)
             if bucket_id not in (None, bucket.id):
                 raise NoSuchBucket(name)
@@ -206,6 +227,7 @@ class Buckets:
                 return
             except Conflict:
                 continue
+        raise ConditionalConflict(name)
 
     async def list(self, prefix: str, after: str, limit: int, owner: str | None = None) -> list[BucketRecord]:
         """At most `limit` buckets (of `owner`, if given) whose names start with `prefix` and come after `after`."""

@@ -3,12 +3,13 @@
 from pyrite.metadata.kv import Engine, Row, after_prefix
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
-from pyrite.objects.errors import Deleted, IsDeleteMarker, NoSuchKey, NoSuchVersion
+from pyrite.objects.errors import ConditionalConflict, Deleted, IsDeleteMarker, NoSuchKey, NoSuchVersion
 from pyrite.objects.records import ObjectRecord, decode_head, decode_object
-from pyrite.objects.standing import Found, Standing
+from pyrite.objects.standing import Found, Standing, is_same
 from pyrite.objects.versionids import NULL, id_of
 
 ANNOTATIONS_MAX = 1000
+_LOOKS_MAX = 64
 
 
 class Finding:
@@ -56,7 +57,14 @@ class Finding:
         return None if entry is None else Found(decode_object(entry.value), entry.version, name)
 
     async def _version(self, bucket: Bucket, key: bytes, version: int) -> Found | None:
-        return await self._of(bucket, key, version, await self.standing(bucket, key))
+        """The version of that stamp. Where it rises or moves back while it is looked for, it is looked for again."""
+        standing = await self.standing(bucket, key)
+        for _ in range(_LOOKS_MAX):
+            found = await self._of(bucket, key, version, standing)
+            seen, standing = standing, await self.standing(bucket, key) if found is None else standing
+            if found is not None or is_same(seen, standing):
+                return found
+        raise ConditionalConflict(key.decode("utf-8", "replace"))
 
     async def _of(self, bucket: Bucket, key: bytes, version: int, standing: Standing) -> Found | None:
         """The version of that stamp, wherever it stands."""

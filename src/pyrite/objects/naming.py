@@ -14,7 +14,7 @@ from pyrite.objects.events import SILENT, Cause, encode_event, event_key, events
 from pyrite.objects.finding import Finding
 from pyrite.objects.locking import check_removal
 from pyrite.objects.records import FORMAT, Attributes, GarbageRecord, ObjectRecord, decode_object, encode
-from pyrite.objects.standing import Change, Found, Standing, above, check_conditions, is_as_seen
+from pyrite.objects.standing import Change, Found, Standing, above, check_conditions, is_as_seen, is_same
 from pyrite.objects.versionids import id_of
 
 ATTEMPTS = 64
@@ -166,6 +166,8 @@ class Naming(Finding):
         for _ in range(ATTEMPTS):
             standing = await self.standing(bucket, key)
             found = await self._of(bucket, key, version, standing)
+            if found is None and not is_same(standing, await self.standing(bucket, key)):
+                continue  # it may have risen, or moved back, between two looks
             check_conditions(conditions, found)
             if found is None or (only is not None and not is_as_seen(found, only, begun, bucket)):
                 return Removed(False)

@@ -7,21 +7,21 @@ from typing import NamedTuple
 import msgspec
 
 from pyrite.aws import checksums
-from pyrite.blobs.drive import DriveError
+from pyrite.blobs.drive import DriveError, DriveFull
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.store import SMALL_ATTEMPTS, BlobStore
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.entropy import Entropy
-from pyrite.core.errors import OutOfSpace, Unavailable
+from pyrite.core.errors import OutcomeUnknown, OutOfSpace, Unavailable
 from pyrite.metadata.kv import Batch, Conflict, Prior, Row
 from pyrite.objects import keys
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
-from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, NoSuchVersion, ObjectsError
+from pyrite.objects.errors import ConditionalConflict, IsDeleteMarker, NoSuchKey, NoSuchVersion, ObjectsError
 from pyrite.objects.events import SILENT, Cause
 from pyrite.objects.ingest import Check, Hasher, Received, Source, receive, sum_up
 from pyrite.objects.keys import check_key
-from pyrite.objects.naming import Extra, Naming, Removed
+from pyrite.objects.naming import ATTEMPTS, Extra, Naming, Removed
 from pyrite.objects.reading import Reading
 from pyrite.objects.records import (
     FORMAT,
@@ -230,14 +230,17 @@ class Objects:
             prior = Prior(placed.volume.flush, placed.append)
             try:
                 record = await self._naming.put(bucket, key, record, given.conditions, extra, prior, given.cause)
-            except DriveError:
+            except (DriveError, DriveFull):
                 if attempt == SMALL_ATTEMPTS:
                     raise
                 continue  # the volume lost its quorum: place it anew on the drives that are left
             except (ObjectsError, OutOfSpace):
                 await self._give_back(extents)
                 raise
-            await self._blobs.settle_small(placed)
+            try:
+                await self._blobs.settle_small(placed)
+            except OutOfSpace as error:  # of another commit: the object stands
+                raise OutcomeUnknown("a shard that missed the write could not be recorded") from error
             return record
         raise AssertionError("the last attempt returns or raises")
 
@@ -289,11 +292,12 @@ class Objects:
         Raises NoSuchKey when the source has changed in the meantime.
         """
         check_key(key)
-        while True:
+        for _ in range(ATTEMPTS):
             try:
                 return await self._copy(source, bucket, key, copied)
             except Conflict as conflict:
                 source = await self._again(source_bucket, source_key, source, conflict)
+        raise ConditionalConflict("the source of the copy changes all the time")
 
     async def _again(self, bucket: Bucket, key: bytes, source: Found, conflict: Conflict) -> Found:
         """The version that `source` was, where it stands now or where its bytes are now. Raises SourceChanged."""

@@ -199,6 +199,12 @@ def blob_id(garbage: GarbageRecord) -> bytes:
     return first.volume.to_bytes(8, "big") + first.offset.to_bytes(8, "big")
 
 
+def is_same(one: Standing, other: Standing) -> bool:
+    """Whether nothing has changed under a key between two looks."""
+    versions = [standing.current.version if standing.current is not None else ABSENT for standing in (one, other)]
+    return versions[0] == versions[1] and one.head_version == other.head_version
+
+
 def is_as_seen(found: Found | None, only: int, begun: int, bucket: Bucket) -> bool:
     """Whether the record of a version has the version `only` still, and that of its bucket the one that it had."""
     return found is not None and found.version == only and bucket.version == begun

@@ -18,8 +18,10 @@ from pyrite.blobs.mending import slots
 from pyrite.blobs.tiers import is_tiered
 from pyrite.blobs.volume import VolumeRecord
 from pyrite.metadata.keyspaces import ANNOTATIONS, GARBAGE, OBJECTS, PAGES, PARTS, VERSIONS
-from pyrite.metadata.kv import Engine, Row, after_prefix
+from pyrite.metadata.kv import Engine, Row, after_prefix, decode_counter
+from pyrite.objects import keys
 from pyrite.objects.records import decode_garbage, decode_object, decode_page, decode_part
+from pyrite.objects.standing import blob_id
 from pyrite.objects.underway import UnderWay
 
 _SCAN_ROWS = 500
@@ -79,12 +81,19 @@ async def still_named(engine: Engine, under_way: UnderWay, record: VolumeRecord,
     What a census found may have died and been freed since; whoever misses its bytes asks this first.
     """
     named: set[Extent] = set()
+    given_up: list[Holding] = []
 
     def note(holding: Holding) -> None:
         if holding.row.key[:1] != GARBAGE:
             named.update(holding.extents)
+        else:
+            given_up.append(holding)
 
     await take_census(engine, under_way, 0, {record.id}, note)
+    for holding in given_up:  # a name that moved back meanwhile is found here alone: its bytes have another reference
+        entry = await engine.get(keys.references(blob_id(decode_garbage(holding.row.value))))
+        if decode_counter(entry.value if entry is not None else None) > 0:
+            named.update(holding.extents)
     return {slot.offset for slot in slots(record.layout, named)} & set(offsets)
 
 

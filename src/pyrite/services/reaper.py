@@ -23,7 +23,10 @@ from pyrite.objects.standing import blob_id
 from pyrite.objects.volumecatalog import MetadataCatalog
 from pyrite.services.claims import Claims
 
-GRACE_MS = 5_000
+GRACE_MS = 20_000
+"""How long garbage waits. It is stamped before its commit, which a hanging mirror may hold up for 12 s: who began to
+read, or to count what is named, before the commit came through has to be known by then.
+"""
 _STEP_ROWS = 256
 _TOGETHER = 64
 _PARTS_AT_A_TIME = 256
@@ -176,6 +179,7 @@ class Reaper:
         """Turn the parts of an upload that was aborted, or annotations, into garbage of each, some at a time."""
         parts = await self._engine.scan(prefix, after_prefix(prefix), _PARTS_AT_A_TIME)
         for part in parts:
+            batch.expect(part.key, part.version)  # compaction moves what it names
             self._leave(batch, row, part.key[len(prefix) :], list(decode_part(part.value).extents))
             batch.delete(part.key)
         if len(parts) < _PARTS_AT_A_TIME:
@@ -188,6 +192,7 @@ class Reaper:
         uploads = await self._engine.scan(prefix, after_prefix(prefix), _PARTS_AT_A_TIME)
         for upload in uploads:
             _, upload_id = keys.split_upload(upload.key)
+            batch.expect(upload.key, upload.version)
             batch.put(_beside(row, upload_id), encode(GarbageRecord(FORMAT, upload=upload_id)))
             batch.delete(upload.key)
         if len(uploads) < _PARTS_AT_A_TIME:

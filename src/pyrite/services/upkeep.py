@@ -58,7 +58,7 @@ class Upkeep:
         """Queue every volume on a drive whose writes may have been lost: its shards are verified and mended."""
         for record in await self._store.catalog.all():
             shards = tuple(shard for shard, drive in enumerate(record.drives) if drive == drive_id)
-            if shards and record.state == "sealed":
+            if shards:  # one that is open is looked at once it is sealed
                 await self._store.queue.put(record.id, shards, "its drive failed a write", self._store.now_ms())
 
     async def _even_out(self, records: list[VolumeRecord]) -> bool:
