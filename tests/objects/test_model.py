@@ -268,6 +268,9 @@ class ObjectsMachine(RuleBasedStateMachine):
         stamp = parse_id(version.id)
         record = self.run(self.objects.find(bucket, key, stamp))
         annotated = Annotated(key, stamp, label)
+        if version.holds and label in version.annotations:
+            self.refused(Locked, self.annotating.delete(bucket, annotated))
+            return
         if body is None:
             self.run(self.annotating.delete(bucket, annotated))
             version.annotations.pop(label, None)

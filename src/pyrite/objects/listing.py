@@ -138,7 +138,7 @@ class AllVersions:
         """
         found: dict[bytes, Row] = {}
         # One more, because the first may be before `start`: its key is known only with the stamp in its record.
-        for row in await self._engine.scan(self._bound(start), self._bound(end), limit + 1):
+        for row in await self._engine.scan(self._bound(start), self._bound(end, b"\0"), limit + 1):
             key = keys.version(self._bucket_id, row.key[9:], decode_object(row.value).version)
             if start <= key < end:
                 found[key] = Row(key, row.value, row.version)
@@ -146,13 +146,13 @@ class AllVersions:
             found[row.key] = row
         return [found[key] for key in sorted(found)[:limit]]
 
-    def _bound(self, stored: bytes) -> bytes:
-        """The least key of a current version that may not be before `stored`."""
+    def _bound(self, stored: bytes, behind: bytes = b"") -> bytes:
+        """The least key of a current version that may not be before `stored`; with `behind` the least one behind it."""
         own = keys.versions(self._bucket_id)
         if not stored.startswith(own):
             return OBJECTS + stored[len(VERSIONS) :]  # the end of the bucket
         try:
-            raw, _ = unescape(stored, len(own))
+            raw = unescape(stored, len(own))[0] + behind
         except (ValueError, IndexError):
             raw = stored[len(own) :].replace(b"\0\xff", b"\0")
         return keys.objects(self._bucket_id) + raw
