@@ -62,7 +62,7 @@ def check_given(upload: UploadRecord, wanted: Sequence[CompletePart]) -> None:
 def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart], upload_id: str = "") -> list[PartRecord]:
     """The parts listed. Raises InvalidPart, InvalidPartOrder, PartTooSmall."""
     if any(later.number <= earlier.number for earlier, later in itertools.pairwise(wanted)):
-        raise InvalidPartOrder("parts must be listed in ascending order")
+        raise InvalidPartOrder(upload_id)
     chosen = []
     for listed in wanted:
         part = uploaded.get(listed.number)

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from pyrite.objects.errors import NoSuchKey, PreconditionFailed
+from pyrite.objects.errors import ConditionalConflict, NoSuchKey, PreconditionFailed
 from pyrite.objects.records import ObjectRecord
 
 Guard = Callable[[ObjectRecord | None], None]
@@ -44,7 +44,8 @@ class ReadConditions(msgspec.Struct, frozen=True):
 class WriteConditions(msgspec.Struct, frozen=True):
     """Conditions of a write or delete on the current object; checked in the transaction that changes it.
 
-    `guard` is asked beside them.
+    `guard` is asked beside them. `seen` is the stamp of what stood there when the request began, 0 for nothing: where
+    the conditions hold and something else stands there now, the write meets a conflict. None: whatever does.
     """
 
     if_match: str | None = None
@@ -52,15 +53,18 @@ class WriteConditions(msgspec.Struct, frozen=True):
     modified_s: int | None = None
     size_bytes: int | None = None
     guard: Guard | None = None
+    seen: int | None = None
 
     def check_found(self, found: ObjectRecord | None) -> None:
-        """`found` is what stands there, None for nothing. Raises as `check`, and what the guard raises."""
+        """`found` is what stands there, None for nothing. Raises as `check` and the guard, and ConditionalConflict."""
         if self.guard is not None:
             self.guard(found)
         if found is None or found.marker:
             self.check(None)
         else:
             self.check(found.etag, found.modified_ms, found.size_bytes)
+        if self.seen is not None and self.seen != (found.version if found is not None else 0):
+            raise ConditionalConflict("it was written meanwhile", "If-Match" if self.if_match else "If-None-Match")
 
     def check(self, etag: str | None, modified_ms: int = 0, size_bytes: int = 0) -> None:
         """`etag` is None when there is no object. Raises PreconditionFailed or NoSuchKey."""

@@ -98,7 +98,11 @@ class PreconditionFailed(ObjectsError):
 
 
 class ConditionalConflict(ObjectsError):
-    """Too many concurrent writers; the request may be tried again."""
+    """Too many concurrent writers; the request may be tried again. `condition` is the header that met one."""
+
+    def __init__(self, what: str, condition: str = "") -> None:
+        super().__init__(what)
+        self.condition = condition
 
 
 class Outdated(ObjectsError):
@@ -121,6 +125,10 @@ class InvalidPart(ObjectsError):
 
 class InvalidPartOrder(ObjectsError):
     """The parts to complete are not in ascending order."""
+
+    def __init__(self, upload_id: str = "") -> None:
+        super().__init__("parts must be listed in ascending order")
+        self.upload_id = upload_id
 
 
 class PartTooSmall(ObjectsError):

@@ -76,7 +76,7 @@ class Summed(NamedTuple):
     """The ETag and the checksum of all bytes of an object, however many parts they stand in."""
 
     etag: str
-    checksum: Checksum
+    checksum: Checksum | None
 
 
 class Copied(NamedTuple):

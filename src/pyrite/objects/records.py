@@ -161,7 +161,8 @@ class HeadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A multipart upload under way. `seen` is the stamp of what stood under its key when it began, 0 for nothing, -1
-    where that is not known.
+    where that is not known. `initiator` is the ARN of the user or session that began it, with its name; "" where
+    that is the owner itself.
     """
 
     format: int
@@ -174,6 +175,8 @@ class UploadRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):
     lock: Lock | None = None
     acl: tuple[Grant, ...] | None = None
     seen: int = -1
+    initiator: str = ""
+    initiator_name: str = ""
 
 
 class PartRecord(msgspec.Struct, frozen=True, array_like=True, gc=False):

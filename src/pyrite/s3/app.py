@@ -181,7 +181,8 @@ class S3App:
             "InvalidBucketName",
         ):
             content += element("BucketName", place.bucket)
-        if error.code == "NoSuchKey" and "Key" not in named:
+        conflict = error.code == "ConditionalRequestConflict" and "Condition" in named
+        if (error.code == "NoSuchKey" and "Key" not in named) or conflict:
             content += element("Key", place.key)
         return content
 

@@ -63,7 +63,7 @@ CODES: dict[str, tuple[int, str]] = {
     ),
     "InvalidBucketOwnerAWSAccountID": (
         400,
-        "The value of the expected bucket owner parameter must be an AWS account ID",
+        "The value of the expected bucket owner parameter must be an AWS Account ID",
     ),
     "InvalidBucketName": (400, "The specified bucket is not valid."),
     "InvalidChunkSizeError": (403, "Only the last chunk is allowed to have a size less than 8192 bytes"),
@@ -81,6 +81,7 @@ CODES: dict[str, tuple[int, str]] = {
         "One or more of the specified parts could not be found.  The part may not have been uploaded, or the "
         "specified entity tag may not match the part's entity tag.",
     ),
+    "IdMismatch": (400, "Document ID does not match the specified configuration ID."),
     "InvalidPartNumber": (416, "The requested partnumber is not satisfiable"),
     "InvalidPartOrder": (
         400,
@@ -99,7 +100,7 @@ CODES: dict[str, tuple[int, str]] = {
     "InvalidRequest": (400, "Invalid Request"),
     "InvalidRetentionPeriod": (400, "The retention period must be a positive integer value."),
     "InvalidStorageClass": (400, "The storage class you specified is not valid"),
-    "InvalidS3DestinationBucket": (400, "The destination bucket cannot take what is to be delivered."),
+    "InvalidS3DestinationBucket": (400, "Invalid bucket ARN."),
     "InvalidTag": (400, "The tag provided was not a valid tag."),
     "InvalidToken": (400, "The provided token is malformed or otherwise invalid."),
     "InvalidTargetBucketForLogging": (

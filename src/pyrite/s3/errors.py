@@ -82,8 +82,6 @@ _MEANINGS: dict[type[PyriteError], str] = {
     meaning.NoSuchKey: "NoSuchKey",
     meaning.NoSuchVersion: "NoSuchVersion",
     meaning.KeyTooLong: "KeyTooLongError",
-    meaning.ConditionalConflict: "ConditionalRequestConflict",
-    meaning.InvalidPartOrder: "InvalidPartOrder",
     meaning.NoSuchPart: "InvalidPartNumber",
     meaning.NoSuchAnnotation: "NoSuchAnnotation",
     meaning.TooManyAnnotations: "AnnotationLimitExceeded",
@@ -129,6 +127,10 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
         ],
     ),
     meaning.NoSuchUpload: lambda e: S3Error("NoSuchUpload", None, (("UploadId", str(e)),)),
+    meaning.ConditionalConflict: lambda e: S3Error(
+        "ConditionalRequestConflict", None, (("Condition", e.condition),) if e.condition else ()
+    ),
+    meaning.InvalidPartOrder: lambda e: S3Error("InvalidPartOrder", None, (("UploadId", e.upload_id),)),
     meaning.InvalidPart: lambda e: S3Error(
         "InvalidPart", None, (("UploadId", e.upload_id), ("PartNumber", str(e.number)), ("ETag", e.etag))
     ),

@@ -37,17 +37,21 @@ FIELDS = {
     "LifecycleExpirationDate": "lifecycle_expiration_date",
 }
 """Optional fields, by the names that they have in Parquet."""
+ABSENT_FIELDS = frozenset(
+    ("IntelligentTieringReferenceDate", "ObjectLockEventHoldDuration", "ObjectLockEventHoldStatus")
+)
+"""Optional fields of AWS's that there are none of here."""
 
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class BadInventory(PyriteError):
-    """The configuration is not one. `what` says why; "" where its form is wrong."""
+    """The configuration is not one. `code` is the error's, `what` says why; "" where the code says enough."""
 
-    def __init__(self, what: str = "", absent: bool = False) -> None:
+    def __init__(self, what: str = "", code: str = "MalformedXML") -> None:
         super().__init__(what or "the document is malformed")
         self.what = what
-        self.absent = absent
+        self.code = code
 
 
 class Inventory(NamedTuple):
@@ -87,7 +91,7 @@ def parse(root: Element) -> Inventory:
     ):
         raise BadInventory
     if form == "ORC":
-        raise BadInventory("Inventories are written as CSV or Parquet, not as ORC", absent=True)
+        raise BadInventory("Inventories are written as CSV or Parquet, not as ORC", "NotImplemented")
     filters = [child for child in root.children if child.name == "Filter"]
     return Inventory(
         name,
@@ -115,8 +119,10 @@ def _fields(root: Element) -> tuple[str, ...]:
     if len(set(asked)) != len(asked):
         raise BadInventory
     for field in asked:
+        if field in ABSENT_FIELDS:
+            raise BadInventory(f"The field {field!r} is not told here", "NotImplemented")
         if field not in FIELDS:
-            raise BadInventory(f"The field {field!r} is not told here", absent=True)
+            raise BadInventory
     return tuple(field for field in FIELDS if field in asked)
 
 
@@ -124,9 +130,9 @@ def _bucket(text: str) -> str:
     try:
         arn = parse_arn(text)
     except MalformedArn:
-        raise BadInventory("Invalid bucket ARN in the destination") from None
+        raise BadInventory("", "InvalidS3DestinationBucket") from None
     if arn.service != "s3" or not arn.resource or "/" in arn.resource:
-        raise BadInventory("Invalid bucket ARN in the destination")
+        raise BadInventory("", "InvalidS3DestinationBucket")
     return arn.resource
 
 
@@ -134,7 +140,7 @@ def _encrypted(destination: Element) -> bool:
     for part in destination.children:
         if part.name == "Encryption" and part.children:
             if part.children[0].name != "SSE-S3":
-                raise BadInventory("Inventories are encrypted with SSE-S3, not under KMS keys", absent=True)
+                raise BadInventory("Inventories are encrypted with SSE-S3, not under KMS keys", "NotImplemented")
             return True
     return False
 

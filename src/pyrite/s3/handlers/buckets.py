@@ -49,8 +49,7 @@ async def check_owner(service: Service, bucket: Bucket, expected: str | None) ->
     if not _ACCOUNT.match(expected):
         raise S3Error(
             "InvalidBucketOwnerAWSAccountID",
-            None,
-            (("ArgumentName", "x-amz-expected-bucket-owner"), ("ArgumentValue", expected)),
+            f"The value of the expected bucket owner parameter must be an AWS Account ID... [{expected}]",
         )
     if expected != await service.owners.account_of(bucket.record.owner):
         raise S3Error("AccessDenied")

@@ -138,7 +138,7 @@ async def put_configuration(service: Service, request: S3Request) -> Response:
 
 async def _set_minimum(service: Service, bucket: Bucket, least: str | None) -> Bucket:
     if least not in (None, *lifecyclerules.MINIMUMS):
-        raise S3Error("InvalidArgument", f"{_MINIMUM_HEADER.decode()} is one of {', '.join(lifecyclerules.MINIMUMS)}")
+        raise S3Error("InvalidRequest", f"Invalid TransitionDefaultMinimumObjectSize found: {least}")
     if least == bucket.record.configurations.get(MINIMUM):
         return bucket
     return await service.buckets.configure(bucket, MINIMUM, least)

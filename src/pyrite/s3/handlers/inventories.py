@@ -1,29 +1,22 @@
-"""Owns where inventories of buckets go, and checking that they may go there when they are asked for."""
+"""Owns where inventories of buckets go, and checking that they can be written when they are asked for."""
 
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import NoSuchBucket
 from pyrite.query.processes import installed
 from pyrite.s3.errors import S3Error
 from pyrite.s3.service import Service
-from pyrite.services.inventory import Place, folder_of
+from pyrite.services.inventory import Place
 from pyrite.services.inventoryrules import Inventory
 
 SERVICE = "s3.amazonaws.com"
 
 
-async def check(service: Service, bucket: Bucket, inventory: Inventory) -> None:
-    """Whether the inventory could be written. Raises S3Error."""
+def check(service: Service, inventory: Inventory) -> None:
+    """Whether the inventory could be written; as at AWS, its destination need not be there yet. Raises S3Error."""
     if inventory.parquet and not installed():
         raise S3Error("NotImplemented", "Parquet needs an extra that is not installed: pip install 'pyrite[select]'")
     if inventory.encrypted and not service.encryptor.is_on:
         raise S3Error("NotImplemented", "This store has no keyring, so it cannot encrypt.")
-    key = folder_of(bucket, inventory) + "data/x"
-    if await place_of(service, bucket, inventory, key.encode()) is None:
-        raise S3Error(
-            "InvalidS3DestinationBucket",
-            f"The bucket {inventory.bucket} has to be there, and its policy has to allow s3:PutObject to the service "
-            f"{SERVICE}",
-        )
 
 
 async def place_of(service: Service, bucket: Bucket, inventory: Inventory, key: bytes) -> Place | None:

@@ -44,16 +44,18 @@ async def put_one(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     kind, name = _kind(request), request.parameter(b"id")
     root = parse_document(await read_document(request, CONFIGURATION_MAX_BYTES))
-    if root.name != _ROOTS[kind] or not name or root.find("Id") != name:
+    if root.name != _ROOTS[kind] or not name or not root.find("Id"):
         raise S3Error("MalformedXML")
+    if root.find("Id") != name:
+        raise S3Error("IdMismatch")
     if kind == inventoryrules.KIND:
-        await inventories.check(service, bucket, _inventory_in(root))
+        inventories.check(service, _inventory_in(root))
     _check(kind, root)
     held = [key for key in bucket.record.configurations if key.startswith(f"{kind}/")]
     if len(held) >= EACH_MAX and f"{kind}/{name}" not in held:
         raise S3Error("TooManyConfigurations")
     await service.buckets.configure(bucket, f"{kind}/{name}", xml.write(root))
-    return empty(200)
+    return empty()
 
 
 def _check(kind: str, root: Element) -> None:
@@ -72,8 +74,7 @@ def _inventory_in(root: Element) -> Inventory:
     try:
         return inventoryrules.parse(root)
     except inventoryrules.BadInventory as error:
-        code = "NotImplemented" if error.absent else "InvalidArgument" if error.what else "MalformedXML"
-        raise S3Error(code, error.what or None) from None
+        raise S3Error(error.code, error.what or None) from None
 
 
 async def get_some(service: Service, request: S3Request) -> Response:

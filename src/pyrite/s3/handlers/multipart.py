@@ -90,6 +90,7 @@ async def create_upload(service: Service, request: S3Request) -> Response:
         lock=lock_of_new(request, bucket, service.clock.now_ms()),
         acl=acl,
         encryption=encryption,
+        initiator=_initiator_of(request),
     )
     headers: Headers = encryption_headers(encryption)
     headers += abort_headers(bucket, request.key, service.clock.now_ms())
@@ -97,6 +98,24 @@ async def create_upload(service: Service, request: S3Request) -> Response:
         headers += [(b"x-amz-checksum-algorithm", algorithm.name.encode()), (b"x-amz-checksum-type", kind.encode())]
     content = element("Bucket", request.bucket_name) + element("Key", request.key_text)
     return document("InitiateMultipartUploadResult", content + element("UploadId", upload_id.hex()), headers=headers)
+
+
+def _initiator_of(request: S3Request) -> tuple[str, str]:
+    """The ARN and the name of the user or session that begins an upload; ("", "") for the root of an account.
+
+    Source: AWS, "Initiator" in the Amazon S3 API Reference.
+    """
+    caller = request.caller
+    return ("", "") if caller.is_anonymous or caller.is_root else (caller.arn, caller.name)
+
+
+async def _people(service: Service, record: UploadRecord) -> str:
+    """Who began an upload and who owns it, as elements."""
+    owner = await person(service, "Owner", record.owner)
+    if not record.initiator:
+        return await person(service, "Initiator", record.owner) + owner
+    shown = element("ID", record.initiator) + element("DisplayName", record.initiator_name)
+    return f"<Initiator>{shown}</Initiator>{owner}"
 
 
 def _checksum_type(text: str | None, algorithm: Algorithm | None) -> ChecksumType | Literal[""]:
@@ -189,10 +208,11 @@ def _accept(*_: object) -> None:
 
 async def complete_upload(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    parts = _parse_complete(await read_plain(request, _COMPLETE_MAX_BYTES))
+    body = await read_plain(request, _COMPLETE_MAX_BYTES)
+    upload_id = upload_id_of(request)
+    parts = _parse_complete(body) if body else []
     if service.compat.repeated_parts:
         parts = last_of_each(parts)
-    upload_id = upload_id_of(request)
     if not parts:
         await service.uploads.find(bucket, request.key, upload_id)
         raise S3Error("InvalidRequest", "You must specify at least one part")
@@ -220,7 +240,10 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         + element("Key", request.key_text)
         + etag_element(record.etag)
     )
-    checksum = checksum_elements(record.checksum, typed=True) if record.checksum is not None else ""
+    checksum = ""
+    sealed = record.encryption is not None and record.encryption.algorithm != "AES256"
+    if record.checksum is not None and (not sealed or record.checksum.type == "COMPOSITE" or given is not None):
+        checksum = checksum_elements(record.checksum, typed=True)
     told = made_headers(bucket, record) + encryption_headers(record.encryption)
     told += expiration_headers(bucket, request.key, record)
     return document("CompleteMultipartUploadResult", content + checksum, headers=told)
@@ -280,16 +303,13 @@ async def list_parts(service: Service, request: S3Request) -> Response:
     upload = await service.uploads.find(bucket, request.key, upload_id_of(request))
     found = await service.uploads.parts(upload, min(after, PARTS_MAX), limit + 1)
     shown, more = found[:limit], len(found) > limit
-    people = await person(service, "Initiator", upload.record.owner) + await person(
-        service, "Owner", upload.record.owner
-    )
     algorithm = upload.record.checksum_algorithm
     head = (
         element("Bucket", request.bucket_name)
         + names.element("Key", request.key)
         + names.encoding
         + element("UploadId", upload.id.hex())
-        + people
+        + await _people(service, upload.record)
         + element("StorageClass", upload.record.attributes.storage_class)
         + f"<PartNumberMarker>{after}</PartNumberMarker>"
         + f"<NextPartNumberMarker>{shown[-1].number if shown else 0}</NextPartNumberMarker>"
@@ -333,23 +353,20 @@ async def list_uploads(service: Service, request: S3Request) -> Response:
         element("Bucket", request.bucket_name)
         + names.element("KeyMarker", key_marker)
         + element("UploadIdMarker", id_marker)
-        + names.element("NextKeyMarker", page.last)
+        + names.element("NextKeyMarker", page.last if page.truncated or not page.last_is_prefix else b"")
         + element("NextUploadIdMarker", next_id)
         + (names.element("Prefix", prefix) if prefix else "")
         + (names.element("Delimiter", delimiter) if delimiter else "")
         + names.encoding
         + f"<MaxUploads>{limit}</MaxUploads><IsTruncated>{str(page.truncated).lower()}</IsTruncated>"
     )
-    people = {
-        owner: await person(service, "Initiator", owner) + await person(service, "Owner", owner)
-        for owner in {record.owner for _, _, record in uploads}
-    }
+    people = [await _people(service, record) for _, _, record in uploads]
     listed = "".join(
         f"<Upload>{names.element('Key', key)}<UploadId>{upload_id.hex()}</UploadId>"
-        f"{people[record.owner]}"
+        f"{shown}"
         f"<StorageClass>{record.attributes.storage_class}</StorageClass>"
         f"<Initiated>{format_iso(record.initiated_ms)}</Initiated>{_checksum_of(record)}</Upload>"
-        for key, upload_id, record in uploads
+        for (key, upload_id, record), shown in zip(uploads, people, strict=True)
     )
     prefixes = "".join(f"<CommonPrefixes>{names.element('Prefix', one)}</CommonPrefixes>" for one in page.prefixes)
     return document("ListMultipartUploadsResult", head + listed + prefixes)

@@ -14,7 +14,7 @@ from pyrite.objects.conditions import NotModified, WriteConditions
 from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, PreconditionFailed
 from pyrite.objects.ingest import accept
 from pyrite.objects.objects import Copied, Given, Put, SourceChanged, StreamSource, Summed
-from pyrite.objects.records import Attributes, Checksum, Lock, ObjectRecord
+from pyrite.objects.records import Attributes, Checksum, Encryption, Lock, ObjectRecord
 from pyrite.objects.sealing import Sealing, etag_of
 from pyrite.objects.standing import Found
 from pyrite.s3.acl import ownership_of_new
@@ -221,16 +221,16 @@ async def _copied(service: Service, request: S3Request, source: CopySource) -> R
     if annotated and sealing is not None and sealing.encryption.algorithm == "SSE-C":
         raise S3Error("InvalidRequest", "Objects that are encrypted with a client's own key cannot have annotations.")
     copied = await _copy(service, request, bucket, source, attributes, _Keys(key, sealing, annotated))
-    assert copied.checksum is not None
     content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
     told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + made_headers(bucket, copied)
     told += encryption_headers(copied.encryption) + expiration_headers(bucket, request.key, copied)
-    return document("CopyObjectResult", content + checksum_elements(copied.checksum, typed=True), headers=told)
+    checksum = checksum_elements(copied.checksum, typed=True) if copied.checksum is not None else ""
+    return document("CopyObjectResult", content + checksum, headers=told)
 
 
-def _sealed_etag(summed: Summed | None, sealing: Sealing | None) -> Summed | None:
-    """The sums as a copy tells them: where it is sealed with a key of KMS or the client's, its ETag is no MD5."""
-    return summed and summed._replace(etag=etag_of(bytes.fromhex(summed.etag), sealing))
+def _hides_md5(encryption: Encryption | None) -> bool:
+    """Whether the ETag of what is sealed so is not the MD5 of its bytes."""
+    return encryption is not None and encryption.algorithm != "AES256"
 
 
 def _changes_itself(request: S3Request, bucket: Bucket, source: CopySource) -> bool:
@@ -245,21 +245,30 @@ def _changes_itself(request: S3Request, bucket: Bucket, source: CopySource) -> b
     )
 
 
-async def _summed(service: Service, request: S3Request, source: CopySource, key: bytes | None) -> Summed | None:
-    """What AWS tells of a copy of an object of parts: the MD5 and the checksum of the whole. None for others."""
+async def _summed(service: Service, request: S3Request, source: CopySource, keys: "_Keys") -> Summed | None:
+    """What a copy tells otherwise than its source: of one of parts the MD5 and the checksum of the whole, and of one
+    whose key hides its MD5, or of a copy whose key does. None where it tells the same.
+    """
     record = source.found.record
-    if not record.part_count or service.compat.constant_time_copies:
+    hidden = _hides_md5(record.encryption)
+    if service.compat.constant_time_copies:
+        return None
+    if not record.part_count and not hidden:
+        if keys.copy is None or not _hides_md5(keys.copy.encryption):
+            return None
+        return Summed(etag_of(bytes.fromhex(record.etag), keys.copy), record.checksum)
+    if not record.part_count and keys.copy is not None and _hides_md5(keys.copy.encryption):
         return None
     named = algorithm_named(request.header(b"x-amz-checksum-algorithm"))
     own = ALGORITHMS[record.checksum.algorithm] if record.checksum is not None else CRC64NVME
     integrity = Integrity({}, "", named or own)
-    stream = StreamSource(service.reading, record, 0, record.size_bytes, key)
+    stream = StreamSource(service.reading, record, 0, record.size_bytes, keys.source)
     try:
         digests = await service.objects.sum_up(stream, integrity.hashers())
     finally:
         await stream.close()
     name = integrity.stored.name
-    return Summed(digests["MD5"].hex(), Checksum(name, checksums.encode(digests[name])))
+    return Summed(etag_of(digests["MD5"], keys.copy), Checksum(name, checksums.encode(digests[name])))
 
 
 async def _tags_of_copy(service: Service, request: S3Request, source: CopySource) -> Tags:
@@ -334,7 +343,7 @@ async def _copy(
             keys.copy.encryption if keys.copy is not None else None,
             cause_of(request, "s3:ObjectCreated:Copy"),
             keys.annotated,
-            _sealed_etag(await _summed(service, request, source, keys.source), keys.copy),
+            await _summed(service, request, source, keys),
         )
         return await service.objects.copy(source.bucket, source.key, source.found, bucket, request.key, copied)
     integrity = Integrity(request.headers, request.payload.sha256, algorithm)
