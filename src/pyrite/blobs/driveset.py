@@ -80,14 +80,17 @@ class DriveSet(Mapping[str, Drive]):
         return self._domains.get(drive_id) or drive_id
 
     def candidates(self, but: Sequence[str] = ()) -> list[Candidate]:
-        """The drives that new data may go to, except for those in `but`."""
-        found = []
-        for drive_id, drive in self._drives.items():
-            if drive_id in but or not self.takes_data(drive_id):
-                continue
-            try:
-                free = drive.space().free_bytes
-                found.append(Candidate(drive_id, free, self.domain(drive_id), self.is_slow(drive_id)))
-            except DriveError:
-                continue
-        return found
+        """The drives that new data may go to, except for those in `but`. Blocks."""
+        found = (self.candidate(drive_id) for drive_id in self._drives if drive_id not in but)
+        return [candidate for candidate in found if candidate is not None]
+
+    def candidate(self, drive_id: str) -> Candidate | None:
+        """A drive as one that new data may go to; None where it may not. Blocks."""
+        drive = self._drives.get(drive_id)
+        if drive is None or not self.takes_data(drive_id):
+            return None
+        try:
+            free = drive.space().free_bytes
+        except DriveError:
+            return None
+        return Candidate(drive_id, free, self.domain(drive_id), self.is_slow(drive_id))

@@ -127,9 +127,9 @@ class BlobStore:
             freed[extent.volume] = freed.get(extent.volume, 0) + await self._volumes.punch(extent)
         return freed
 
-    def unlink(self, files: Sequence[tuple[str, str]]) -> None:
-        """Remove shard files, given by drive and name, from the drives that are there. Blocks."""
-        self._volumes.unlink(files)
+    async def unlink(self, files: Sequence[tuple[str, str]]) -> None:
+        """Remove shard files, given by drive and name, from the drives that are there, in threads."""
+        await self._volumes.unlink(files)
 
     async def close(self) -> None:
         """Seal open volumes."""

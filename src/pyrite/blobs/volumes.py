@@ -11,7 +11,7 @@ from pyrite.blobs.drive import Drive, DriveState, try_to_create
 from pyrite.blobs.driveset import DriveSet
 from pyrite.blobs.layout import Extent, Layout, default_parity
 from pyrite.blobs.openvolume import OpenVolume
-from pyrite.blobs.placement import choose
+from pyrite.blobs.placement import Candidate, choose
 from pyrite.blobs.volume import Purpose, VolumeCatalog, VolumeRecord, shard_name
 from pyrite.core.clock import HybridClock, stamp_ms
 from pyrite.core.errors import Corrupt, Unavailable
@@ -90,7 +90,7 @@ class Volumes:
     async def _create(self, purpose: Purpose) -> OpenVolume:
         for _ in range(len(self._drives) + 1):
             layout, chosen = choose(
-                self._drives.candidates(),
+                await self._candidates(),
                 self._drives.members,
                 self._parity,
                 purpose,
@@ -106,6 +106,12 @@ class Volumes:
             self._read.put(record.id, self._resolve(record))
             return OpenVolume(record, drives, self._shard_bytes, self._workforce)
         raise Unavailable("no drive accepts a new volume")
+
+    async def _candidates(self) -> list[Candidate]:
+        """The drives that new data may go to, but for those that do not answer."""
+        jobs = [partial(self._drives.candidate, drive_id) for drive_id in self._drives]
+        found = await self._workforce.lane("create").run(self._workforce.most, jobs, 1, bool)
+        return [one for one in found if isinstance(one, Candidate)]
 
     async def _register(self, layout: Layout, chosen: tuple[str, ...], purpose: Purpose) -> VolumeRecord:
         while True:
@@ -204,8 +210,11 @@ class Volumes:
         await self._workforce.lane("punch").run(_punch_shards, shards, extent.offset, span)
         return span
 
-    def unlink(self, files: Sequence[tuple[str, str]]) -> None:
-        """Remove shard files, given by drive and name, from the drives that are there. Blocks."""
+    async def unlink(self, files: Sequence[tuple[str, str]]) -> None:
+        """Remove shard files, given by drive and name, from the drives that are there, in threads."""
+        await self._workforce.lane("punch").run(self._unlink, files)
+
+    def _unlink(self, files: Sequence[tuple[str, str]]) -> None:
         for drive_id, name in files:
             drive = self._drives.get(drive_id)
             if drive is not None and drive.state is DriveState.ONLINE:

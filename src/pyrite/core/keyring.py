@@ -48,8 +48,9 @@ class Keyring:
 
     def refresh(self) -> None:
         """Take the keys as they are now. Raises what reading them raises."""
-        keys, self.newest = self._read()
-        self._keys = {name: AESGCMSIV(key) for name, key in keys.items()}
+        keys, newest = self._read()
+        self._keys = {name: AESGCMSIV(key) for name, key in keys.items()}  # first: others may wrap meanwhile
+        self.newest = newest
 
     @property
     def ids(self) -> frozenset[str]:

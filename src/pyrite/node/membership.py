@@ -1,5 +1,6 @@
 """Owns following the store's drives while a process runs: drives that join, leave, vanish and come back."""
 
+import asyncio
 from collections.abc import Callable
 from pathlib import Path
 
@@ -15,18 +16,27 @@ from pyrite.metadata.kv import Engine
 from pyrite.node import drives as identities
 from pyrite.node.registry import DriveRecord, load_drives
 
+LOOK_MAX_S = 1.0
+"""How long a look at the place of a drive that is away is waited for."""
+
 
 class Membership:
     """Keeps a process's set of drives as the store's records say. `hold` locks a drive for this server."""
 
     def __init__(
-        self, engine: Engine, store: str, drives: DriveSet, volumes: Volumes, hold: Callable[[Path], None] | None = None
+        self,
+        engine: Engine,
+        store: str,
+        drives: DriveSet,
+        volumes: Volumes,
+        hold: Callable[[Path], None] | None = None,
     ) -> None:
         self._engine = engine
         self._store = store
         self._drives = drives
         self._volumes = volumes
         self._hold = hold
+        self._looks: dict[str, asyncio.Future[LocalDrive | AbsentDrive]] = {}
         self._held = {drive_id for drive_id, drive in drives.items() if drive.state is DriveState.ONLINE}
         self._version = -1
         self.records: dict[str, DriveRecord] = {}
@@ -40,7 +50,7 @@ class Membership:
         if changed:
             await self._load()
             self._version = version
-        changed |= self._look_for_absent()
+        changed |= await self._look_for_absent()
         if changed:
             self._volumes.forget_all()
         return changed
@@ -65,28 +75,45 @@ class Membership:
                 self._drives.put(AbsentDrive(record.id, DriveState.MISSING))
             self._drives.describe(record.id, record.role == "active", record.domain, record.condition == "slow")
 
-    def _look_for_absent(self) -> bool:
+    async def _look_for_absent(self) -> bool:
         """Open drives that are where they belong again; never one that is another's or blank."""
         found = False
-        for record in self.records.values():
+        for record in list(self.records.values()):
             drive = self._drives[record.id]
             if drive.state in (DriveState.ONLINE, DriveState.FENCED, DriveState.READ_ONLY):
                 continue
             path = drive.path if isinstance(drive, LocalDrive) else Path(record.path)
-            state = identities.state_of(path, self._store, record.id)
-            if state is not DriveState.ONLINE:
-                if state is not drive.state:
-                    self._log.warning("drive_not_usable", drive=record.id, path=str(path), state=state.value)
-                    self._drives.put(AbsentDrive(record.id, state))
-                continue
             try:
-                if self._hold is not None and record.id not in self._held:
-                    self._hold(path)
-                    self._held.add(record.id)
-                self._drives.put(LocalDrive(record.id, path))
+                opened = await self._look(record.id, path)
             except (PyriteError, OSError) as error:
                 self._log.error("drive_not_opened", drive=record.id, path=str(path), reason=str(error))
                 continue
-            self._log.info("drive_online", drive=record.id, path=str(path))
-            found = True
+            if isinstance(opened, LocalDrive):
+                self._log.info("drive_online", drive=record.id, path=str(path))
+                found = True
+            elif opened.state is drive.state:
+                continue
+            else:
+                self._log.warning("drive_not_usable", drive=record.id, path=str(path), state=opened.state.value)
+            self._drives.put(opened)
         return found
+
+    async def _look(self, drive_id: str, path: Path) -> LocalDrive | AbsentDrive:
+        """What stands at the place of a drive. A look that hangs is waited for by later ones, never by requests."""
+        if self._looks.get(drive_id) is None:
+            lane = self._volumes.workforce.lane(f"look {drive_id}")
+            self._looks[drive_id] = lane.start(self._open, drive_id, path)
+        done, _ = await asyncio.wait((self._looks[drive_id],), timeout=LOOK_MAX_S)
+        if not done:
+            return AbsentDrive(drive_id, DriveState.MISSING)
+        return self._looks.pop(drive_id).result()
+
+    def _open(self, drive_id: str, path: Path) -> LocalDrive | AbsentDrive:
+        """Open a drive that is where it belongs. Blocks. Raises PyriteError or OSError."""
+        state = identities.state_of(path, self._store, drive_id)
+        if state is not DriveState.ONLINE:
+            return AbsentDrive(drive_id, state)
+        if self._hold is not None and drive_id not in self._held:
+            self._hold(path)
+            self._held.add(drive_id)
+        return LocalDrive(drive_id, path)

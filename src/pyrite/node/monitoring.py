@@ -119,7 +119,7 @@ class Monitor(Observer, CallObserver):
             rows.append(("pyrite_drive_online", "1 when the drive is used", labels, float(online)))
             rows.append(("pyrite_drive_slow", "1 when the drive is worked around", labels, float(slow)))
             try:
-                space = drive.space()
+                space = await self._store.offload.run(drive.space)
             except DriveError:
                 continue
             rows.append(("pyrite_drive_total_bytes", "Size of the drive", labels, space.total_bytes))

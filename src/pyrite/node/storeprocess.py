@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import os
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from pathlib import Path
 
 import structlog
@@ -59,6 +59,7 @@ from pyrite.services.repairs import RepairQueue
 
 _OFFLOAD_THREADS = 4
 _REPORTED_MAX = 1000
+_PROBE_S = 1.0
 _SHARD_THREADS = 4
 JOURNAL = "names"
 SLOW = "slow"
@@ -109,6 +110,7 @@ class StoreProcess:
         self.repairs = RepairQueue(self.engine)
         self._reported: set[tuple[int, int]] = set()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._probes: dict[str, asyncio.Future[bool]] = {}
         self._loop = asyncio.get_running_loop()
         self.offload = ThreadOffload(_OFFLOAD_THREADS)
         self.damaged_fragments = 0
@@ -239,28 +241,53 @@ class StoreProcess:
     async def tick(self) -> None:
         """What every process does once a second: notice what became of drives and volumes."""
         self._reported.clear()
-        self.probe_drives()
+        steps: list[Callable[[], Awaitable[object]]] = [
+            self._probe_drives,
+            self._drop_mirrors,
+            self.engine.follow,
+            self.membership.follow,
+            self.volumes.seal_unusable,
+            self.rules.follow,
+            self._refresh_keys,
+            self.callers.tell_uses,
+            self.logbook.flush,
+        ]
+        for step in steps:
+            await self.guarded(step)
+
+    async def guarded(self, step: Callable[[], Awaitable[object]]) -> None:
+        """Do one step of what is done once a second: where it fails, that is logged, and the others are done."""
+        try:
+            await step()
+        except PyriteError as error:
+            self._log.warning("tick_failed", step=step.__name__, reason=str(error))
+        except Exception as error:  # noqa: BLE001 - a defect of one step does not end the others
+            self._log.error("tick_defect", step=step.__name__, exc_info=error)
+
+    async def _refresh_keys(self) -> None:
+        if self.keyring is not None:
+            await self.offload.run(self.keyring.refresh)
+
+    async def _drop_mirrors(self) -> None:
+        """Do without the metadata mirrors that somebody else, or a drive, says cannot be used."""
         for name in self._condemned():
             self.engine.condemn(name)
-        try:
-            await self.engine.follow()
-            await self.membership.follow()
-            await self.volumes.seal_unusable()
-            await self.rules.follow()
-            if self.keyring is not None:
-                self.keyring.refresh()
-            await self.callers.tell_uses()
-            await self.logbook.flush()
-        except PyriteError as error:
-            self._log.warning("tick_failed", reason=str(error))
-
-    def probe_drives(self) -> None:
-        """Fence drives that have gone away, and drop the metadata mirrors on them."""
         for drive in self.drives.values():
-            if isinstance(drive, LocalDrive) and drive.state is DriveState.ONLINE and not drive.probe():
-                self._log.error("drive_lost", drive=drive.id, path=str(drive.path), reason=drive.reason)
             if drive.state is not DriveState.ONLINE or self._holds_up_names(drive):
                 self.engine.condemn(drive.id)
+
+    async def _probe_drives(self) -> None:
+        """Note which drives have gone away. One that does not answer is asked once, and holds up none of the others."""
+        for drive in self.drives.values():
+            if isinstance(drive, LocalDrive) and drive.state is DriveState.ONLINE and drive.id not in self._probes:
+                self._probes[drive.id] = self.volumes.workforce.lane(f"probe {drive.id}").start(drive.probe)
+        if self._probes:
+            await asyncio.wait(self._probes.values(), timeout=_PROBE_S)
+        for name, probe in [(name, probe) for name, probe in self._probes.items() if probe.done()]:
+            del self._probes[name]
+            probed = self.drives.get(name)
+            if not probe.result() and isinstance(probed, LocalDrive):
+                self._log.error("drive_lost", drive=name, path=str(probed.path), reason=probed.reason)
 
     def _holds_up_names(self, drive: Drive) -> bool:
         """Whether the drive is slow and the names are on others that are not."""

@@ -24,6 +24,7 @@ from pyrite.node.config import Config
 from pyrite.node.drives import METADATA, DriveLocks
 from pyrite.node.examining import examine_in_forks
 from pyrite.node.opening import Opened, as_of_now, newest_set, open_store
+from pyrite.node.restarts import Restarts
 from pyrite.node.scratch import scratch
 from pyrite.node.worker import Worker, housekeep
 from pyrite.telemetry.status import StatusBoard
@@ -31,7 +32,6 @@ from pyrite.telemetry.status import StatusBoard
 _PR_SET_PDEATHSIG = 1
 _M_MMAP_THRESHOLD, _M_TRIM_THRESHOLD = -3, -1
 _KEEP_MAPPED_BYTES = 64 << 20
-_RESTART_PAUSE_S = 0.2
 _LOOK_S = 1.0
 _ENDS = (signal.SIGTERM, signal.SIGINT)
 _DEATHS_BY_DAMAGE = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE)
@@ -166,6 +166,7 @@ class _Supervisor:
         self._announce = announce
         self._locks = locks
         self._children: dict[int, str] = {}
+        self._restarts = Restarts()
         self._stopping = False
         self._failed = False
         self._log = structlog.get_logger(component="supervisor")
@@ -207,14 +208,16 @@ class _Supervisor:
         """Restart what dies, and end what stands still, until told to stop; then wait for all."""
         watchdog = Watchdog(self._board, self._config.watchdog_s)
         signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGCHLD,))
-        while self._children:
+        while self._children or (self._restarts.waiting and not self._stopping):
             self._bury()
             if not self._stopping:
+                for slot in self._restarts.due(time.monotonic()):
+                    self._start(slot, None)
                 for pid in watchdog.standing_still(self._children):
                     self._log.error("process_stands_still", slot=self._children[pid], pid=pid)
                     os.kill(pid, signal.SIGKILL)
-            if self._children:
-                signal.sigtimedwait((signal.SIGCHLD,), _LOOK_S)
+            if self._children or not self._stopping:
+                signal.sigtimedwait((signal.SIGCHLD,), self._restarts.until_due(time.monotonic(), _LOOK_S))
 
     def _bury(self) -> None:
         """Take note of every process that has ended."""
@@ -225,12 +228,10 @@ class _Supervisor:
             slot, code = self._children.pop(pid, None), os.waitstatus_to_exitcode(status)
             if slot is None or self._stopping:
                 continue
-            self._log.error("process_died", slot=slot, pid=pid, status=code)
+            pause_s = self._restarts.died(slot, time.monotonic())
+            self._log.error("process_died", slot=slot, pid=pid, status=code, starts_again_in_s=pause_s)
             if -code in _DEATHS_BY_DAMAGE:
                 self._look_for_damage()
-            time.sleep(_RESTART_PAUSE_S)
-            if not self._stopping:
-                self._start(slot, None)
 
     def _look_for_damage(self) -> None:
         """What is mapped into memory may be damaged: a copy of the names that is, nobody opens again."""
@@ -255,6 +256,7 @@ class _Supervisor:
         pid = os.fork()
         if pid:
             self._children[pid] = slot
+            self._restarts.began(slot, time.monotonic())
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _ENDS)
             return
         for descriptor in not_its_own:

@@ -111,13 +111,15 @@ class Worker:
         while True:
             await asyncio.sleep(_TICK_S)
             await self._store.tick()
-            await self._monitor.keep_audit()
-            if self._tls is not None:
-                try:
-                    if self._tls.reload():
-                        self._log.info("certificate_reloaded")
-                except ConfigError as error:
-                    self._log.error("certificate_not_reloaded", reason=str(error))
+            await self._store.guarded(self._monitor.keep_audit)
+            await self._store.guarded(self._reload_certificate)
+
+    async def _reload_certificate(self) -> None:
+        try:
+            if self._tls is not None and self._tls.reload():
+                self._log.info("certificate_reloaded")
+        except ConfigError as error:
+            self._log.error("certificate_not_reloaded", reason=str(error))
 
 
 def _limits() -> Limits:
@@ -147,8 +149,12 @@ async def housekeep(config: Config, opened: Opened, board: StatusBoard, locks: D
 
 async def beat(monitor: Monitor) -> None:
     """Tell the others once a second that this process lives, whatever its work waits for."""
+    log = structlog.get_logger(component="worker")
     while True:
-        monitor.publish()
+        try:
+            monitor.publish()
+        except Exception as error:  # tried again; one that never can is ended by the watchdog
+            log.error("status_not_told", exc_info=error)
         await asyncio.sleep(_TICK_S)
 
 

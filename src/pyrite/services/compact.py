@@ -109,7 +109,7 @@ class Compactor:
             if not settled or (in_repair and not stranded) or len(found) == VOLUMES_AT_A_TIME:
                 continue
             known = record.live_bytes - freed.get(record.id, 0) if record.live_bytes >= 0 else 0
-            allocated = self._allocated(record)
+            allocated = await self._store.offload.run(self._allocated, record)
             wasteful = allocated - known >= max(self._waste_min_bytes, WASTE_FRACTION * allocated)
             uncounted = self._store.now_ms() - self._counted_ms.get(record.id, record.sealed_ms) >= self._count_after_ms
             if stranded or known <= 0 or wasteful or uncounted:
@@ -127,7 +127,7 @@ class Compactor:
         return found
 
     def _allocated(self, record: VolumeRecord) -> int:
-        """What the largest shard that is there takes on its drive."""
+        """What the largest shard that is there takes on its drive, in bytes. Blocks."""
         taken = 0
         for shard, drive_id in enumerate(record.drives):
             drive = self._store.drives.get(drive_id)
@@ -145,9 +145,8 @@ class Compactor:
                 continue
             name = shard_name(record.id, shard)
             try:
-                if drive.allocated(name) - live >= self._waste_min_bytes:
-                    await self._store.offload.run(_punch, drive, name, gaps)
-                allocated = max(allocated, drive.allocated(name))
+                least = live + self._waste_min_bytes
+                allocated = max(allocated, await self._store.offload.run(_thin_out, drive, name, gaps, least))
             except Unavailable as error:
                 self._store.on_error(error)
         return allocated - live >= max(self._waste_min_bytes, WASTE_FRACTION * allocated)
@@ -297,6 +296,9 @@ def _gaps(record: VolumeRecord, extents: Sequence[Extent]) -> list[tuple[int, in
     return gaps
 
 
-def _punch(drive: Drive, name: str, gaps: Sequence[tuple[int, int]]) -> None:
-    for offset, length in gaps:
-        drive.punch(name, offset, length)
+def _thin_out(drive: Drive, name: str, gaps: Sequence[tuple[int, int]], least: int) -> int:
+    """Punch holes into a shard that takes at least `least` bytes; how many it takes then. Blocks."""
+    if drive.allocated(name) >= least:
+        for offset, length in gaps:
+            drive.punch(name, offset, length)
+    return drive.allocated(name)

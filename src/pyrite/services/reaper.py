@@ -123,7 +123,7 @@ class Reaper:
                 if record is not None
                 for shard, drive in enumerate(record.drives)
             }
-            self._blobs.unlink([file for file in files if file not in living])  # where a drive is away: orphans
+            await self._blobs.unlink([file for file in files if file not in living])  # where a drive is away: orphans
             batch.delete(row.key)
             await self._engine.commit(batch)
         return True

@@ -5,13 +5,13 @@ same way. A volume is only touched once everything that was being written to it 
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from pyrite.blobs.drive import Drive
 from pyrite.blobs.layout import Extent
 from pyrite.blobs.mending import Findings, prepare, stretches
-from pyrite.blobs.placement import choose_one
+from pyrite.blobs.placement import Candidate, choose_one
 from pyrite.blobs.volume import VolumeRecord, shard_name
 from pyrite.core.errors import Unavailable
 from pyrite.metadata.keyspaces import PLACEMENT
@@ -80,7 +80,9 @@ class Repairer:
         """The most exposed volumes that can be worked on now."""
         now, horizon = self._store.now_ms(), self._store.oldest_under_way_ms() - SETTLED_AFTER_MS
         found: list[tuple[int, Job]] = []
-        for queued in await self._store.queue.all():
+        waiting = await self._store.queue.all()
+        candidates = await self._store.offload.run(self._store.drives.candidates) if waiting else []
+        for queued in waiting:
             if queued.record.not_before_ms > now:
                 continue
             entry = await self._store.catalog.entry(queued.record.volume)
@@ -90,7 +92,7 @@ class Repairer:
             record, version = entry
             if record.state != "sealed" or record.sealed_ms >= horizon:
                 continue
-            targets = self._targets(record, queued)
+            targets = self._targets(record, queued, candidates)
             if targets:
                 margin = self._exposure.margin(record, _doubted(record, queued))
                 found.append((margin, Job(queued, record, version, targets)))
@@ -99,7 +101,7 @@ class Repairer:
         found.sort(key=lambda pair: (pair[0], pair[1].record.id))
         return [job for _, job in found[:VOLUMES_AT_A_TIME]]
 
-    def _targets(self, record: VolumeRecord, queued: QueuedRepair) -> dict[int, str]:
+    def _targets(self, record: VolumeRecord, queued: QueuedRepair, candidates: Sequence[Candidate]) -> dict[int, str]:
         """On which drive each shard that is to be made again goes."""
         targets: dict[int, str] = {}
         taken = list(record.drives)
@@ -112,15 +114,16 @@ class Repairer:
                 if not moves_to:
                     targets[shard] = here
             elif self._exposure.given_up(here):
-                chosen = self._choose(record, taken, here)
+                chosen = self._choose(record, [one for one in candidates if one.drive not in taken], taken, here)
                 if chosen is not None:
                     targets[shard] = chosen
             if shard in targets:
                 taken.append(targets[shard])
         return targets
 
-    def _choose(self, record: VolumeRecord, taken: list[str], leaving: str) -> str | None:
-        candidates = self._store.drives.candidates(but=taken)
+    def _choose(
+        self, record: VolumeRecord, candidates: Sequence[Candidate], taken: Sequence[str], leaving: str
+    ) -> str | None:
         successor = self._exposure.successor(leaving)
         preferred = [candidate for candidate in candidates if candidate.drive == successor]
         domains = [self._store.drives.domain(drive) for drive in taken if drive != leaving]

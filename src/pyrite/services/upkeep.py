@@ -64,7 +64,7 @@ class Upkeep:
     async def _even_out(self, records: list[VolumeRecord]) -> bool:
         """Queue moves from the fullest drive to the emptiest."""
         waiting = {queued.record.volume for queued in await self._store.queue.all()}
-        uses, sizes = use_of(records), self._sizes()
+        uses, sizes = use_of(records), await self._store.offload.run(self._sizes)
         if waiting or len(sizes) < 2:
             return False
         shares = {drive: uses.get(drive, DriveUse()).shard_bytes / size for drive, size in sizes.items()}
@@ -88,6 +88,7 @@ class Upkeep:
         return moved > 0
 
     def _sizes(self) -> dict[str, int]:
+        """The sizes of the drives that take data, in bytes. Blocks."""
         sizes = {}
         for drive_id, drive in self._store.drives.items():
             if not self._store.drives.takes_data(drive_id):
