@@ -1,6 +1,5 @@
 """What AWS answers at the edges, as recorded: odd queries, forms, pages, preflights, logs, queries of documents."""
 
-import hashlib
 import re
 import string
 from collections.abc import Iterator
@@ -10,7 +9,6 @@ from botocore.credentials import Credentials
 
 from tests.conformance.test_recorded_copies import (
     MALFORMED,
-    elements_of,
     error_in,
     error_of,
     name_of,

@@ -5,10 +5,12 @@ import asyncio
 import pytest
 from msgspec.structs import replace
 
+from pyrite.core.clock import HybridClock
 from pyrite.core.entropy import SystemEntropy
 from pyrite.metadata.keyspaces import EVENTS, STORE
 from pyrite.metadata.kv import after_prefix
-from pyrite.objects.buckets import Bucket
+from pyrite.metadata.rules import Rules
+from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.events import Cause, Listener, listeners_in, target_of
 from pyrite.services.listening import GONE_AFTER_MS, LISTENERS_MAX, Listeners, TooManyListeners
 from pyrite.testing.world import Process
@@ -119,5 +121,26 @@ def test_a_stream_whose_listener_was_taken_away_ends() -> None:
         bucket = await process.buckets.find("bucket")
         await listeners.end("bucket", listener.id)
         assert {line async for line in listeners.stream(bucket, listener)} == {b" "}
+
+    store.run(body)
+
+
+def test_who_listens_makes_nobody_decide_anew() -> None:
+    """To begin and to end a stream are no changes of the rules: no process forgets whom it knows and what it decided."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        rules = Rules(process.engine, SystemEntropy())
+        buckets = Buckets(process.engine, HybridClock(process.world.clock), SystemEntropy(), rules)
+        listeners = Listeners(process.engine, buckets, process.world.clock, SystemEntropy(), "r")
+        await rules.follow()
+        before = rules.mark
+        listener = await listeners.begin(bucket, ("s3:ObjectCreated:*",), "", "")
+        assert buckets.is_outdated(bucket) and not buckets.is_outdated(await buckets.find("bucket"))
+        await listeners.end("bucket", listener.id)
+        await rules.follow()
+        assert rules.mark == before
+        await buckets.change(await buckets.find("bucket"), policy="{}")
+        assert rules.mark != before
 
     store.run(body)

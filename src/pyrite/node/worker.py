@@ -72,7 +72,7 @@ class Worker:
                 service,
                 service.authenticator,
                 app.id_headers,
-                app.no_such_key,
+                app.failed,
                 clock.monotonic_s,
                 self._monitor.on_quick,
             )

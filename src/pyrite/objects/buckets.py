@@ -105,6 +105,11 @@ class Buckets:
         self._decoded.put(raw, bucket)
         return bucket
 
+    def is_outdated(self, bucket: Bucket) -> bool:
+        """Whether this process has seen another record of the bucket since."""
+        known = self._decoded.get(bucket.record.name.encode())
+        return known is not None and known.version != bucket.version
+
     async def create(
         self,
         name: str,
@@ -163,8 +168,11 @@ class Buckets:
         """Replace fields of a bucket's record. Raises NoSuchBucket when it was deleted meanwhile."""
         return await self.edit(bucket, lambda record: msgspec.structs.replace(record, **fields))
 
-    async def configure(self, bucket: Bucket, name: str, text: str | None) -> Bucket:
-        """Keep the configuration called `name`, or none. Raises NoSuchBucket when the bucket was deleted meanwhile."""
+    async def configure(self, bucket: Bucket, name: str, text: str | None, decides: bool = True) -> Bucket:
+        """Keep the configuration called `name`, or none. Raises NoSuchBucket when the bucket was deleted meanwhile.
+
+        `decides` as for `edit`.
+        """
 
         def edit(record: BucketRecord) -> BucketRecord:
             kept = {key: value for key, value in record.configurations.items() if key != name}
@@ -172,10 +180,15 @@ class Buckets:
                 kept[name] = text
             return msgspec.structs.replace(record, configurations=kept)
 
-        return await self.edit(bucket, edit)
+        return await self.edit(bucket, edit, decides)
 
-    async def edit(self, bucket: Bucket, edit: Callable[[BucketRecord], BucketRecord]) -> Bucket:
-        """Replace a bucket's record by what `edit` makes of it. Raises as `change`, and what `edit` raises."""
+    async def edit(
+        self, bucket: Bucket, edit: Callable[[BucketRecord], BucketRecord], decides: bool = True
+    ) -> Bucket:
+        """Replace a bucket's record by what `edit` makes of it. Raises as `change`, and what `edit` raises.
+
+        What `decides` who may do what makes every process forget what it has decided.
+        """
         for _ in range(_ATTEMPTS):
             batch = Batch()
             key = keys.bucket(bucket.record.name)
@@ -184,10 +197,12 @@ class Buckets:
             if len(record) > RECORD_MAX_BYTES and len(record) > len(encode(bucket.record)):
                 raise TooMuchConfigured(f"what is configured for a bucket has at most {RECORD_MAX_BYTES} bytes")
             batch.put(key, record)
-            self._rules.note(batch)
+            if decides:
+                self._rules.note(batch)
             try:
                 await self._engine.commit(batch)
-                self._rules.tell()
+                if decides:
+                    self._rules.tell()
                 return await self._same(bucket)
             except Conflict:
                 bucket = await self._same(bucket)

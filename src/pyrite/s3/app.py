@@ -137,10 +137,11 @@ class S3App:
             self._observer.on_defect(request_id, error)
         return known
 
-    def no_such_key(self, place: Place) -> Response:
-        """The answer to a read of an object that is not there."""
+    def failed(self, error: PyriteError, place: Place) -> Response:
+        """The answer to a request that was given to no handler and failed."""
         request_id = self.next_id()
-        response = self.error_response(S3Error("NoSuchKey"), request_id, place)
+        failure = self._explain(request_id, error).shown(self._service.compat.codes)
+        response = self.error_response(failure, request_id, place)
         response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
         return response
 

@@ -11,13 +11,14 @@ from pyrite.aws.errors import AuthFault
 from pyrite.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
 from pyrite.aws.uri import Target
 from pyrite.core.atonce import Waits, at_once
-from pyrite.core.errors import PyriteError
+from pyrite.core.errors import PyriteError, Unavailable
 from pyrite.core.lru import LruMap
 from pyrite.http.head import RequestHead
 from pyrite.http.hosting import Answer
 from pyrite.http.response import Headers, Response
 from pyrite.iam.caller import Caller
 from pyrite.objects.buckets import Bucket
+from pyrite.objects.errors import NoSuchKey
 from pyrite.objects.events import LISTENERS
 from pyrite.objects.ingest import Received
 from pyrite.objects.keys import KEY_MAX_BYTES
@@ -84,14 +85,14 @@ class QuickWay:
         service: Service,
         authenticator: Authenticator,
         id_headers: Callable[[], Headers],
-        no_such_key: Callable[[Place], Response],
+        failed: Callable[[PyriteError, Place], Response],
         now_s: Callable[[], float],
         on_quick: OnQuick,
     ) -> None:
         self._service = service
         self._authenticator = authenticator
         self._id_headers = id_headers
-        self._no_such_key = no_such_key
+        self._failed = failed
         self._now_s = now_s
         self._on_quick = on_quick
         self._buckets: LruMap[bytes, Bucket] = LruMap(_BUCKETS_KEPT)
@@ -137,7 +138,7 @@ class QuickWay:
             self._buckets.clear()
             self._service.access.forget()
         bucket = self._buckets.get(name)
-        if bucket is None:
+        if bucket is None or self._service.buckets.is_outdated(bucket):
             bucket = at_once(self._service.buckets.find(name.decode()))
             self._buckets.put(name, bucket)
         return bucket
@@ -189,8 +190,14 @@ class QuickWay:
         if bucket.record.versioning or at_once(self._service.buckets.find(bucket.record.name)).id != bucket.id:
             return None
         place = Place("GET" if with_body else "HEAD", bucket.record.name, key.decode())
-        response = self._no_such_key(place)
+        response = self._failed(NoSuchKey(place.key), place)
         self._on_quick("GetObject" if with_body else "HeadObject", response, started_s, 0)
+        return response
+
+    def _unavailable(self, error: Unavailable, operation: str, place: Place, started_s: float) -> Response:
+        """The answer to a write whose outcome is not known: it is not tried a second time."""
+        response = self._failed(error, place)
+        self._on_quick(operation, response, started_s, 0)
         return response
 
     async def _put(
@@ -210,6 +217,8 @@ class QuickWay:
             sealing = service.encryptor.quick()
             given = Given(attributes_of(fields), owner, integrity.stored.name, sealing=sealing)
             record = await service.objects.put_small(bucket, key, Received(body, digests), given)
+        except Unavailable as error:  # it may have been done
+            return self._unavailable(error, "PutObject", Place("PUT", bucket.record.name, key.decode()), started_s)
         except (AuthFault, PyriteError):
             return None
         assert record.checksum is not None
@@ -224,6 +233,9 @@ class QuickWay:
         try:
             if bucket.record.versioning or not (await self._service.objects.delete(bucket, key)).existed:
                 return None  # nothing was there, perhaps not even the bucket; or there are versions
+        except Unavailable as error:  # it may have been done
+            place = Place("DELETE", bucket.record.name, key.decode())
+            return self._unavailable(error, "DeleteObject", place, started_s)
         except PyriteError:
             return None
         response = Response(204, self._id_headers(), b"")

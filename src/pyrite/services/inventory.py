@@ -151,7 +151,7 @@ class Inventories:
                 for inventory in inventories_of(bucket):
                     last_ms = int(bucket.record.configurations.get(RUN + inventory.id, "0"))
                     if inventory.enabled and now_ms >= last_ms + inventory.days * self._day_s * 1000:
-                        bucket = await self._buckets.configure(bucket, RUN + inventory.id, str(now_ms))
+                        bucket = await self._buckets.configure(bucket, RUN + inventory.id, str(now_ms), decides=False)
                         return _Run(bucket, inventory, now_ms)
         self._look_ms = now_ms + min(int(self._day_s * 1000 / 24), LOOK_AGAIN_MS)
         return None

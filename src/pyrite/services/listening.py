@@ -64,7 +64,7 @@ class Listeners:
                 raise TooManyListeners
             return _with(record, (*held, made))
 
-        await self._buckets.edit(bucket, add)
+        await self._buckets.edit(bucket, add, decides=False)
         return made
 
     async def stream(self, bucket: Bucket, listener: Listener) -> AsyncIterator[bytes]:
@@ -126,7 +126,7 @@ class Listeners:
             return _with(record, tuple(one for one in listeners_in(record) if one.id != listener))
 
         with contextlib.suppress(NoSuchBucket):
-            await self._buckets.edit(await self._buckets.find(bucket), remove)
+            await self._buckets.edit(await self._buckets.find(bucket), remove, decides=False)
         prefix = events_for(target_of(Listener(listener)))
         while rows := await self._engine.scan(prefix, after_prefix(prefix), 1000):
             batch = Batch()
