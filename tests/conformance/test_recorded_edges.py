@@ -1,19 +1,25 @@
 """What AWS answers at the edges, as recorded: odd queries, forms, pages, preflights, logs, queries of documents."""
 
+import http.client
+import io
+import json
 import re
 import string
+import urllib.parse
 from collections.abc import Iterator
+from typing import Any
 
+import boto3
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.config import Config
 from botocore.credentials import Credentials
+from minio import Minio
+from minio.commonconfig import SnowballObject
 
-from tests.conformance.test_recorded_copies import (
-    MALFORMED,
-    error_in,
-    error_of,
-    name_of,
-    outcome,
-)
+from tests.conformance.test_browsers import encode
+from tests.conformance.test_recorded_copies import MALFORMED, NO_KEY, begin, error_in, error_of, name_of, outcome
 from tests.security.wire import Answer, Wire
 from tests.server import ACCESS_KEY, SECRET_KEY, Server
 
@@ -220,7 +226,6 @@ def test_requests_that_no_rule_speaks_of(s3, wire: Wire, bucket: str) -> None:
 
 # R24
 
-NO_KEY = "The specified key does not exist."
 INDEX = {"IndexDocument": {"Suffix": "index.html"}}
 OWN_ERRORS = {**INDEX, "ErrorDocument": {"Key": "error.html"}}
 
@@ -441,3 +446,578 @@ def test_replication(s3, bucket: str) -> None:
     made = replication(f"{bucket}-t")
     assert outcome(s3.put_bucket_replication, Bucket=bucket, ReplicationConfiguration=made) == (200, "")
     assert s3.get_bucket_replication(Bucket=bucket)["ReplicationConfiguration"] == made
+
+
+# B1
+
+SPACED = 'attachment; filename="hello world.txt"'
+
+
+def spelled(wire: Wire, method: str, target: str) -> Answer:
+    """Sign a target and send it with plus signs for its spaces."""
+    return wire.send(method, target.replace("%20", "+"), wire.sign(ROOT, method, target))
+
+
+@pytest.fixture
+def spaced(s3, bucket: str) -> str:
+    """A bucket with a key that has a space, and one that has a plus instead."""
+    s3.put_object(Bucket=bucket, Key="a b/c.txt", Body=b"space")
+    s3.put_object(Bucket=bucket, Key="a+b/c.txt", Body=b"plus")
+    return bucket
+
+
+def listed(answer: Answer) -> list[str]:
+    return re.findall("<Key>([^<]*)</Key>|<CommonPrefixes><Prefix>([^<]*)<", answer.body.decode())
+
+
+@pytest.mark.parametrize(
+    ("query", "keys"),
+    [
+        ("list-type=2&prefix=a%20b%2F", ["a b/c.txt"]),
+        ("prefix=a%20b%2F", ["a b/c.txt"]),
+        ("prefix=a%2Bb%2F", ["a+b/c.txt"]),
+        ("marker=a%20b%2Fc.txt", ["a+b/c.txt"]),
+        ("list-type=2&start-after=a%20b%2Fc.txt", ["a+b/c.txt"]),
+        ("list-type=2&delimiter=%20", ["a+b/c.txt", "a "]),
+    ],
+)
+def test_a_plus_in_a_query_is_a_space(wire: Wire, spaced: str, query: str, keys: list[str]) -> None:
+    """Both spellings of a space in a query verify and mean the same; an encoded plus is a plus."""
+    for answer in (wire.signed(ROOT, "GET", f"/{spaced}?{query}"), spelled(wire, "GET", f"/{spaced}?{query}")):
+        assert (answer.status, answer.code) == (200, "")
+        assert ["".join(found) for found in listed(answer)] == keys
+
+
+def test_a_plus_in_a_query_of_a_stranger(s3, wire: Wire, public: str) -> None:
+    """A plus is a space in requests that are not signed, too."""
+    s3.put_object(Bucket=public, Key="a b/c.txt", Body=b"space")
+    s3.put_object(Bucket=public, Key="a+b/c.txt", Body=b"plus")
+    assert ["".join(found) for found in listed(wire.send("GET", f"/{public}?prefix=a+b/"))] == ["a b/c.txt"]
+    assert ["".join(found) for found in listed(wire.send("GET", f"/{public}?prefix=a%2Bb/"))] == ["a+b/c.txt"]
+
+
+def test_a_plus_in_a_presigned_download(wire: Wire, spaced: str) -> None:
+    """A presigned URL may spell the spaces of what it overrides either way."""
+    value = urllib.parse.quote(SPACED, safe="")
+    target = wire.presign(ROOT, "GET", f"/{spaced}/a%2Bb/c.txt?response-content-disposition={value}")
+    assert "%20" in target
+    for one in (target, target.replace("%20", "+")):
+        answer = wire.send("GET", one)
+        assert (answer.status, answer.body, answer.headers["content-disposition"]) == (200, b"plus", SPACED)
+
+
+def test_a_plus_in_a_presigned_upload(s3, wire: Wire, bucket: str) -> None:
+    """Metadata and tags in the query of a presigned URL may spell their spaces either way."""
+    target = wire.presign(ROOT, "PUT", f"/{bucket}/k?x-amz-meta-foo=bar%20baz&x-amz-tagging=k%3Da%20b")
+    assert "bar%20baz" in target
+    for one in (target, target.replace("%20", "+")):
+        assert wire.send("PUT", one, body=b"x").status == 200
+        assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {"foo": "bar baz"}
+        assert s3.get_object_tagging(Bucket=bucket, Key="k")["TagSet"] == [{"Key": "k", "Value": "a b"}]
+
+
+def old_client(server: Server):
+    """A client that signs with Version 2."""
+    return boto3.client(
+        "s3", endpoint_url=server.endpoint, region_name="us-east-1", aws_access_key_id=ACCESS_KEY,
+        aws_secret_access_key=SECRET_KEY, config=Config(signature_version="s3", s3={"addressing_style": "path"}),
+    )  # fmt: skip
+
+
+def test_a_plus_in_a_url_of_version_2(edges: Server, wire: Wire, spaced: str) -> None:
+    """A URL presigned with Signature Version 2 may spell the spaces of what it overrides either way."""
+    named = {"Bucket": spaced, "Key": "a b/c.txt", "ResponseContentDisposition": SPACED}
+    target = old_client(edges).generate_presigned_url("get_object", Params=named).removeprefix(edges.endpoint)
+    path, _, query = target.partition("?")
+    assert "%20" in query
+    for one in (query, query.replace("%20", "+")):
+        answer = wire.send("GET", f"{path}?{one}")
+        assert (answer.status, answer.body, answer.headers["content-disposition"]) == (200, b"space", SPACED)
+
+
+def test_a_bare_plus_in_a_signature_of_version_2(edges: Server, s3, wire: Wire, bucket: str) -> None:
+    """The base64 of a signature of Version 2 is read as it is where its plus signs are not encoded."""
+    old, found = old_client(edges), 0
+    for n in range(40):
+        s3.put_object(Bucket=bucket, Key=str(n), Body=b"x")
+        url = old.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": str(n)})
+        if "%2B" in url:
+            found += 1
+            answer = wire.send("GET", url.removeprefix(edges.endpoint).replace("%2B", "+"))
+            assert (answer.status, answer.body) == (200, b"x")
+    assert found
+
+
+def test_a_plus_in_a_path_is_what_was_signed(wire: Wire, spaced: str) -> None:
+    """Where a path was signed over a space and sent with a plus, it names the key with the space."""
+    sent = spelled(wire, "GET", f"/{spaced}/a%20b/c.txt")
+    assert (sent.status, sent.body) == (200, b"space")
+    encoded = wire.signed(ROOT, "GET", f"/{spaced}/a%2Bb/c.txt")
+    assert (encoded.status, encoded.body) == (200, b"plus")
+
+
+# B2
+
+FRAMED = b"5\r\nhello\r\n0\r\n\r\n"
+TRAILED = b"5\r\nhello\r\n0\r\nx-amz-checksum-crc32:NhCmhg==\r\n\r\n"
+TRAILER = {"x-amz-trailer": "x-amz-checksum-crc32"}
+CHUNKED = {"Content-Encoding": "aws-chunked", "x-amz-decoded-content-length": "5"}
+NOT_CHUNKED = "aws-chunked encoding is not supported when x-amz-content-sha256 UNSIGNED-PAYLOAD is supplied"
+
+
+class Declared(S3SigV4Auth):
+    """Signs the hash of a payload that is declared, whatever is sent."""
+
+    def __init__(self, payload: str) -> None:
+        super().__init__(ROOT, "s3", "us-east-1")
+        self._payload = payload
+
+    def payload(self, request: AWSRequest) -> str:
+        return self._payload
+
+
+def declare(wire: Wire, target: str, headers: dict[str, str], body: bytes, payload: str) -> Answer:
+    """Put a body whose hash is declared to be `payload`."""
+    made = AWSRequest("PUT", wire.endpoint + target, headers={"Host": wire.host, **headers}, data=body)
+    Declared(payload).add_auth(made)
+    return wire.send("PUT", target, dict(made.headers), body)
+
+
+def code_and_message(answer: Answer) -> tuple[int, str | None, str | None]:
+    status, elements = error_in(answer)
+    return status, elements.get("Code"), elements.get("Message")
+
+
+@pytest.mark.parametrize("coding", ["aws-chunked", "gzip,aws-chunked", "AWS-Chunked"])
+@pytest.mark.parametrize("where", ["object", "part", "trailer", "presigned"])
+def test_framing_under_an_unsigned_payload(s3, wire: Wire, bucket: str, where: str, coding: str) -> None:
+    """Where a payload is said to be unsigned and not streamed, aws-chunked is refused and nothing is stored."""
+    headers = {**CHUNKED, "Content-Encoding": coding}
+    place = begin(s3, bucket)
+    if where == "presigned":
+        target = wire.presign(ROOT, "PUT", f"/{bucket}/k", headers)
+        answer = wire.send("PUT", target, headers, FRAMED)
+    elif where == "trailer":
+        answer = declare(wire, f"/{bucket}/k", {**headers, **TRAILER}, TRAILED, "UNSIGNED-PAYLOAD")
+    else:
+        target = f"/{bucket}/k" + (f"?partNumber=1&uploadId={place['UploadId']}" if where == "part" else "")
+        answer = declare(wire, target, headers, FRAMED, "UNSIGNED-PAYLOAD")
+    assert code_and_message(answer) == (400, "InvalidArgument", NOT_CHUNKED)
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert "Parts" not in s3.list_parts(**place)
+
+
+def test_framing_under_a_hash_is_content(wire: Wire, bucket: str) -> None:
+    """A body whose hash is sent is stored as it is, and keeps the coding that it names."""
+    assert wire.signed(ROOT, "PUT", f"/{bucket}/k", {"Content-Encoding": "aws-chunked"}, FRAMED).status == 200
+    got = wire.signed(ROOT, "GET", f"/{bucket}/k")
+    assert (got.body, got.headers.get("content-encoding")) == (FRAMED, "aws-chunked")
+
+
+@pytest.mark.parametrize("coding", ["aws-chunked", "AWS-Chunked", "gzip,aws-chunked", "aws-chunked, gzip"])
+def test_the_coding_of_streams_is_not_kept(wire: Wire, bucket: str, coding: str) -> None:
+    """A stream is unpacked, and of its codings all but aws-chunked is kept, in whatever case that is written."""
+    headers = {**CHUNKED, **TRAILER, "Content-Encoding": coding}
+    put = declare(wire, f"/{bucket}/k", headers, TRAILED, "STREAMING-UNSIGNED-PAYLOAD-TRAILER")
+    assert (put.status, put.code) == (200, "")
+    got = wire.signed(ROOT, "GET", f"/{bucket}/k")
+    assert (got.body, got.headers.get("content-encoding")) == (b"hello", "gzip" if "gzip" in coding else None)
+
+
+# B3
+
+
+def refused(message: str, name: str, value: str) -> tuple[int, dict[str, str]]:
+    told = {"Code": "InvalidArgument", "Message": message, "ArgumentName": name, "ArgumentValue": value}
+    return 400, told
+
+
+@pytest.fixture
+def original(s3, bucket: str) -> Iterator[str]:
+    """A bucket with an object and an upload in it, which are as they were when the test is done."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"ORIGINAL")
+    yield bucket
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"ORIGINAL"
+    assert [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]] == ["k"]
+
+
+@pytest.mark.parametrize("number", ["1", "0", ""])
+@pytest.mark.parametrize("what", ["PUT", "copy", "DELETE"])
+def test_a_part_number_without_an_upload(wire: Wire, original: str, what: str, number: str) -> None:
+    """A write that names a part and no upload is refused, and touches nothing; the error names no value."""
+    headers = {"x-amz-copy-source": f"{original}/k"} if what == "copy" else {}
+    key, body = ("k", b"") if what == "DELETE" else ("copy", b"") if what == "copy" else ("k", b"DAMAGE")
+    method = "PUT" if what == "copy" else what
+    answer = wire.signed(ROOT, method, f"/{original}/{key}?partNumber={number}", headers, body)
+    message = "This operation does not accept partNumber without uploadId"
+    assert error_in(answer) == refused(message, "partNumber", "partNumber")
+
+
+def test_an_upload_without_a_part_number(s3, wire: Wire, original: str) -> None:
+    """To put to an upload without a part is not allowed, and it is told what is."""
+    upload = begin(s3, original)["UploadId"]
+    answer = wire.signed(ROOT, "PUT", f"/{original}/k?uploadId={upload}", body=b"DAMAGE")
+    message = "The specified method is not allowed against this resource."
+    told = {"Code": "MethodNotAllowed", "Message": message, "Method": "PUT", "ResourceType": "UPLOAD"}
+    assert error_in(answer) == (405, told)
+    assert sorted(answer.headers["allow"].split(", ")) == ["DELETE", "GET", "POST"]
+
+
+@pytest.mark.parametrize("version", ["null", "zzz", ""])
+@pytest.mark.parametrize("what", ["put", "copy", "initiate", "part", "complete", "parts", "list"])
+def test_versions_where_there_are_none(s3, wire: Wire, original: str, what: str, version: str) -> None:
+    """What makes a version, or concerns uploads and buckets, takes none and does nothing."""
+    named = f"versionId={version}"
+    upload = begin(s3, original, "copy")["UploadId"]
+    headers = {"x-amz-copy-source": f"{original}/k"} if what == "copy" else {}
+    method, target = {
+        "put": ("PUT", f"/{original}/k?{named}"),
+        "copy": ("PUT", f"/{original}/copy?{named}"),
+        "initiate": ("POST", f"/{original}/k?uploads=&{named}"),
+        "part": ("PUT", f"/{original}/copy?partNumber=1&uploadId={upload}&{named}"),
+        "complete": ("POST", f"/{original}/copy?uploadId={upload}&{named}"),
+        "parts": ("GET", f"/{original}/copy?uploadId={upload}&{named}"),
+        "list": ("GET", f"/{original}?list-type=2&{named}"),
+    }[what]
+    answer = wire.signed(ROOT, method, target, headers, b"" if method == "GET" else b"DAMAGE")
+    assert error_in(answer) == refused("This operation does not accept a version-id.", "versionId", version)
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "names"),
+    [
+        ("DELETE", "/{}/k?tagging=&uploadId=x", "tagging, uploadId"),
+        ("DELETE", "/{}/k?uploadId=x&tagging=", "tagging, uploadId"),
+        ("PUT", "/{}/k?cors=&acl=", "acl, cors"),
+        ("GET", "/{}/k?tagging=&acl=", "acl, tagging"),
+        ("GET", "/{}?uploads=&uploadId=x", "uploadId, uploads"),
+        ("GET", "/{}?versioning=&acl=", "acl, versioning"),
+        ("GET", "/{}?versioning=&location=", "location, versioning"),
+    ],
+)
+def test_two_sub_resources_conflict(wire: Wire, original: str, method: str, target: str, names: str) -> None:
+    """A request that names two sub-resources is refused with both, in order, and the first as the value."""
+    wanted = refused(f"Conflicting query string parameters: {names}", "ResourceType", names.partition(",")[0])
+    assert error_in(wire.signed(ROOT, method, target.format(original))) == wanted
+
+
+# B4
+
+
+def post_form(s3, wire: Wire, bucket: str, fields: dict[str, str], conditions: list[object], file: str) -> Answer:
+    """Post a form that is signed over `conditions`, with a file of that name."""
+    made = s3.generate_presigned_post(bucket, "k", Fields=fields, Conditions=conditions, ExpiresIn=60)
+    body, kind = encode(made["fields"], b"content", file)
+    return wire.send("POST", f"/{bucket}", {"Content-Type": kind}, body)
+
+
+def test_every_field_of_a_form_may_name_its_file(s3, wire: Wire, bucket: str) -> None:
+    """The name of the file is put into every field of a form that asks for it, and stored so."""
+    fields = {
+        "x-amz-meta-name": "${filename}",
+        "x-amz-meta-note": "the file ${filename}, no other",
+        "Content-Disposition": 'attachment; filename="${filename}"',
+        "success_action_redirect": "https://example.com/done?file=${filename}",
+    }
+    conditions: list[object] = [["starts-with", f"${name}", ""] for name in fields]
+    answer = post_form(s3, wire, bucket, fields, conditions, "report-1.pdf")
+    assert answer.status == 303
+    assert answer.headers["location"].startswith("https://example.com/done?file=report-1.pdf&bucket=")
+    head = s3.head_object(Bucket=bucket, Key="k")
+    assert head["Metadata"] == {"name": "report-1.pdf", "note": "the file report-1.pdf, no other"}
+    assert head["ContentDisposition"] == 'attachment; filename="report-1.pdf"'
+
+
+@pytest.mark.parametrize(("file", "name"), [("report 1.pdf", "report 1.pdf"), ("dir/b.txt", "b.txt")])
+def test_the_name_of_a_file_without_its_folder(s3, wire: Wire, bucket: str, file: str, name: str) -> None:
+    """Of the path of a file its last part is its name."""
+    conditions: list[object] = [["starts-with", "$x-amz-meta-name", ""]]
+    assert post_form(s3, wire, bucket, {"x-amz-meta-name": "${filename}"}, conditions, file).status == 204
+    assert s3.head_object(Bucket=bucket, Key="k")["Metadata"] == {"name": name}
+
+
+def test_policies_are_held_against_the_name_of_the_file(s3, wire: Wire, bucket: str) -> None:
+    """A condition is met by the name that was put in, and not by the text that asks for it."""
+    fields = {"x-amz-meta-name": "${filename}"}
+    assert post_form(s3, wire, bucket, fields, [{"x-amz-meta-name": "test.txt"}], "test.txt").status == 204
+    found = post_form(s3, wire, bucket, fields, [{"x-amz-meta-name": "${filename}"}], "test.txt")
+    failed = 'Policy Condition failed: ["eq", "$x-amz-meta-name", "${filename}"]'
+    told = {"Code": "AccessDenied", "Message": f"Invalid according to Policy: {failed}"}
+    assert error_in(found) == (403, told)
+
+
+# B5
+
+
+@pytest.mark.parametrize("query", ["20240101", "v", "v=1", "foo=", "foo=bar", "Tagging", "x-id=GetObject", "blah&foo"])
+def test_reads_pass_over_what_they_do_not_know(s3, wire: Wire, bucket: str, query: str) -> None:
+    """A parameter that is not known changes nothing about what is read: an object, a list, the list of buckets."""
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    got = wire.signed(ROOT, "GET", f"/{bucket}/k?{query}")
+    assert (got.status, got.body) == (200, b"x")
+    assert wire.signed(ROOT, "HEAD", f"/{bucket}/k?{query}").status == 200
+    for target, root in ((f"/{bucket}", b"<ListBucketResult"), ("/", b"<ListAllMyBucketsResult")):
+        answer = wire.signed(ROOT, "GET", f"{target}?{query}")
+        assert (answer.status, root in answer.body) == (200, True), target
+    assert wire.signed(ROOT, "GET", f"/{bucket}?list-type=2&{query}").status == 200
+
+
+def test_a_bucket_that_is_listed_whatever_is_asked(wire: Wire, bucket: str) -> None:
+    """Names of sub-resources count as they are written, and a session is for other buckets."""
+    for query in ("Versioning", "session", "annotationName=v"):
+        answer = wire.signed(ROOT, "GET", f"/{bucket}?{query}")
+        assert (answer.status, b"<ListBucketResult" in answer.body) == (200, True), query
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE"])
+def test_writes_do_not_pass_over_what_they_do_not_know(wire: Wire, original: str, method: str) -> None:
+    """What could be a sub-resource is no reason to write over an object or to delete it."""
+    answer = wire.signed(ROOT, method, f"/{original}/k?something", body=b"DAMAGE" if method == "PUT" else b"")
+    assert (answer.status, answer.code) == (501, "NotImplemented")
+
+
+# R9
+
+
+def test_a_payload_header_that_was_signed_has_to_be_sent(wire: Wire, bucket: str) -> None:
+    """x-amz-content-sha256 may be left out of what a URL signs, but not left away where it is signed."""
+    headers = {"x-amz-content-sha256": "UNSIGNED-PAYLOAD"}
+    target = wire.presign(ROOT, "PUT", f"/{bucket}/k", headers)
+    assert wire.send("PUT", target, headers, b"x").status == 200
+    assert wire.send("PUT", target, body=b"x").status == 403
+    plain = wire.presign(ROOT, "PUT", f"/{bucket}/k")
+    assert wire.send("PUT", plain, {"x-amz-user-agent": "test"}, b"x").status == 403
+    assert (
+        wire.send("PUT", plain.replace("&X-Amz-Signature", "&x-id=PutObject&X-Amz-Signature"), body=b"x").status == 403
+    )
+
+
+# R11
+
+
+@pytest.fixture
+def marked(s3, public: str) -> tuple[str, str]:
+    """A bucket whose key has a version and then a delete marker, and the marker's id."""
+    s3.put_bucket_versioning(Bucket=public, VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket=public, Key="k", Body=b"x")
+    return public, s3.delete_object(Bucket=public, Key="k")["VersionId"]
+
+
+def test_headers_that_tell_of_a_delete_marker(s3, wire: Wire, marked: tuple[str, str]) -> None:
+    """Where a delete marker is the reason of a 404 its id is told; where it is named, what is allowed as well."""
+    bucket, marker = marked
+    told = {"x-amz-delete-marker": "true", "x-amz-version-id": marker}
+    current = wire.signed(ROOT, "GET", f"/{bucket}/k?acl=")
+    assert (current.status, {name: current.headers.get(name) for name in told}) == (404, told)
+    for method in ("GET", "PUT"):
+        headers = {"x-amz-acl": "private"} if method == "PUT" else {}
+        named = wire.signed(ROOT, method, f"/{bucket}/k?acl=&versionId={marker}", headers)
+        allowed = {**told, "allow": "DELETE"}
+        assert (named.status, {name: named.headers.get(name) for name in allowed}) == (405, allowed), method
+    unnamed = wire.signed(ROOT, "PUT", f"/{bucket}/k?acl=", {"x-amz-acl": "private"})
+    assert (unnamed.status, unnamed.headers.get("allow")) == (405, "DELETE")
+
+
+@pytest.mark.parametrize("part", [False, True], ids=["copy", "part"])
+def test_copies_of_a_delete_marker(s3, wire: Wire, marked: tuple[str, str], part: bool) -> None:
+    """The source of a copy may be hidden by a delete marker, which is told, but may not be one that is named."""
+    bucket, marker = marked
+    target = f"/{bucket}/new" + (f"?partNumber=1&uploadId={begin(s3, bucket, 'new')['UploadId']}" if part else "")
+    hidden = wire.signed(ROOT, "PUT", target, {"x-amz-copy-source": f"/{bucket}/k"})
+    assert error_in(hidden) == (404, {"Code": "NoSuchKey", "Message": NO_KEY, "Key": "k"})
+    told = {"x-amz-delete-marker": "true", "x-amz-version-id": marker}
+    assert {name: hidden.headers.get(name) for name in told} == told
+    named = wire.signed(ROOT, "PUT", target, {"x-amz-copy-source": f"/{bucket}/k?versionId={marker}"})
+    message = "The source of a copy request may not specifically refer to a delete marker by version id."
+    assert error_in(named) == (400, {"Code": "InvalidRequest", "Message": message})
+
+
+# R26
+
+STAFF = [
+    {
+        "staff": [
+            {"name": "Ada M", "city": "Chicago", "kids": [{"Name": "Josh"}, {"Name": "Jay"}]},
+            {"name": "Eve P", "city": "Seattle", "kids": {"Name": "Josh"}},
+        ],
+        "country": "USA",
+    }
+]
+MANY = "".join(json.dumps({"a": {f"b{n}": "s"}, "c": f"d{n}"}) for n in range(5)).encode()
+AS_JSON = {"JSON": {"RecordDelimiter": ","}}
+DOCUMENT = {"JSON": {"Type": "DOCUMENT"}}
+
+
+def select(
+    s3, bucket: str, body: bytes, expression: str, given: dict[str, Any], wanted: dict[str, Any]
+) -> tuple[bytes, dict[str, int]]:
+    """The records of a query of a document, and the counts that are told of it."""
+    s3.put_object(Bucket=bucket, Key="k", Body=body)
+    answer = s3.select_object_content(
+        Bucket=bucket, Key="k", ExpressionType="SQL", Expression=expression,
+        InputSerialization=given, OutputSerialization=wanted,
+    )  # fmt: skip
+    events = list(answer["Payload"])
+    records = b"".join(event["Records"]["Payload"] for event in events if "Records" in event)
+    return records, next(event["Stats"]["Details"] for event in events if "Stats" in event)
+
+
+def counted(scanned: int, returned: int) -> dict[str, int]:
+    return {"BytesScanned": scanned, "BytesProcessed": scanned, "BytesReturned": returned}
+
+
+def test_a_document_that_is_a_list(s3, bucket: str) -> None:
+    """A list at the top of a document is one record with one column; a path that looks into it finds nothing."""
+    body = json.dumps(STAFF).encode()
+    records, _ = select(s3, bucket, body, "select * from s3object s", DOCUMENT, AS_JSON)
+    assert records.endswith(b",") and json.loads(records[:-1]) == {"_1": STAFF}
+    records, _ = select(s3, bucket, body, "select * from s3object[*].staff[*] s", DOCUMENT, AS_JSON)
+    assert records == b"{},"
+
+
+def test_documents_one_after_another(s3, bucket: str) -> None:
+    """Documents without anything between them are records each, whole or in part, and counted in bytes."""
+    records, counts = select(s3, bucket, MANY, "select * from s3object[*].a", DOCUMENT, AS_JSON)
+    assert records == b"".join(b'{"b%d":"s"},' % n for n in range(5))
+    assert counts == counted(145, 55)
+    where = "select * from s3object[*] s where s.c = 'd2'"
+    records, counts = select(s3, bucket, MANY, where, DOCUMENT, AS_JSON)
+    assert (records, counts) == (b'{"a":{"b2":"s"},"c":"d2"},', counted(145, 26))
+
+
+def test_a_document_that_is_an_object(s3, bucket: str) -> None:
+    """An object at the top of a document is a record, nothing for nothing and nested as it was, and counts as one."""
+    simple = json.dumps({"a1": "b1", "a2": "b2", "a3": None}).encode()
+    records, _ = select(s3, bucket, simple, "SELECT * FROM S3Object", DOCUMENT, AS_JSON)
+    assert records == b'{"a1":"b1","a2":"b2","a3":null},'
+    records, counts = select(s3, bucket, simple, "SELECT count(*) FROM S3Object", DOCUMENT, AS_JSON)
+    assert (records, counts) == (b'{"_1":1},', counted(36, 9))
+    nested = {"a1": {"b1": "b2"}, "a2": [True, False], "a3": True, "a4": [1, 5]}
+    records, _ = select(s3, bucket, json.dumps(nested).encode(), "select * from s3object s", DOCUMENT, AS_JSON)
+    assert json.loads(records[:-1]) == nested
+
+
+@pytest.mark.parametrize("body", [b'{"a1": "b1"}', json.dumps([{"a1": "b1"}, {"a1": "b2"}]).encode()])
+def test_a_count_with_a_name(s3, bucket: str, body: bytes) -> None:
+    """A document counts as one, also where it is a list, and the count may have a name."""
+    expression = "SELECT count(*) as cnt FROM S3Object"
+    assert select(s3, bucket, body, expression, DOCUMENT, AS_JSON)[0] == b'{"cnt":1},'
+
+
+def test_a_quote_that_is_not_ascii(s3, bucket: str) -> None:
+    """A quote may be any character."""
+    given = {"CSV": {"FileHeaderInfo": "NONE", "QuoteCharacter": "\N{ARABIC LETTER AIN}", "QuoteEscapeCharacter": '"'}}
+    body = "\u0639col1\u0639,\u0639col2\u0639,\u0639col3\u0639\n".encode()
+    found = select(s3, bucket, body, "select * from s3object", given, {"JSON": {"RecordDelimiter": "\n"}})
+    assert found[0] == b'{"_1":"col1","_2":"col2","_3":"col3"}\n'
+
+
+# R27
+
+
+def test_events_that_are_heard_live(s3, wire: Wire, bucket: str) -> None:
+    """Whoever listens is told names of events with their prefix, as MinIO's clients want them."""
+    target = f"/{bucket}?events=s3%3AObjectCreated%3A%2A&events=s3%3AObjectRemoved%3A%2A&prefix=in%2F"
+    connection = http.client.HTTPConnection(wire.host, timeout=120)
+    try:
+        connection.request("GET", target, headers=wire.sign(ROOT, "GET", target))
+        answer = connection.getresponse()
+        assert answer.status == 200
+        s3.put_object(Bucket=bucket, Key="out/k", Body=b"x")
+        s3.put_object(Bucket=bucket, Key="in/k", Body=b"x")
+        s3.delete_object(Bucket=bucket, Key="in/k")
+        heard: list[dict[str, Any]] = []
+        while len(heard) < 2:
+            heard.extend(json.loads(answer.readline())["Records"])
+    finally:
+        connection.close()
+    assert [one["eventName"] for one in heard] == ["s3:ObjectCreated:Put", "s3:ObjectRemoved:Delete"]
+    assert [one["s3"]["object"]["key"].replace("%2F", "/") for one in heard] == ["in/k", "in/k"]
+    assert [one["s3"]["bucket"]["name"] for one in heard] == [bucket, bucket]
+
+
+@pytest.mark.parametrize("event", ["bad", "s3:ObjectCreated:Nothing", "s3:Nothing:*"])
+def test_events_that_nobody_can_hear(wire: Wire, bucket: str, event: str) -> None:
+    """To listen for what does not happen is refused in words that MinIO's clients know."""
+    answer = wire.signed(
+        ROOT, "GET", f"/{bucket}?events={urllib.parse.quote(event, safe='')}&prefix=photos%2F&suffix=.jpg"
+    )
+    message = "A specified event is not supported for notifications."
+    assert code_and_message(answer) == (400, "InvalidArgument", message)
+
+
+# R28
+
+
+def test_lists_with_metadata_and_tags(s3, wire: Wire, bucket: str) -> None:
+    """A list that asks for it tells metadata and tags of each object, as MinIO's clients want it."""
+    s3.put_object(Bucket=bucket, Key="bare", Body=b"x")
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x", Metadata={"Test": "test-value"}, Tagging="key1=value1&key2=value2")
+    answer = wire.signed(ROOT, "GET", f"/{bucket}?list-type=2&metadata=true")
+    bare, full = re.findall("<Contents>.*?</Contents>", answer.body.decode())
+    assert "<UserTags>key1=value1&amp;key2=value2</UserTags>" in full
+    assert "<X-Amz-Meta-Test>test-value</X-Amz-Meta-Test>" in full.partition("<UserMetadata>")[2]
+    assert "UserTags" not in bare
+    assert "UserTags" not in wire.signed(ROOT, "GET", f"/{bucket}?list-type=2").body.decode()
+
+
+def keys_of_versions(s3, bucket: str) -> list[str]:
+    page = s3.list_object_versions(Bucket=bucket)
+    return sorted(one["Key"] for one in (*page.get("Versions", ()), *page.get("DeleteMarkers", ())))
+
+
+@pytest.mark.parametrize("versions", [False, True], ids=["plain", "versions"])
+@pytest.mark.parametrize("target", ["my-prefix/k", "my-prefix/", "my-prefix"])
+def test_force_deletes(s3, wire: Wire, bucket: str, target: str, versions: bool) -> None:
+    """A delete by force takes all versions of a key, or of all keys in a folder, and leaves no marker."""
+    if versions:
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    for key in ("my-prefix/k", "my-prefix/k", "my-prefixed/k", "other"):
+        s3.put_object(Bucket=bucket, Key=key, Body=b"x")
+    answer = wire.signed(ROOT, "DELETE", f"/{bucket}/{target}", {"x-minio-force-delete": "true"})
+    assert (answer.status, answer.code) == (204, "")
+    assert keys_of_versions(s3, bucket) == ["my-prefixed/k", "other"]
+
+
+def test_force_does_not_break_locks(s3, wire: Wire, request: pytest.FixtureRequest) -> None:
+    """No force deletes where objects can be locked."""
+    bucket = name_of(request)
+    s3.create_bucket(Bucket=bucket, ObjectLockEnabledForBucket=True)
+    s3.put_object(Bucket=bucket, Key="k", Body=b"x")
+    answer = wire.signed(ROOT, "DELETE", f"/{bucket}/k", {"x-minio-force-delete": "true"})
+    assert answer.status >= 400
+    assert keys_of_versions(s3, bucket) == ["k"]
+
+
+def test_versions_without_folders_and_prefixes(s3, wire: Wire, bucket: str) -> None:
+    """MinIO's clients exclude folders and prefixes from versioning: there nothing is kept and no marker is left."""
+    excluded = "<ExcludedPrefixes><Prefix>*/_temporary</Prefix></ExcludedPrefixes><ExcludeFolders>true</ExcludeFolders>"
+    root = 'VersioningConfiguration xmlns="http://s3.amazonaws.com/doc/2006-03-01/"'
+    body = f"<{root}><Status>Enabled</Status>{excluded}</VersioningConfiguration>".encode()
+    assert wire.signed(ROOT, "PUT", f"/{bucket}?versioning=", body=body).status == 200
+    told = wire.signed(ROOT, "GET", f"/{bucket}?versioning=").body.decode()
+    assert "<Prefix>*/_temporary</Prefix>" in told and "<ExcludeFolders>true</ExcludeFolders>" in told
+    for key in ("a/", "a/_temporary/k", "a/k"):
+        for _ in range(2):
+            s3.put_object(Bucket=bucket, Key=key, Body=b"")
+    found = s3.list_object_versions(Bucket=bucket)["Versions"]
+    assert sorted(one["Key"] for one in found) == ["a/", "a/_temporary/k", "a/k", "a/k"]
+    assert [one["VersionId"] for one in found if one["Key"] != "a/k"] == ["null", "null"]
+    s3.delete_object(Bucket=bucket, Key="a/_temporary/k")
+    assert keys_of_versions(s3, bucket) == ["a/", "a/k", "a/k"]
+
+
+@pytest.mark.parametrize("compression", [False, True], ids=["plain", "gzip"])
+def test_archives_that_are_unpacked(s3, wire: Wire, bucket: str, compression: bool) -> None:
+    """An archive of MinIO's client is taken apart: its files are objects, below a prefix where one is named."""
+    client = Minio(wire.host, ACCESS_KEY, SECRET_KEY, secure=False)
+
+    def files() -> list[SnowballObject]:
+        return [SnowballObject(key, data=io.BytesIO(key.encode()), length=len(key)) for key in ("a/one", "two")]
+
+    client.upload_snowball_objects(bucket, files(), compression=compression)
+    inside = {"X-Amz-Meta-Minio-Snowball-Prefix": "in"}
+    client.upload_snowball_objects(bucket, files(), metadata=inside, compression=compression)
+    keys = [one["Key"] for one in s3.list_objects_v2(Bucket=bucket)["Contents"]]
+    assert keys == ["a/one", "in/a/one", "in/two", "two"]
+    assert s3.get_object(Bucket=bucket, Key="in/a/one")["Body"].read() == b"a/one"

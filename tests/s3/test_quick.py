@@ -37,9 +37,7 @@ def way_of(error: PyriteError, told: list[str]) -> QuickWay:
         encryptor=SimpleNamespace(may_seal_quickly=lambda _: True, quick=lambda: None),
     )
     authenticator: Any = SimpleNamespace(mark=1, identify=lambda *_: Caller(kind="Account", owner="owner"))
-    return QuickWay(
-        service, authenticator, list, failed, lambda: 0.0, lambda operation, *_: told.append(operation)
-    )
+    return QuickWay(service, authenticator, list, failed, lambda: 0.0, lambda operation, *_: told.append(operation))
 
 
 def answer(way: QuickWay, method: str) -> Response | None:

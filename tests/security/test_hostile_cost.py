@@ -45,7 +45,19 @@ from pyrite.objects import events
 from pyrite.objects.buckets import Bucket, Buckets
 from pyrite.objects.conditions import ReadConditions
 from pyrite.objects.records import FORMAT, BucketRecord, encode
-from pyrite.s3 import bucketencryption, bucketlogging, cors, form, headers, objectlock, postpolicy, ranges, websites
+from pyrite.s3 import (
+    abac,
+    bucketencryption,
+    bucketlogging,
+    cors,
+    form,
+    headers,
+    objectlock,
+    payers,
+    postpolicy,
+    ranges,
+    websites,
+)
 from pyrite.s3.quick import QuickWay
 from pyrite.s3.rules import Rulebook
 from pyrite.s3.schemas import parse_document
@@ -361,7 +373,7 @@ def slowest(one: Found) -> str:
     [
         (r"(://[^\s?\"]*\?)[^\s\"]+", "sub"),
         (r"([^,]*)\s*,\s*'([^']*)'\s*\Z", "match"),
-        (r"(?:X-Amz-Security-Token=[^&]*&?)+!", "search"),
+        (r"X-Amz-Security-Token=[^&]*&?!", "search"),
         (r"(a|b)*c|[0-9]+x", "search"),
     ],
 )
@@ -475,6 +487,16 @@ def notification(text: str) -> str:
     )
 
 
+def abac_status(text: str) -> str:
+    """A document on attribute-based access with a text in it."""
+    return f"<AbacStatus><Status>Enabled</Status><Other>{text}</Other></AbacStatus>"
+
+
+def payment(text: str) -> str:
+    """A document on who pays with a text in it."""
+    return f"<RequestPaymentConfiguration><Payer>Requester</Payer><Other>{text}</Other></RequestPaymentConfiguration>"
+
+
 def encryption(text: str) -> str:
     """An encryption configuration with a text in it."""
     return (
@@ -537,20 +559,25 @@ CACHES: dict[str, Callable[[int, int], object]] = {
     "kms.access._compiled": kms_use,
     "objects.events._listening": listened,
     "objects.events._stored": configured("notification", notification, events.notifications_of),
+    "s3.abac._is_enabled": configured("abac", abac_status, lambda bucket: abac.is_enabled(bucket.record)),
     "s3.bucketencryption._parsed": configured("encryption", encryption, bucketencryption.default_of),
     "s3.bucketlogging._stored": configured("logging", logging, bucketlogging.logging_of),
     "s3.cors._stored": configured("cors", cors_document, cors.rules_of),
     "s3.headers._typed_once": lambda number, size: headers.attributes_of(
-        {b"content-type": filler(number, size).encode()}
+        {b"content-type": filler(number, min(size, 100)).encode()}
     ),
     "s3.objectlock._stored": configured("object-lock", object_lock, objectlock.default_of),
+    "s3.payers._requesters_pay": configured("requestPayment", payment, payers.is_charged_by),
     "s3.websites._stored": configured("website", website, websites.of),
     "services.inventoryrules._stored": configured("inventory/a", inventory, inventoryrules.inventories_of),
     "services.lifecyclerules.rules_in": lambda number, size: lifecyclerules.rules_in(lifecycle(filler(number, size))),
 }
 FEWER = {"iam.patterns._compile_once": 600}
 """Fewer inputs are enough where each takes long: the library itself keeps 512 expressions."""
+MORE = {"iam.patterns._compile_once": 16 * MIB}
+"""What the library's own memory of the last 512 expressions takes, however many there were."""
 NO_TEXT = {
+    "http.outbound._tls": "the one context of TLS",
     "aws.dates._format_iso_second": "seconds",
     "s3.headers._last_modified": "seconds",
     "s3.handlers.lists._algorithm_elements": "names of algorithms, which stand in a table",
@@ -563,7 +590,11 @@ def caches() -> dict[str, Any]:
     found = {}
     for name, module in modules().items():
         for label, value in vars(module).items():
-            if hasattr(value, "cache_info") and getattr(value, "__module__", "") == module.__name__:
+            if (
+                hasattr(value, "cache_info")
+                and not isinstance(value, type)
+                and getattr(value, "__module__", "") == module.__name__
+            ):
                 found[f"{name}.{label}"] = value
     return found
 
@@ -590,7 +621,8 @@ def test_caches_forget(place: str, size: int) -> None:
         assert size > 200 or cached.cache_info().misses, f"this does not fill {place}"
     finally:
         cached.cache_clear()
-    assert kept <= KEPT_MAX_BYTES, f"{place} keeps {kept / MIB:.1f} MiB of inputs of {size} bytes"
+    most = MORE.get(place, KEPT_MAX_BYTES)
+    assert kept <= most, f"{place} keeps {kept / MIB:.1f} MiB of inputs of {size} bytes"
 
 
 class Clock:
@@ -654,6 +686,7 @@ def quick_fill() -> Callable[[int], object]:
 
     service = SimpleNamespace(buckets=SimpleNamespace(find=find), access=SimpleNamespace(forget=lambda: None))
     nothing: Any = None
+    service.buckets.is_outdated = lambda _: False
     way = QuickWay(service, SimpleNamespace(mark=0), nothing, nothing, nothing, nothing)  # type: ignore[arg-type]
     return lambda number: way._bucket(f"bucket-{number}".encode())
 
@@ -669,6 +702,7 @@ MAPS: dict[str, Callable[[], Callable[[int], object]] | str] = {
     "iamapi.actions.ldapidentity.Limiter._failures": ldap_fill,
     "objects.buckets.Buckets._decoded": buckets_fill,
     "s3.quick.QuickWay._buckets": quick_fill,
+    "core.lru.Remembered._known": "what test_caches_forget fills",
     "s3.rules.Rulebook._compiled": rules_fill,
     "blobs.coding.Coder._prefixes": "numbers and padding of the server's own",
     "blobs.local.LocalDrive._files": "open files",
@@ -676,6 +710,7 @@ MAPS: dict[str, Callable[[], Callable[[int], object]] | str] = {
     "iam.callers.Callers._known": "access keys and tokens that the store itself gave out",
     "iam.callers.Callers._told": "access keys that the store itself gave out",
     "iam.owners.Owners._known": "canonical ids that the store itself gave out",
+    "iamapi.issuers.Issuers._failed": "issuers that an account trusts, of at most 255 characters, 64 of them",
     "iamapi.issuers.Issuers._known": "issuers that an account trusts, of at most 255 characters, 64 of them",
     "kms.keys.KmsKeys._opened": "keys of 32 bytes, by how they are sealed",
     "objects.reading.Reading._ciphers": "keys of 32 bytes",

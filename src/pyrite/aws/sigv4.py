@@ -84,7 +84,7 @@ def _parse(prefix: bytes, service: str) -> tuple[Credential, tuple[bytes, ...]]:
     return _parse_credential(fields["Credential"], False, service), _parse_signed(fields["SignedHeaders"])
 
 
-_parse_once = lru_cache(maxsize=1024)(_parse)
+_parse_once = lru_cache(maxsize=512)(_parse)
 
 
 def _parse_credential(text: str, presigned: bool, expected: str) -> Credential:
@@ -202,7 +202,7 @@ def _signed_fields(names: tuple[bytes, ...]) -> tuple[tuple[tuple[bytes, bytes],
     return tuple((name, name + b":") for name in names), b";".join(names)
 
 
-_signed_once = lru_cache(maxsize=1024)(_signed_fields)
+_signed_once = lru_cache(maxsize=128)(_signed_fields)
 
 
 def string_to_sign(amz_date: str, scope: str, canonical: bytes) -> bytes:

@@ -73,25 +73,27 @@ class _Builder:
     def __init__(self) -> None:
         self.root: Element | None = None
         self._stack: list[Element] = []
+        self._texts: list[list[str]] = []
         self._count = 0
 
     def start(self, name: str, _: dict[str, str]) -> None:
         self._count += 1
         if self._count > ELEMENTS_MAX or len(self._stack) >= DEPTH_MAX:
             raise MalformedXml("the document has too many elements or is nested too deeply")
-        made = Element(name.rpartition(" ")[2])
+        made = Element(name.rpartition(":")[2])
         if self._stack:
             self._stack[-1].children.append(made)
         else:
             self.root = made
         self._stack.append(made)
+        self._texts.append([])
 
     def end(self, _: str) -> None:
-        self._stack.pop()
+        self._stack.pop().text = "".join(self._texts.pop())
 
     def text(self, data: str) -> None:
         if self._stack:
-            self._stack[-1].text += data
+            self._texts[-1].append(data)
 
     def refuse(self, *_: object) -> NoReturn:
         raise MalformedXml("a document type declaration is not accepted")
@@ -100,7 +102,7 @@ class _Builder:
 def parse(document: bytes) -> Element:
     """The root element of `document`. Raises MalformedXml."""
     builder = _Builder()
-    parser = expat.ParserCreate(namespace_separator=" ")
+    parser = expat.ParserCreate()  # that spells no namespace out: each name would be as long as that of its namespace
     parser.buffer_text = True
     parser.StartElementHandler = builder.start
     parser.EndElementHandler = builder.end

@@ -165,17 +165,18 @@ class LocalDrive:
             raise DriveError(f"cannot stat {name} of drive {self._id}: {error}") from error
 
     def names(self) -> list[str]:
+        entries: list[os.DirEntry[str]] = []
         with self._guard("list", VOLUMES):
-            return sorted(entry.name for entry in os.scandir(self._volumes))
-        raise AssertionError("the guard raises or the list returns")
+            entries += os.scandir(self._volumes)
+        return sorted(entry.name for entry in entries)
 
     def space(self) -> Space:
+        total = free = 0
         with self._guard("stat", VOLUMES):
             status = os.statvfs(self._volumes)
             total = status.f_blocks * status.f_frsize
             free = status.f_bavail * status.f_frsize - reserve_of(total)
-            return Space(total, max(0, free))
-        raise AssertionError("the guard raises or the space returns")
+        return Space(total, max(0, free))
 
     def probe(self) -> bool:
         """Whether the directory is still the one that was opened; a drive that is gone is fenced."""

@@ -6,6 +6,7 @@ moment later cannot lead anywhere else. No redirect is followed, no proxy is use
 
 import asyncio
 import contextlib
+import functools
 import ipaddress
 import socket
 import ssl
@@ -76,7 +77,10 @@ class _GuardedBackend(httpcore.AsyncNetworkBackend):
                 f"{host} is at {', '.join(refused) or 'no address'}, where the store does not connect to unless its "
                 "operator allows the network (pyrite serve --outbound NETWORK)"
             )
-        return await self._inner.connect_tcp(addresses[0], port, timeout, local_address, socket_options)
+        for address in addresses[:-1]:
+            with contextlib.suppress(httpcore.ConnectError, httpcore.ConnectTimeout):  # the next one may answer
+                return await self._inner.connect_tcp(address, port, timeout, local_address, socket_options)
+        return await self._inner.connect_tcp(addresses[-1], port, timeout, local_address, socket_options)
 
     async def _resolve(self, host: str, port: int) -> list[str]:
         try:
@@ -145,9 +149,7 @@ class Outbound:
         timeouts = dict.fromkeys(("connect", "read", "write", "pool"), timeout_s)
         try:
             async with (
-                httpcore.AsyncConnectionPool(
-                    ssl_context=ssl.create_default_context(), max_connections=1, network_backend=backend
-                ) as pool,
+                httpcore.AsyncConnectionPool(ssl_context=_tls(), max_connections=1, network_backend=backend) as pool,
                 pool.stream(
                     method, url, headers=list(headers.items()), content=body, extensions={"timeout": timeouts}
                 ) as response,
@@ -160,6 +162,12 @@ class Outbound:
             OSError,
         ) as error:
             raise OutboundError(f"{without_secrets(url)} could not be reached: {type(error).__name__}") from error
+
+
+@functools.lru_cache(maxsize=1)
+def _tls() -> ssl.SSLContext:
+    """Whom the machine trusts, read once: a process that should see other authorities is started again."""
+    return ssl.create_default_context()
 
 
 class _PlainBackend(_GuardedBackend):

@@ -2,9 +2,9 @@
 
 import json
 from collections.abc import Mapping
-from functools import lru_cache
 
 from pyrite.aws.arns import PARTITION
+from pyrite.core.lru import remembered
 from pyrite.iam.caller import Caller
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.evaluate import Question, Reason, decide_with_consent
@@ -16,7 +16,7 @@ from pyrite.kms.records import KmsKeyRecord
 _DENY_ALL = '{"Statement":{"Effect":"Deny","Principal":"*","Action":"*","Resource":"*"}}'
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _compiled(text: str, bound: tuple[tuple[str, str], ...]) -> Policy:
     try:
         return parse_policy(text, Use.RESOURCE, "key policy", bound=dict(bound))

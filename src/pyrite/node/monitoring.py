@@ -39,6 +39,11 @@ METRICS = frozenset((b"/metrics", b"/minio/v2/metrics/cluster"))
 _OWN = LIVE | READY | METRICS
 _CLAIM = re.compile(rb"(?:Credential=|AWSAccessKeyId=|^AWS )([A-Za-z0-9_.+-]{3,128})")
 
+BUCKETS_TOLD_MAX = 10_000
+"""Of how many buckets the metrics tell the size, in the order of their names."""
+
+Gauge = tuple[str, str, dict[str, str], float]
+
 
 class Monitor(Observer, CallObserver):
     """Answers the unauthenticated paths, hands the rest to the app, and keeps account of it all."""
@@ -111,8 +116,8 @@ class Monitor(Observer, CallObserver):
             problems.append("requests wait for buffers: clients that are too slow are being ended")
         return problems
 
-    async def _gauges(self) -> list[tuple[str, str, dict[str, str], float]]:
-        rows: list[tuple[str, str, dict[str, str], float]] = []
+    async def _gauges(self) -> list[Gauge]:
+        rows: list[Gauge] = []
         for drive in self._store.drives.values():
             labels = {"drive": drive.id}
             online, slow = drive.state is DriveState.ONLINE, self._store.drives.is_slow(drive.id)
@@ -133,24 +138,32 @@ class Monitor(Observer, CallObserver):
         oldest = await oldest_unverified_ms(self._store.engine)
         age_s = (self._store.clock.now_ms() - oldest) / 1000 if oldest is not None else 0
         rows.append(("pyrite_oldest_unverified_seconds", "Age of the oldest byte that scrub has not seen", {}, age_s))
-        for bucket in await self._store.buckets.list("", "", 1000):
+        return rows + await self._gauges_of_buckets()
+
+    async def _gauges_of_buckets(self) -> list[Gauge]:
+        rows: list[Gauge] = []
+        buckets = await self._store.buckets.list("", "", BUCKETS_TOLD_MAX + 1)
+        for bucket in buckets[:BUCKETS_TOLD_MAX]:
             usage = await self._store.buckets.usage(bucket.id)
             labels = {"bucket": bucket.name}
             rows.append(("pyrite_bucket_objects", "Objects in the bucket", labels, usage.objects))
             rows.append(("pyrite_bucket_bytes", "Bytes of the bucket's objects", labels, usage.size_bytes))
+        missing = float(len(buckets) > BUCKETS_TOLD_MAX)
+        rows.append(("pyrite_buckets_left_out", "1 when there are more buckets than are told here", {}, missing))
         return rows
 
     # ---- what the app tells
 
     def on_request(
-        self, request: S3Request | None, http: Request, response: Response, error: str, started_s: float
+        self, request: S3Request | None, http: Request, response: Response, error: str, started_s: float, sent: int
     ) -> None:
         name = request.operation.name if request is not None and request.operation is not None else "Unknown"
         seconds = self._store.clock.monotonic_s() - started_s
-        received, sent = http.head.length or 0, response.length or 0
+        received = http.head.length or 0
         self._counter.observe(name, response.status, seconds, received, sent)
         if request is not None and request.bucket is not None and logging_of(request.bucket) is not None:
-            happened = Happened(error, self._store.clock.now_ms() - int(seconds * 1000), int(seconds * 1000))
+            total_ms = int(seconds * 1000)
+            happened = Happened(error, self._store.clock.now_ms() - total_ms, total_ms, sent)
             line = line_of(request, request.bucket, response, happened, self.app.host_id)
             self._store.logbook.write(request.bucket, line)
         if self._audit is not None:
@@ -221,7 +234,7 @@ class Monitor(Observer, CallObserver):
     def on_quick(self, operation: str, response: Response, started_s: float, received_bytes: int) -> None:
         """A request was answered the quick way."""
         seconds = self._store.clock.monotonic_s() - started_s
-        self._counter.observe(operation, response.status, seconds, received_bytes, response.length or 0)
+        self._counter.observe(operation, response.status, seconds, received_bytes, len(response.body or b""))  # type: ignore[arg-type]
 
     @property
     def logs_access(self) -> bool:

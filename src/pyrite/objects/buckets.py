@@ -30,6 +30,8 @@ _DECODED_KEPT = 1024
 RECORD_MAX_BYTES = 1 << 20
 """The largest record of a bucket, with all that is configured for it: every request to the bucket reads it."""
 _SCAN_ROWS = 1000
+DECODED_BYTES_MAX = 3 << 20
+"""How much a process remembers of buckets."""
 _ATTEMPTS = 64
 _FORBIDDEN_PREFIXES = ("xn--", "sthree-", "amzn-s3-demo-")
 _FORBIDDEN_SUFFIXES = ("-s3alias", "--ol-s3", ".mrap", "--x-s3", "--table-s3")
@@ -41,6 +43,12 @@ class Bucket(NamedTuple):
     id: int
     record: BucketRecord
     version: int
+
+    @property
+    def weight(self) -> int:
+        """About how many bytes it takes, with what is configured for it."""
+        record = self.record
+        return 1024 + len(record.policy) + sum(map(len, record.configurations.values()))
 
 
 QUOTA = "quota"
@@ -88,7 +96,7 @@ class Buckets:
         self._rules = rules or Rules(engine, entropy)
         self._clock = clock
         self._entropy = entropy
-        self._decoded: LruMap[bytes, Bucket] = LruMap(_DECODED_KEPT)
+        self._decoded: LruMap[bytes, Bucket] = LruMap(_DECODED_KEPT, weight_max=DECODED_BYTES_MAX)
 
     async def find(self, name: str) -> Bucket:
         """The bucket called `name`. Raises NoSuchBucket."""
@@ -102,7 +110,7 @@ class Buckets:
             return known
         record = decode_bucket(entry.value)
         bucket = Bucket(record.id, record, entry.version)
-        self._decoded.put(raw, bucket)
+        self._decoded.put(raw, bucket, bucket.weight)
         return bucket
 
     def is_outdated(self, bucket: Bucket) -> bool:
@@ -182,9 +190,7 @@ class Buckets:
 
         return await self.edit(bucket, edit, decides)
 
-    async def edit(
-        self, bucket: Bucket, edit: Callable[[BucketRecord], BucketRecord], decides: bool = True
-    ) -> Bucket:
+    async def edit(self, bucket: Bucket, edit: Callable[[BucketRecord], BucketRecord], decides: bool = True) -> Bucket:
         """Replace a bucket's record by what `edit` makes of it. Raises as `change`, and what `edit` raises.
 
         What `decides` who may do what makes every process forget what it has decided.

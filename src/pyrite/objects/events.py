@@ -3,13 +3,13 @@
 Source: AWS, "Amazon S3 Event Notifications" in the Amazon S3 User Guide.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
 
 from pyrite.aws import xml
 from pyrite.aws.xml import Element
+from pyrite.core.lru import remembered
 from pyrite.metadata.keyspaces import EVENTS, escape, number
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import BadNotification
@@ -222,7 +222,7 @@ def is_listener(target: str) -> bool:
     return target.startswith(_LISTEN)
 
 
-@lru_cache(maxsize=256)
+@remembered
 def _listening(text: str) -> tuple[Notification, ...]:
     return tuple(
         Notification("", target_of(one), one.events, one.prefix, one.suffix)
@@ -230,7 +230,7 @@ def _listening(text: str) -> tuple[Notification, ...]:
     )
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _stored(text: str) -> tuple[Notification, ...]:
     return parse(xml.parse(text.encode()))
 

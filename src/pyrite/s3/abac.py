@@ -4,18 +4,25 @@ Source: AWS, PutBucketAbac in the Amazon S3 API Reference; "Using tags for attri
 User Guide.
 """
 
+from pyrite.aws import xml
+from pyrite.core.lru import remembered
 from pyrite.iam.patterns import Values
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import BucketRecord
 
 CONFIGURATION = "abac"
-_ENABLED = "<Status>Enabled</Status>"
 _PREFIXES = ("aws:resourcetag/", "s3:buckettag/", "s3:resourcetag/")
 
 
 def is_enabled(record: BucketRecord) -> bool:
     """Whether the tags of a bucket decide."""
-    return _ENABLED in record.configurations.get(CONFIGURATION, "")
+    text = record.configurations.get(CONFIGURATION)
+    return text is not None and _is_enabled(text)
+
+
+@remembered
+def _is_enabled(text: str) -> bool:
+    return xml.parse(text.encode()).find("Status") == "Enabled"
 
 
 def tags_that_count(bucket: Bucket | None, always: bool) -> dict[str, Values]:

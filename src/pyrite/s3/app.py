@@ -17,15 +17,19 @@ from pyrite.s3.payers import is_charged
 from pyrite.s3.request import Place, S3Request, is_below
 from pyrite.s3.routing import METHODS, route
 from pyrite.s3.service import Service
+from pyrite.s3.told import ToldBody
+
+CLIENT_GONE = 499
+"""What logs tell as the status of a request whose client left before it was answered; nobody is sent it."""
 
 
 class Observer:
-    """Hears of every request when its response is ready; the default forgets."""
+    """Hears of every request when its response is ready, or its streamed body has ended; the default forgets."""
 
     def on_request(
-        self, request: S3Request | None, http: Request, response: Response, error: str, started_s: float
+        self, request: S3Request | None, http: Request, response: Response, error: str, started_s: float, sent: int
     ) -> None:
-        """`started_s` is the monotonic time at which the request's head was complete."""
+        """`started_s` is the monotonic time at which the request's head was complete, `sent` the bytes of the body."""
 
     def on_defect(self, request_id: str, error: BaseException) -> None:
         """A handler raised what it should not have."""
@@ -83,6 +87,7 @@ class S3App:
                 request = S3Request(http, request_id, self._domains)
                 response = await self._answer(request)
         except ClientGone:
+            self._observer.on_request(request, http, Response(CLIENT_GONE, []), "ClientGone", started_s, 0)
             raise
         except Exception as error:  # noqa: BLE001 - every error gets an answer; defects are reported
             failure = await self._failure(request, request_id, error)
@@ -93,8 +98,20 @@ class S3App:
         if request is not None and response.status < 300 and is_charged(request):
             response.headers.append((b"x-amz-request-charged", b"requester"))
         response.headers += ((b"x-amz-request-id", request_id.encode()), self._host_id)
-        self._observer.on_request(request, http, response, code, started_s)
+        self._tell(request, http, response, code, started_s)
         return response
+
+    def _tell(self, request: S3Request | None, http: Request, response: Response, code: str, started_s: float) -> None:
+        """Have the observer hear of the request, where its body is streamed once that has ended."""
+        body, on_request = response.body, self._observer.on_request
+        if body is None or isinstance(body, (bytes, memoryview)):
+            on_request(request, http, response, code, started_s, len(body or b""))
+            return
+
+        def on_end(sent: int, is_whole: bool) -> None:
+            on_request(request, http, response, code or ("" if is_whole else "ClientGone"), started_s, sent)
+
+        response.body = ToldBody(body, on_end)
 
     async def _failure(self, request: S3Request | None, request_id: str, error: Exception) -> S3Error:
         """The error as the client gets it; also where finding that out fails."""

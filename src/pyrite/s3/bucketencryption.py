@@ -1,10 +1,10 @@
 """Owns the encryption that a bucket asks for of new objects: the document, and what it means."""
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from pyrite.aws import xml
 from pyrite.aws.xml import Element, element
+from pyrite.core.lru import remembered
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
 
@@ -26,7 +26,7 @@ def default_of(bucket: Bucket) -> DefaultEncryption | None:
     return None if text is None else _parsed(text)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _parsed(text: str) -> DefaultEncryption:
     return parse(xml.parse(text.encode()))
 

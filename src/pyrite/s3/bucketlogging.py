@@ -5,13 +5,13 @@ Source: AWS, "Logging requests with server access logging" and "Amazon S3 server
 
 import time
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import quote
 
 from pyrite.aws import xml
 from pyrite.aws.xml import Element
 from pyrite.core.counts import parse_count
+from pyrite.core.lru import remembered
 from pyrite.core.redaction import without_signature
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
@@ -59,7 +59,7 @@ def logging_of(bucket: Bucket) -> Logging | None:
     return None if text is None else _stored(text)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _stored(text: str) -> Logging | None:
     return parse(xml.parse(text.encode()))
 
@@ -96,11 +96,12 @@ def name_of(request: S3Request) -> str:
 
 
 class Happened(NamedTuple):
-    """What came of a request: the error's code ("" for none), when it began, and how long it took."""
+    """What came of a request: the error's code ("" for none), when it began, how long it took, and the body's bytes."""
 
     error: str
     begun_ms: int
     total_ms: int
+    sent_bytes: int
 
 
 def line_of(request: S3Request, bucket: Bucket, response: Response, happened: Happened, host_id: str) -> str:
@@ -109,7 +110,7 @@ def line_of(request: S3Request, bucket: Bucket, response: Response, happened: Ha
     caller, headers = request.caller, request.headers
     auth = {"REST-HEADER": "AuthHeader", "REST-QUERY-STRING": "QueryString", "POST": "AuthHeader"}
     version = {"AWS4-HMAC-SHA256": "SigV4", "AWS": "SigV2"}
-    sent = response.length if response.length is not None and request.method != "HEAD" else 0
+    sent = happened.sent_bytes
     fields = (
         bucket.record.owner,
         bucket.record.name,

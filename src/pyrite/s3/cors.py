@@ -4,11 +4,11 @@ Source: AWS, "Using cross-origin resource sharing (CORS)" in the Amazon S3 User 
 """
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from pyrite.aws import xml
 from pyrite.aws.xml import Element
+from pyrite.core.lru import remembered
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
@@ -41,7 +41,9 @@ class CorsRule(NamedTuple):
 
     def allows_headers(self, wanted: list[str]) -> bool:
         """Whether a page may send all these headers."""
-        return all(any(_matches(pattern.lower(), name) for pattern in self.headers) for name in wanted)
+        patterns = {pattern.lower() for pattern in self.headers}
+        open_ended = [pattern for pattern in patterns if "*" in pattern]
+        return all(name in patterns or any(_matches(pattern, name) for pattern in open_ended) for name in set(wanted))
 
 
 def _matches(pattern: str, text: str) -> bool:
@@ -97,7 +99,7 @@ def rules_of(bucket: Bucket) -> tuple[CorsRule, ...]:
     return () if text is None else _stored(text)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _stored(text: str) -> tuple[CorsRule, ...]:
     return parse(xml.parse(text.encode()))
 

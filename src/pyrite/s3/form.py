@@ -4,9 +4,9 @@ Source: AWS, "POST Object" in the Amazon S3 API Reference; RFC 7578.
 """
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from python_multipart.exceptions import MultipartParseError
+from python_multipart.exceptions import FormParserError, MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 
 from pyrite.http.body import RequestBody
@@ -34,7 +34,7 @@ class Form:
         self.has_file = False
         self.file_name = ""
         self._body = body
-        self._parser = MultipartParser(
+        self._parser = _parser_of(
             boundary,
             {
                 "on_part_begin": self._on_part_begin,
@@ -143,6 +143,14 @@ class Form:
                 yield b"x-amz-acl", value
             elif name in _AS_HEADERS or name.startswith("x-amz-"):
                 yield name.encode("utf-8"), value
+
+
+def _parser_of(boundary: bytes, callbacks: dict[str, Callable[..., None]]) -> MultipartParser:
+    """A parser for forms with this boundary. Raises S3Error where it is too long."""
+    try:
+        return MultipartParser(boundary, callbacks)  # type: ignore[arg-type]
+    except FormParserError:
+        raise S3Error("MalformedPOSTRequest") from None
 
 
 _AS_HEADERS = frozenset(

@@ -34,7 +34,6 @@ _KEPT = {
     b"content-encoding": "Content-Encoding",
     b"content-language": "Content-Language",
     b"expires": "Expires",
-    b"x-amz-website-redirect-location": "x-amz-website-redirect-location",
 }
 _OVERRIDES = {
     b"response-cache-control": "Cache-Control",
@@ -56,8 +55,7 @@ WRITE_OFFSET = b"x-amz-write-offset-bytes"
 _NOT_IMPLEMENTED = frozenset((WRITE_OFFSET,)) | {
     b"x-amz-object-lock-event-hold" + more for more in (b"", b"-duration-days", b"-duration-years")
 }
-# Headers that say nothing of the object, beside its type.
-_TELL_NOTHING = frozenset(
+TELL_NOTHING = frozenset(
     (
         b"accept",
         b"accept-encoding",
@@ -81,6 +79,7 @@ _TELL_NOTHING = frozenset(
         b"x-amz-sdk-checksum-algorithm",
     )
 )
+"""Headers that say nothing of the object, beside its type."""
 
 
 def refuse_unimplemented(fields: Mapping[bytes, bytes]) -> None:
@@ -96,7 +95,7 @@ def refuse_unimplemented(fields: Mapping[bytes, bytes]) -> None:
 
 def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
     """What the headers of a request say of the object it makes. Raises S3Error."""
-    if fields.keys() <= _TELL_NOTHING:
+    if fields.keys() <= TELL_NOTHING:
         return _only_type(fields.get(b"content-type"))
     refuse_unimplemented(fields)
     headers: dict[str, str] = {}
@@ -112,7 +111,7 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
     _check_sendable(headers, metadata)
     if size > USER_METADATA_MAX_BYTES:
         raise S3Error("MetadataTooLarge", None, (("Size", str(size)), ("MaxSizeAllowed", str(USER_METADATA_MAX_BYTES))))
-    redirect_of(fields)
+    headers |= redirect_of(fields)
     if "Content-Encoding" in headers and fields.get(b"x-amz-content-sha256") in STREAMING:
         _strip_aws_chunked(headers)
     content_type = fields.get(b"content-type")
@@ -229,6 +228,11 @@ def _unaccepted(header: str, message: str) -> S3Error:
     return S3Error("NotImplemented", None, (("Header", header), ("additionalMessage", message)))
 
 
+def last_modified_of(record: ObjectRecord) -> tuple[bytes, bytes]:
+    """The header that tells when an object was made."""
+    return b"Last-Modified", _last_modified(record.modified_ms // 1000)
+
+
 @lru_cache(maxsize=8192)
 def _last_modified(seconds: int) -> bytes:
     return http_date(seconds)
@@ -238,7 +242,7 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
     """The headers that describe an object, but for those of the range that is sent."""
     attributes = record.attributes
     fields: Headers = [
-        (b"Last-Modified", _last_modified(record.modified_ms // 1000)),
+        last_modified_of(record),
         (b"ETag", b'"%b"' % record.etag.encode()),
         (b"Accept-Ranges", b"bytes"),
         (b"Content-Type", attributes.content_type.encode()),

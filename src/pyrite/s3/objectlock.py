@@ -3,13 +3,13 @@
 Source: AWS, "Locking objects with Object Lock" in the Amazon S3 User Guide.
 """
 
-from functools import lru_cache
 from typing import NamedTuple
 
 from pyrite.aws import xml
 from pyrite.aws.dates import format_iso_ms, parse_iso
 from pyrite.aws.xml import Element, element
 from pyrite.core.counts import parse_count
+from pyrite.core.lru import remembered
 from pyrite.http.response import Headers
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import Lock, LockMode
@@ -72,7 +72,7 @@ def default_of(bucket: Bucket) -> DefaultRetention | None:
     return _stored(text) if text is not None else None
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _stored(text: str) -> DefaultRetention | None:
     return parse_configuration(xml.parse(text.encode()))
 

@@ -5,8 +5,9 @@ objects that are not at hand) it leaves to `s3/app.py`, which decides it alone: 
 had an effect, or its effect is the same when it is done again.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from pyrite.aws.checksums import ALGORITHMS
 from pyrite.aws.errors import AuthFault
 from pyrite.aws.sigv4 import EMPTY_SHA256, UNSIGNED_PAYLOAD
 from pyrite.aws.uri import Target
@@ -17,7 +18,7 @@ from pyrite.http.head import RequestHead
 from pyrite.http.hosting import Answer
 from pyrite.http.response import Headers, Response
 from pyrite.iam.caller import Caller
-from pyrite.objects.buckets import Bucket
+from pyrite.objects.buckets import DECODED_BYTES_MAX, Bucket
 from pyrite.objects.errors import NoSuchKey
 from pyrite.objects.events import LISTENERS
 from pyrite.objects.ingest import Received
@@ -28,6 +29,7 @@ from pyrite.s3.authentication import Authenticator
 from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
 from pyrite.s3.headers import (
     ARCHIVES,
+    TELL_NOTHING,
     WRITE_OFFSET,
     attributes_of,
     checksum_headers,
@@ -64,14 +66,37 @@ _ELSEWHERE = _CONDITIONS | frozenset(
     )
 )
 _ELSEWHERE |= frozenset(HEADER_ACTIONS["PutObject"]) | REQUEST_HEADERS | {WRITE_OFFSET}
+_PLAIN = TELL_NOTHING | {algorithm.header.encode() for algorithm in ALGORITHMS.values()}
+_PLAIN |= {
+    b"cache-control",
+    b"content-disposition",
+    b"content-encoding",
+    b"content-language",
+    b"expires",
+    b"x-amz-checksum-mode",
+    b"x-amz-storage-class",
+    b"x-amz-user-agent",
+}
+"""What a plain request may have. Other headers are looked at: those that begin with x-amz- may ask for anything."""
 _ACTIONS = {b"GET": "s3:GetObject", b"HEAD": "s3:GetObject", b"PUT": "s3:PutObject", b"DELETE": "s3:DeleteObject"}
 # Some SDKs name the operation in the query, which changes nothing but the signature.
 _NAMES = {b"x-id=" + name: ((b"x-id", name),) for name in (b"GetObject", b"HeadObject", b"PutObject", b"DeleteObject")}
 _NO_BODY_HASHES = frozenset((EMPTY_SHA256.encode(), UNSIGNED_PAYLOAD))
 
 _BUCKETS_KEPT = 1024
+_META = b"x-amz-meta-"
 _WATCHED = frozenset(("logging", "notification", LISTENERS, "requestPayment"))
 """Configurations of buckets whose requests go the long way, which tells of them, or asks who pays."""
+
+
+def _is_plain(fields: Mapping[bytes, bytes]) -> bool:
+    """Whether the headers of a request ask for nothing that the quick way does not know."""
+    if fields.keys() <= _PLAIN:
+        return True
+    if not _ELSEWHERE.isdisjoint(fields):
+        return False
+    return all(name in _PLAIN or not name.startswith(b"x-amz-") or name.startswith(_META) for name in fields)
+
 
 OnQuick = Callable[[str, Response, float, int], None]
 """Hears of each answer: the operation, the response, when the request was complete, and the bytes of its body."""
@@ -95,14 +120,14 @@ class QuickWay:
         self._failed = failed
         self._now_s = now_s
         self._on_quick = on_quick
-        self._buckets: LruMap[bytes, Bucket] = LruMap(_BUCKETS_KEPT)
+        self._buckets: LruMap[bytes, Bucket] = LruMap(_BUCKETS_KEPT, weight_max=DECODED_BYTES_MAX)
         self._mark = -1
 
     def answer(self, head: RequestHead, body: bytes) -> Answer:
         """The response to a whole request, at once or as a coroutine; None when it is not for this way."""
         target, fields, method = head.target, head.fields, head.method
         path, _, query = target.partition(b"?")
-        if (query and query not in _NAMES) or b"%" in path or path[:1] != b"/" or not _ELSEWHERE.isdisjoint(fields):
+        if (query and query not in _NAMES) or b"%" in path or path[:1] != b"/" or not _is_plain(fields):
             return None
         name, _, key = path[1:].partition(b"/")
         if not key or len(key) > KEY_MAX_BYTES or method not in _ACTIONS:
@@ -140,7 +165,7 @@ class QuickWay:
         bucket = self._buckets.get(name)
         if bucket is None or self._service.buckets.is_outdated(bucket):
             bucket = at_once(self._service.buckets.find(name.decode()))
-            self._buckets.put(name, bucket)
+            self._buckets.put(name, bucket, bucket.weight)
         return bucket
 
     def _read(

@@ -9,7 +9,7 @@ from pyrite.iam.caller import Caller
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.policy import Policy, Use, parse_policy
 from pyrite.iam.publicity import is_public
-from pyrite.objects.buckets import Bucket
+from pyrite.objects.buckets import DECODED_BYTES_MAX, Bucket
 from pyrite.objects.records import BucketRecord, Grant
 
 ALL_USERS = "http://acs.amazonaws.com/groups/global/AllUsers"
@@ -109,7 +109,7 @@ class Rulebook:
     """The rules of buckets, compiled once for each version of their records."""
 
     def __init__(self) -> None:
-        self._compiled: LruMap[int, tuple[int, BucketRules]] = LruMap(_KEPT)
+        self._compiled: LruMap[int, tuple[int, BucketRules]] = LruMap(_KEPT, weight_max=DECODED_BYTES_MAX)
 
     def of(self, bucket: Bucket) -> BucketRules:
         """The rules of a bucket."""
@@ -117,7 +117,7 @@ class Rulebook:
         if known is not None and known[0] == bucket.version:
             return known[1]
         rules = _compile(bucket)
-        self._compiled.put(bucket.id, (bucket.version, rules))
+        self._compiled.put(bucket.id, (bucket.version, rules), 2 * bucket.weight)
         return rules
 
 

@@ -4,11 +4,11 @@ Source: AWS, "Hosting a static website using Amazon S3" and "(Optional) Configur
 """
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from pyrite.aws import uri, xml
 from pyrite.aws.xml import Element
+from pyrite.core.lru import remembered
 from pyrite.objects.buckets import Bucket
 from pyrite.s3.errors import S3Error
 
@@ -70,7 +70,7 @@ def of(bucket: Bucket) -> Website | None:
     return None if text is None else _stored(text)
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _stored(text: str) -> Website:
     return parse(xml.parse(text.encode()))
 

@@ -5,13 +5,13 @@ Inventory" in the Amazon S3 User Guide.
 """
 
 import re
-from functools import lru_cache
 from typing import NamedTuple
 
 from pyrite.aws import xml
 from pyrite.aws.arns import MalformedArn, parse_arn
 from pyrite.aws.xml import Element
 from pyrite.core.errors import PyriteError
+from pyrite.core.lru import remembered
 from pyrite.objects.buckets import Bucket
 
 KIND = "inventory"
@@ -151,6 +151,6 @@ def inventories_of(bucket: Bucket) -> list[Inventory]:
     return [_stored(text) for name, text in sorted(held.items()) if name.startswith(f"{KIND}/")]
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def _stored(text: str) -> Inventory:
     return parse(xml.parse(text.encode()))

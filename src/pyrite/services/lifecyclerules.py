@@ -5,13 +5,13 @@ Source: AWS, "Managing the lifecycle of objects" and "Lifecycle configuration el
 
 import re
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import NamedTuple
 
 from pyrite.aws import xml
 from pyrite.aws.dates import parse_iso
 from pyrite.aws.xml import Element
 from pyrite.core.errors import PyriteError
+from pyrite.core.lru import remembered
 
 RULES_MAX = 1000
 ID_MAX_CHARS = 255
@@ -119,7 +119,7 @@ def moving(rule: Rule, transitions: tuple[Transition, ...], size: int, minimum: 
     return [one for one in transitions if minimum == VARIES and one.storage_class in _FOR_SMALL]
 
 
-@lru_cache(maxsize=1024)
+@remembered
 def rules_in(text: str) -> tuple[Rule, ...]:
     """The rules of a document that was accepted."""
     return parse(xml.parse(text.encode()), lenient=True)

@@ -34,6 +34,7 @@ _decode = msgspec.msgpack.Decoder(ProcessStatus).decode
 _SUFFIX = ".status"
 _CONDEMNED = ".condemned"
 _PLACES = "places"
+_TOUCH_EVERY_MS = 3_600_000
 
 
 class StatusBoard:
@@ -41,9 +42,15 @@ class StatusBoard:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._touched_ms = 0
 
     def publish(self, status: ProcessStatus) -> None:
-        """Replace the status of a slot."""
+        """Replace the status of a slot. Every hour all files are touched: old ones may be swept away."""
+        if status.written_ms - self._touched_ms >= _TOUCH_EVERY_MS:
+            self._touched_ms = status.written_ms
+            for path in (self.folder, *self.folder.iterdir()):
+                with contextlib.suppress(FileNotFoundError):
+                    os.utime(path)
         path = self.folder / (status.slot + _SUFFIX)
         staging = path.with_suffix(".new")
         staging.write_bytes(_encode(status))

@@ -3,6 +3,7 @@
 AWS has no such action; its name and parameters are those that SDKs of other stores send.
 """
 
+import hashlib
 from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
@@ -90,7 +91,8 @@ async def assume_role_with_ldap_identity(call: Call) -> Result:
     if directory is None:
         raise QueryError("InvalidAction", "No LDAP directory is configured")
     name, password = call.params.get("LDAPUsername") or "", call.params.get("LDAPPassword") or ""
-    limited = (f"name {name.lower()}", f"address {call.keys['aws:sourceip'][0]}")
+    digest = hashlib.sha256(name.lower().encode("utf-8", "replace")).hexdigest()  # a name may be long
+    limited = (f"name {digest}", f"address {call.keys['aws:sourceip'][0]}")
     limiter.check(*limited)
     attempt = limiter.begin(*limited)  # it counts before it is known how it ends: many may be made at once
     person = await directory.sign_in(name, password)

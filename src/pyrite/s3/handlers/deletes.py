@@ -113,8 +113,9 @@ async def delete_objects(service: Service, request: S3Request) -> Response:
     waiting = list(places.values())
     for first in range(0, len(waiting), _AT_ONCE):  # together, so that they share what is written and synced
         done = await asyncio.gather(*map(delete_key, waiting[first : first + _AT_ONCE]), return_exceptions=True)
-        for failure in filter(None, done):
-            raise failure
+        failures = [failure for failure in done if failure is not None]
+        if failures:
+            raise failures[0]
     return document("DeleteResult", "".join(results))
 
 

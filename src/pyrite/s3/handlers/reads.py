@@ -1,7 +1,5 @@
 """Owns GET and HEAD of objects, their attributes, and what little an object's sub-resources have to tell."""
 
-from collections.abc import AsyncIterator
-
 from pyrite.aws.xml import element
 from pyrite.core.counts import parse_count
 from pyrite.http.response import Headers, Response
@@ -18,6 +16,7 @@ from pyrite.s3.headers import (
     ARCHIVES,
     checksum_headers,
     expiration_headers,
+    last_modified_of,
     object_headers,
     override,
     range_is_of,
@@ -27,6 +26,7 @@ from pyrite.s3.operations import DETAILS, VERSION_ACTIONS
 from pyrite.s3.ranges import Range, parse_range
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
+from pyrite.s3.told import BegunBody
 from pyrite.s3.versions import named_version, version_headers
 
 _PARTS_PAGE = 1000
@@ -138,18 +138,7 @@ async def _respond(
         return Response(status, fields, view)
     stream = service.reading.stream(record, start, stop, key)
     first = await anext(stream)  # so that an unreadable object is an error and not a broken body
-    return Response(status, fields, _with_first(first, stream), stop - start)
-
-
-async def _with_first(
-    first: list[memoryview], rest: AsyncIterator[list[memoryview]]
-) -> AsyncIterator[list[memoryview]]:
-    try:
-        yield first
-        async for block in rest:
-            yield block
-    finally:
-        await rest.aclose()  # type: ignore[attr-defined]
+    return Response(status, fields, BegunBody(first, stream), stop - start)
 
 
 async def _read_part(
@@ -227,8 +216,8 @@ async def get_attributes(service: Service, request: S3Request) -> Response:
         content += element("StorageClass", record.storage_class)
     if "ObjectSize" in wanted:
         content += f"<ObjectSize>{record.size_bytes}</ObjectSize>"
-    modified = next(field for field in object_headers(record, False) if field[0] == b"Last-Modified")
-    return document("GetObjectAttributesResponse", content, headers=[modified, *version_headers(bucket, record)])
+    told = [last_modified_of(record), *version_headers(bucket, record)]
+    return document("GetObjectAttributesResponse", content, headers=told)
 
 
 async def _parts_element(service: Service, request: S3Request, record: ObjectRecord) -> str:
