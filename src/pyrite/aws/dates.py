@@ -3,9 +3,10 @@
 import calendar
 import re
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, tzinfo
 from email.utils import parsedate_tz
 from functools import lru_cache
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _BASIC = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z\Z")
 _BASIC_CHARACTERS = len("20130524T000000Z")
@@ -63,6 +64,18 @@ def _format_iso_second(seconds: int) -> str:
 def format_iso_ms(milliseconds: int) -> str:
     """As `format_iso`, to the millisecond."""
     return _format_iso_second(milliseconds // 1000)[:-4] + f"{milliseconds % 1000:03d}Z"
+
+
+def format_pacific(milliseconds: int) -> str:
+    """`Tue Dec 31 16:00:00 PST 2019`, as AWS's errors show dates; in UTC where the machine knows no zones."""
+    try:
+        zone: tzinfo = ZoneInfo("America/Los_Angeles")
+    except ZoneInfoNotFoundError:
+        zone = UTC
+    try:
+        return datetime.fromtimestamp(milliseconds / 1000, zone).strftime("%a %b %d %H:%M:%S %Z %Y")
+    except (ValueError, OverflowError, OSError):
+        return format_iso(milliseconds)
 
 
 def format_iso(milliseconds: int) -> str:

@@ -24,14 +24,15 @@ class MalformedXml(PyriteError):
 
 
 class Element:
-    """An element: local name, children in order, own text."""
+    """An element: local name, children in order, own text, and the value of an attribute `type` ("": none)."""
 
-    __slots__ = ("children", "name", "text")
+    __slots__ = ("children", "kind", "name", "text")
 
     def __init__(self, name: str) -> None:
         self.name = name
         self.children: list[Element] = []
         self.text = ""
+        self.kind = ""
 
     def find(self, name: str) -> str | None:
         """The text of the first child called `name`, or None."""
@@ -76,11 +77,13 @@ class _Builder:
         self._texts: list[list[str]] = []
         self._count = 0
 
-    def start(self, name: str, _: dict[str, str]) -> None:
+    def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
         if self._count > ELEMENTS_MAX or len(self._stack) >= DEPTH_MAX:
             raise MalformedXml("the document has too many elements or is nested too deeply")
         made = Element(name.rpartition(":")[2])
+        if attributes:
+            made.kind = next((value for key, value in attributes.items() if key.rpartition(":")[2] == "type"), "")
         if self._stack:
             self._stack[-1].children.append(made)
         else:

@@ -9,10 +9,12 @@ from pyrite.aws.checksums import ALGORITHMS, CRC64NVME
 from pyrite.core.units import MIB
 from pyrite.objects.conditions import strip_etag
 from pyrite.objects.errors import (
-    ChecksumMismatch,
     InvalidPart,
     InvalidPartOrder,
     MissingChecksum,
+    ObjectChecksumMismatch,
+    OtherChecksumMode,
+    PartChecksumMismatch,
     PartTooSmall,
     SizeMismatch,
 )
@@ -51,22 +53,33 @@ def kind_of(upload: UploadRecord) -> ChecksumType:
 
 
 def check_given(upload: UploadRecord, wanted: Sequence[CompletePart]) -> None:
-    """Raises MissingChecksum where the object's checksum is made of those of its parts and one is not stated."""
+    """Raises MissingChecksum where the object's checksum is made of those of its parts and one is not stated, and
+    PartChecksumMismatch where that of another algorithm is.
+    """
     algorithm = upload.checksum_algorithm
     if algorithm and kind_of(upload) == "COMPOSITE":
         for part in wanted:
+            other = next((name for name in part.checksums if name != algorithm), None)
+            if other is not None:
+                raise PartChecksumMismatch(other, part.number)
             if algorithm not in part.checksums:
                 raise MissingChecksum(part.number, algorithm)
 
 
-def choose(uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart], upload_id: str = "") -> list[PartRecord]:
-    """The parts listed. Raises InvalidPart, InvalidPartOrder, PartTooSmall."""
+def choose(
+    uploaded: Mapping[int, PartRecord], wanted: Sequence[CompletePart], upload_id: str = "", checked: bool = True
+) -> list[PartRecord]:
+    """The parts listed; unless they are `checked`, no checksum may be stated of one.
+
+    Raises InvalidPart, InvalidPartOrder, PartTooSmall.
+    """
     if any(later.number <= earlier.number for earlier, later in itertools.pairwise(wanted)):
         raise InvalidPartOrder(upload_id)
     chosen = []
     for listed in wanted:
         part = uploaded.get(listed.number)
-        if part is None or strip_etag(listed.etag) != part.etag or not _checksums_agree(part, listed.checksums):
+        agrees = part is not None and (_checksums_agree(part, listed.checksums) if checked else not listed.checksums)
+        if part is None or strip_etag(listed.etag) != part.etag or not agrees:
             raise InvalidPart(listed.number, strip_etag(listed.etag), upload_id)
         chosen.append(part)
     for part in chosen[:-1]:
@@ -82,6 +95,29 @@ def _checksums_agree(part: PartRecord, given: Mapping[str, str]) -> bool:
     return True
 
 
+def check_mode(upload: UploadRecord, kind: ChecksumType | None) -> None:
+    """Raises OtherChecksumMode unless an upload is completed with the type of checksum that it was begun with."""
+    if kind is not None and (not upload.checksum_algorithm or kind != kind_of(upload)):
+        raise OtherChecksumMode(kind_of(upload) if upload.checksum_algorithm else "null")
+
+
+def _check_stated(upload: UploadRecord, given: Checksum, kind: ChecksumType | None, made: Checksum) -> None:
+    """Raises ObjectChecksumMismatch unless what the client states of the whole object is so.
+
+    Where the upload was begun without an algorithm, that of another one says nothing. A checksum of the whole has to
+    be stated with its type.
+    """
+    if not upload.checksum_algorithm and given.algorithm != made.algorithm:
+        return
+    same = given.algorithm == made.algorithm and given.value in (made.value, _without_count(made))
+    if not same or (upload.checksum_algorithm and made.type == "FULL_OBJECT" and kind is None):
+        raise ObjectChecksumMismatch(made.algorithm)
+
+
+def _without_count(checksum: Checksum) -> str:
+    return checksum.value.partition("-")[0]
+
+
 def object_checksum(
     upload: UploadRecord, parts: Sequence[PartRecord], given: Checksum | None, kind: ChecksumType | None
 ) -> Checksum | None:
@@ -91,8 +127,6 @@ def object_checksum(
     """
     algorithm = ALGORITHMS[upload.checksum_algorithm or CRC64NVME.name]
     own_kind = kind_of(upload)
-    if kind is not None and kind != own_kind:
-        raise ChecksumMismatch(algorithm.name)
     digests = []
     for part in parts:
         if part.checksum is None or part.checksum.algorithm != algorithm.name:
@@ -105,8 +139,8 @@ def object_checksum(
     else:
         sizes = [part.size_bytes for part in parts]
         value = checksums.full_object(algorithm, list(zip(digests, sizes, strict=True)))
-    if given is not None and given.algorithm == algorithm.name and given.value not in (value, value.partition("-")[0]):
-        raise ChecksumMismatch(algorithm.name)
+    if given is not None:
+        _check_stated(upload, given, kind, Checksum(algorithm.name, value, own_kind))
     return Checksum(algorithm.name, value, own_kind)
 
 

@@ -235,7 +235,7 @@ class Buckets:
             for counter in (keys.usage_objects(bucket.id), keys.usage_versions(bucket.id)):
                 count = await self._engine.get(counter)
                 if decode_counter(count.value if count else None):
-                    raise BucketNotEmpty(name)
+                    raise BucketNotEmpty(name, bool(bucket.record.versioning))
                 batch.expect(counter, count.version if count else ABSENT)
                 batch.delete(counter)
             batch.delete(keys.usage_bytes(bucket.id))

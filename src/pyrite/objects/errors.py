@@ -20,7 +20,11 @@ class BucketExists(ObjectsError):
 
 
 class BucketNotEmpty(ObjectsError):
-    """The bucket still holds objects."""
+    """The bucket still holds objects, or only `versions` of such."""
+
+    def __init__(self, name: str, versions: bool = False) -> None:
+        super().__init__(name)
+        self.versions = versions
 
 
 class TooMuchConfigured(ObjectsError):
@@ -175,6 +179,26 @@ class ChecksumMismatch(ObjectsError):
     def __init__(self, algorithm: str) -> None:
         super().__init__(f"the {algorithm} that was given does not match")
         self.algorithm = algorithm
+
+
+class ObjectChecksumMismatch(ChecksumMismatch):
+    """The checksum of a whole object is not what its parts make, or is not stated in full."""
+
+
+class PartChecksumMismatch(ChecksumMismatch):
+    """The checksum that is stated of a part is of another algorithm than the upload's."""
+
+    def __init__(self, algorithm: str, number: int) -> None:
+        super().__init__(algorithm)
+        self.number = number
+
+
+class OtherChecksumMode(ObjectsError):
+    """An upload is completed with another type of checksum than it was begun with: `mode`, "null" for none."""
+
+    def __init__(self, mode: str) -> None:
+        super().__init__(f"the upload was begun with the checksum mode {mode}")
+        self.mode = mode
 
 
 class MissingChecksum(ObjectsError):

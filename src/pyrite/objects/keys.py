@@ -1,5 +1,7 @@
 """Owns the keys of objects, and of the records of this layer. Pure."""
 
+import hashlib
+
 from pyrite.metadata.keyspaces import (
     ANNOTATIONS,
     BUCKETS,
@@ -22,6 +24,7 @@ from pyrite.metadata.keyspaces import (
 from pyrite.objects.errors import InvalidKey, KeyTooLong
 
 UPLOAD_ID_BYTES = ANNOTATIONS_ID_BYTES = 16
+UPLOAD_RANDOM_BYTES = 12
 KEY_MAX_BYTES = 1024
 _INVERTED = (1 << 64) - 1
 
@@ -78,6 +81,22 @@ def head(bucket_id: int, key: bytes) -> bytes:
 
 def upload(bucket_id: int, key: bytes, upload_id: bytes) -> bytes:
     return UPLOADS + number(bucket_id) + escape(key) + upload_id
+
+
+def upload_id(bucket_id: int, key: bytes, random: bytes) -> bytes:
+    """An id for an upload: random bytes, and a few that tell whether it is one of this key."""
+    return random + _mark(bucket_id, key, random)
+
+
+def is_upload_id(bucket_id: int, key: bytes, upload_id: bytes) -> bool:
+    """Whether an id was made for an upload of this key. Of ids of earlier versions, which say nothing, it is not."""
+    random = upload_id[:UPLOAD_RANDOM_BYTES]
+    return upload_id == random + _mark(bucket_id, key, random)
+
+
+def _mark(bucket_id: int, key: bytes, random: bytes) -> bytes:
+    length = UPLOAD_ID_BYTES - UPLOAD_RANDOM_BYTES
+    return hashlib.blake2b(number(bucket_id) + random + key, digest_size=length).digest()
 
 
 def uploads(bucket_id: int) -> bytes:

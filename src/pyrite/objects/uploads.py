@@ -110,7 +110,7 @@ class Uploads:
     ) -> bytes:
         """Begin an upload; its id."""
         check_key(key)
-        upload_id = self._entropy.bytes(keys.UPLOAD_ID_BYTES)
+        upload_id = keys.upload_id(bucket.id, key, self._entropy.bytes(keys.UPLOAD_RANDOM_BYTES))
         found = await self._naming.current(bucket, key)
         seen = found.record.version if found is not None else 0
         record = UploadRecord(
@@ -246,9 +246,11 @@ class Uploads:
         rows = await self._engine.scan(prefix, after_prefix(prefix), PARTS_MAX)
         versions = {row.key: row.version for row in rows}
         uploaded = {part.number: part for part in (decode_part(row.value) for row in rows)}
+        assembling.check_mode(upload.record, completion.checksum_type)
         if not completion.lenient:
             assembling.check_given(upload.record, completion.parts)
-        chosen = assembling.choose(uploaded, completion.parts, upload_id.hex())
+        is_checked = completion.lenient or bool(upload.record.checksum_algorithm)
+        chosen = assembling.choose(uploaded, completion.parts, upload_id.hex(), is_checked)
         checksum = assembling.object_checksum(upload.record, chosen, completion.checksum, completion.checksum_type)
         assembling.check_size(chosen, completion.size_bytes, OBJECT_MAX_BYTES)
         if not upload.record.checksum_algorithm:  # AWS tells none of single parts then, and none under a client's key
@@ -305,10 +307,15 @@ class Uploads:
         return record
 
     async def abort(self, bucket: Bucket, key: bytes, upload_id: bytes) -> None:
-        """End an upload and free its parts. That it has ended already is no error, as AWS answers."""
+        """End an upload and free its parts. That it has ended already is no error, as AWS answers.
+
+        Raises NoSuchUpload where there never was one of this key.
+        """
         upload_key = keys.upload(bucket.id, key, upload_id)
         for _ in range(_ATTEMPTS):
             entry = await self._engine.get(upload_key)
+            if entry is None and not keys.is_upload_id(bucket.id, key, upload_id):
+                raise NoSuchUpload(upload_id.hex())
             if entry is None:
                 return
             batch = Batch()

@@ -3,7 +3,7 @@
 Source: AWS, "Access control list (ACL) overview" in the Amazon S3 User Guide.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple, get_args
 
 from pyrite.aws.xml import Element, element
@@ -11,8 +11,8 @@ from pyrite.http.response import Response
 from pyrite.objects.buckets import CLOSED, Access, Bucket
 from pyrite.objects.records import Grant
 from pyrite.s3.documents import document
-from pyrite.s3.errors import S3Error
-from pyrite.s3.request import S3Request
+from pyrite.s3.errors import S3Error, bad_argument
+from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.rules import ALL_USERS, AUTHENTICATED_USERS, BLOCK_ACLS, ENFORCED, GROUPS, LOG_DELIVERY
 from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
@@ -42,6 +42,9 @@ _CANNED = {
     "bucket-owner-full-control": (),
     "aws-exec-read": (),
 }
+_GRANTEES = ("", "CanonicalUser", "Group", "AmazonCustomerByEmail")
+_AS_SENT: Mapping[str, str] = {}
+_IN_DOCUMENT = {"id": "CanonicalUser/ID", "uri": "Group/URI"}
 _TO_BUCKET_OWNER = {"bucket-owner-read": "READ", "bucket-owner-full-control": "FULL_CONTROL"}
 
 Grants = tuple[Grant, ...]
@@ -61,7 +64,7 @@ async def access_of_new(service: Service, request: S3Request) -> Access:
     """What a new bucket says of who may use it: what the headers ask for, else the preset's default. Raises S3Error."""
     given = request.header(b"x-amz-object-ownership")
     if given is not None and given not in OWNERSHIPS:
-        raise S3Error("InvalidArgument", f"Invalid x-amz-object-ownership header: {given}")
+        raise bad_argument(f"Invalid x-amz-object-ownership header: {given}", "x-amz-object-ownership")
     ownership = given if given is not None else "" if service.compat.open_buckets else CLOSED.ownership
     block = -1 if service.compat.open_buckets else CLOSED.public_block
     grants = await grants_of_headers(service, request, request.caller.owner)
@@ -121,7 +124,7 @@ async def grants_of_headers(service: Service, request: S3Request, owner: str, bu
         if explicit:
             raise S3Error("InvalidRequest", "Specifying both Canned ACLs and Header Grants is not allowed")
         if canned not in _CANNED:
-            raise S3Error("InvalidArgument", None, (("ArgumentName", "x-amz-acl"), ("ArgumentValue", canned)))
+            raise bad_argument("", "x-amz-acl", canned)
         further = [Grant(grantee, permission) for grantee, permission in _CANNED[canned]]  # type: ignore[arg-type]
         if canned in _TO_BUCKET_OWNER and bucket_owner not in ("", owner):
             further.append(Grant(bucket_owner, _TO_BUCKET_OWNER[canned]))  # type: ignore[arg-type]
@@ -131,21 +134,21 @@ async def grants_of_headers(service: Service, request: S3Request, owner: str, bu
     grants: list[Grant] = []
     for name, value in explicit:
         for part in (value or "").split(","):
-            grantee = await _grantee_of(service, part)
+            grantee = await _grantee_of(service, part, text_of(name))
             grants.append(Grant(grantee, _GRANT_HEADERS[name]))  # type: ignore[arg-type]
     return _checked(grants)
 
 
-async def _grantee_of(service: Service, text: str) -> str:
+async def _grantee_of(service: Service, text: str, header: str) -> str:
     kind, equals, value = text.strip().partition("=")
     value = value.strip().strip('"')
-    if not equals:
-        raise S3Error("InvalidArgument", f"Argument format not recognized: {text.strip()}")
+    if not equals or kind.strip().lower() not in ("id", "uri", "emailaddress"):
+        raise bad_argument("Argument format not recognized", header, text.strip())
     return await _resolve(service, kind.strip().lower(), value)
 
 
-async def _resolve(service: Service, kind: str, value: str) -> str:
-    """The grantee that an id, a URI or an e-mail address means. Raises S3Error."""
+async def _resolve(service: Service, kind: str, value: str, in_document: Mapping[str, str] = _AS_SENT) -> str:
+    """The grantee that an id, a URI or an e-mail address means; errors call it as `in_document`. Raises S3Error."""
     if kind == "uri" and value in GROUPS:
         return value
     if kind == "id" and await service.owners.find(value) is not None:
@@ -155,11 +158,9 @@ async def _resolve(service: Service, kind: str, value: str) -> str:
         if found is not None:
             return found
         raise S3Error("UnresolvableGrantByEmailAddress", None, (("EmailAddress", value),))
-    raise S3Error(
-        "InvalidArgument",
-        "Invalid id" if kind == "id" else "Invalid group uri",
-        (("ArgumentName", kind), ("ArgumentValue", value)),
-    )
+    if kind == "id":
+        raise bad_argument("Invalid id", in_document.get(kind, kind), value)
+    raise bad_argument("Invalid group uri", in_document.get(kind, kind), value)
 
 
 def _checked(grants: list[Grant]) -> Grants:
@@ -173,9 +174,12 @@ async def grants_of_document(service: Service, body: bytes, owner: str) -> Grant
     root = parse_document(body)
     listed = [child for child in root.children if child.name == "AccessControlList"]
     owners = [child for child in root.children if child.name == "Owner"]
-    if root.name != "AccessControlPolicy" or len(listed) != 1 or len(owners) > 1:
+    if root.name != "AccessControlPolicy" or len(listed) != 1 or len(owners) != 1:
         raise S3Error("MalformedACLError")
-    if owners and (owners[0].find("ID") or owner) != owner:
+    named = owners[0].find("ID") or owner
+    if named != owner:
+        if await service.owners.find(named) is None:
+            raise bad_argument("Invalid id", "CanonicalUser/ID", named)
         raise S3Error("AccessDenied")
     return await grants_of_elements(service, listed[0].children)
 
@@ -190,10 +194,13 @@ async def _grant_of(service: Service, item: Element) -> Grant:
     permission = item.find("Permission")
     if item.name != "Grant" or len(grantees) != 1 or permission not in _PERMISSIONS:
         raise S3Error("MalformedACLError")
+    if grantees[0].kind not in _GRANTEES:
+        raise S3Error("MalformedACLError")
     for kind in ("ID", "URI", "EmailAddress"):
         value = grantees[0].find(kind)
         if value is not None:
-            return Grant(await _resolve(service, kind.lower(), value.strip()), permission)  # type: ignore[arg-type]
+            grantee = await _resolve(service, kind.lower(), value.strip(), _IN_DOCUMENT)
+            return Grant(grantee, permission)  # type: ignore[arg-type]
     raise S3Error("MalformedACLError")
 
 

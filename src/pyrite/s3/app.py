@@ -200,8 +200,10 @@ class S3App:
         ):
             content += element("BucketName", place.bucket)
         conflict = error.code == "ConditionalRequestConflict" and "Condition" in named
-        if (error.code == "NoSuchKey" and "Key" not in named) or conflict:
+        if (error.code in ("NoSuchKey", "NoSuchVersion") and "Key" not in named) or conflict:
             content += element("Key", place.key)
+        if error.code == "NoSuchVersion" and "VersionId" not in named:
+            content += element("VersionId", place.version)
         return content
 
     def on_http_error(self, error: HttpError) -> Response:

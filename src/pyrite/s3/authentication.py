@@ -21,6 +21,7 @@ from pyrite.s3.compat import Compat
 from pyrite.s3.request import PayloadRule, S3Request, Signature, text_of
 
 _OF_FUNCTIONS = "s3-object-lambda"  # what SDKs sign the answers of functions for
+_OF_V2 = {b"Signature", b"AWSAccessKeyId", b"Expires"}
 _PRESIGN_NAMES = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
 _ECDSA_STREAMING = (
     b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
@@ -82,7 +83,12 @@ class Authenticator:
                 await self._header_v2(request, authorization)
         elif presigned:
             await self._presigned_v4(request)
-        elif b"Signature" in query and b"AWSAccessKeyId" in query:
+        elif b"Signature" in query or b"AWSAccessKeyId" in query:
+            if not query.keys() >= _OF_V2:
+                raise AuthFault(
+                    Fault.MISSING_DATE,
+                    "Query-string authentication requires the Signature, Expires and AWSAccessKeyId parameters",
+                )
             await self._presigned_v2(request)
         else:
             self._anonymous(request)
@@ -269,31 +275,37 @@ class Authenticator:
     async def authenticate_form(self, request: S3Request, fields: Mapping[str, bytes]) -> None:
         """Set the caller of a form that carries a policy. Raises AuthFault, InvalidToken or ExpiredToken."""
         policy, token = fields["policy"], fields.get("x-amz-security-token")
-        if "x-amz-algorithm" in fields or "x-amz-credential" in fields:
-            if fields.get("x-amz-algorithm") != sigv4.ALGORITHM.encode():
+        if not _OF_FORMS.intersection(fields):
+            raise AuthFault(Fault.MISSING_DATE, "Access Denied")
+        if any(name in fields for name in ("x-amz-algorithm", "x-amz-credential", "x-amz-signature")):
+            _need_fields(fields, ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"))
+            if fields["x-amz-algorithm"] != sigv4.ALGORITHM.encode():
                 raise AuthFault(Fault.UNSUPPORTED, "x-amz-algorithm must be AWS4-HMAC-SHA256")
-            missing = [name for name in ("x-amz-credential", "x-amz-date", "x-amz-signature") if name not in fields]
-            if missing:
-                raise AuthFault(Fault.INVALID_AUTHORIZATION, f"Bucket POST must contain a field named '{missing[0]}'.")
             credential = sigv4.parse_credential(text_of(fields["x-amz-credential"]))
             if credential.region not in self._regions:
                 raise AuthFault(Fault.MALFORMED_AUTHORIZATION, f"the region '{credential.region}' is wrong")
             found = await self._lookup(credential.access_key, token)
             key = sigv4.signing_key(found.secret, credential.date, credential.region, "s3")
             expected, given, how = sigv4.sign(key, policy), fields["x-amz-signature"], "AWS4-HMAC-SHA256"
+            access_key = credential.access_key
             if not text_of(fields["x-amz-date"]).startswith(credential.date):
                 raise AuthFault(Fault.MALFORMED_AUTHORIZATION, "x-amz-date is of another day than the credential")
         else:
-            missing = [name for name in ("awsaccesskeyid", "signature") if name not in fields]
-            if missing:
-                raise AuthFault(Fault.INVALID_AUTHORIZATION, f"Bucket POST must contain a field named '{missing[0]}'.")
+            _need_fields(fields, ("AWSAccessKeyId", "Signature"))
             found = await self._lookup(text_of(fields["awsaccesskeyid"]), token)
             expected, given, how = sigv2.sign(found.secret, policy), fields["signature"], "AWS"
+            access_key = text_of(fields["awsaccesskeyid"])
         if not hmac.compare_digest(expected.encode(), given):
             raise AuthFault(
                 Fault.MISMATCH,
                 "The request signature we calculated does not match the signature you provided. "
                 "Check your key and signing method.",
+                (
+                    ("AWSAccessKeyId", access_key),
+                    ("StringToSign", text_of(policy)),
+                    ("SignatureProvided", text_of(given)),
+                    ("StringToSignBytes", policy.hex(" ")),
+                ),
             )
         self._accept(request, found.caller, Signature(how, "POST"), self._region)
 
@@ -328,6 +340,23 @@ class Authenticator:
 
     def _now_s(self) -> int:
         return self._clock.now_ms() // 1000
+
+
+_OF_FORMS = frozenset(
+    ("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "signature", "awsaccesskeyid")
+)
+
+
+def _need_fields(fields: Mapping[str, bytes], names: tuple[str, ...]) -> None:
+    """Raises AuthFault for the first field that a signed form lacks."""
+    for name in names:
+        if name.lower() not in fields:
+            raise AuthFault(
+                Fault.INVALID_AUTHORIZATION,
+                f"Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the "
+                "fields.",
+                (("ArgumentName", name), ("ArgumentValue", "")),
+            )
 
 
 def _is_hoisted(name: bytes) -> bool:

@@ -6,7 +6,7 @@ from pyrite.aws import xml
 from pyrite.aws.xml import Element, element
 from pyrite.core.lru import remembered
 from pyrite.objects.buckets import Bucket
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 
 _ALGORITHMS = ("AES256", "aws:kms", "aws:kms:dsse")
 
@@ -47,8 +47,9 @@ def parse(root: Element) -> DefaultEncryption:
     if algorithm not in _ALGORITHMS:
         raise S3Error("MalformedXML")
     if kms_key and algorithm == "AES256":
-        raise S3Error(
-            "InvalidArgument", "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms"
+        raise bad_argument(
+            "a KMSMasterKeyID is not applicable if the default sse algorithm is not aws:kms or aws:kms:dsse",
+            "ApplyServerSideEncryptionByDefault",
         )
     blocked = [child for child in rule.children if child.name == "BlockedEncryptionTypes"]
     kinds = [kind.text for child in blocked for kind in child.children]

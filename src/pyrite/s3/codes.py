@@ -143,7 +143,7 @@ CODES: dict[str, tuple[int, str]] = {
     "MethodNotAllowed": (405, "The specified method is not allowed against this resource."),
     "MissingContentLength": (411, "You must provide the Content-Length HTTP header."),
     "MissingRequestBodyError": (400, "Request Body is empty"),
-    "MissingSecurityHeader": (400, "Your request was missing a required header."),
+    "MissingSecurityHeader": (400, "Your request was missing a required header"),
     "NoRetention": (400, "The retention period must be a positive integer value."),
     "NoSuchAnnotation": (404, "The specified annotation does not exist."),
     "NoSuchBucket": (404, "The specified bucket does not exist"),
@@ -205,7 +205,10 @@ CODES: dict[str, tuple[int, str]] = {
     "UnsupportedMediaType": (415, "The payload is not of a type that is accepted."),
     "UnexpectedContent": (400, "This request does not support content"),
     "UnresolvableGrantByEmailAddress": (400, "The e-mail address you provided does not match any account on record"),
-    "WrongCustomerKey": (403, "The customer key that was given is not the one of the object"),
+    "WrongCustomerKey": (
+        403,
+        "Requests specifying Server Side Encryption with Customer provided keys must provide the correct secret key.",
+    ),
     "XAmzContentSHA256Mismatch": (
         400,
         "The provided 'x-amz-content-sha256' header does not match what was computed.",

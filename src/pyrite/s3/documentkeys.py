@@ -12,7 +12,7 @@ from pyrite.iam.patterns import Values
 from pyrite.s3.errors import S3Error
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request, text_of
-from pyrite.s3.tags import BUCKET_TAGS_MAX, Tags, tags_in
+from pyrite.s3.tags import OF_BUCKET, Tags, tags_in
 
 Keys = dict[str, Values]
 
@@ -94,7 +94,7 @@ def _inventory(root: Element, now_ms: int) -> Keys:
 
 
 def _tags(root: Element, name: str) -> Tags:
-    return next((tags_in(child, BUCKET_TAGS_MAX) for child in root.children if child.name == name), {})
+    return next((tags_in(child, OF_BUCKET) for child in root.children if child.name == name), {})
 
 
 _READERS: Mapping[str, Callable[[Element, int], Keys]] = {

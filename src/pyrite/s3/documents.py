@@ -1,5 +1,6 @@
 """Owns helpers that XML documents share: responses, parameters, URL encoding of names."""
 
+import base64
 import re
 from urllib.parse import quote_from_bytes
 
@@ -7,7 +8,7 @@ from pyrite.aws import uri, xml
 from pyrite.aws.xml import DECLARATION, NAMESPACE
 from pyrite.core.counts import parse_count
 from pyrite.http.response import Headers, Response
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import bad_argument
 from pyrite.s3.request import S3Request
 
 _PLAIN = re.compile(rb"[A-Za-z0-9/\-._~]*\Z")  # means itself in every encoding
@@ -37,18 +38,26 @@ def number_parameter(request: S3Request, name: bytes, default: int, most: int) -
     label = name.decode()
     value = parse_count(text.removeprefix("-"), 10)
     if value is None:
-        raise S3Error(
-            "InvalidArgument",
-            f"Provided {label} not an integer or within integer range",
-            (("ArgumentName", label), ("ArgumentValue", text)),
-        )
+        raise bad_argument(f"Provided {label} not an integer or within integer range", label, text)
     if text.startswith("-") or value > 2**31 - 1:
-        raise S3Error(
-            "InvalidArgument",
-            f"Argument {label} must be an integer between 0 and 2147483647",
-            (("ArgumentName", label), ("ArgumentValue", text)),
-        )
+        raise bad_argument(f"Argument {label} must be an integer between 0 and 2147483647", label, text)
     return min(value, most)
+
+
+def encode_token(last: bytes) -> str:
+    """Where to go on: opaque to clients, so that they do not build their own."""
+    return base64.urlsafe_b64encode(b"1" + last).decode("ascii")
+
+
+def decode_token(token: bytes) -> bytes:
+    """Where a page begins. Raises S3Error."""
+    try:
+        decoded = base64.urlsafe_b64decode(token)
+    except ValueError:
+        decoded = b""
+    if not decoded.startswith(b"1"):
+        raise bad_argument("The continuation token provided is incorrect", "continuation-token")
+    return decoded[1:]
 
 
 class Names:
@@ -56,12 +65,8 @@ class Names:
 
     def __init__(self, request: S3Request) -> None:
         kind = request.parameter(b"encoding-type")
-        if kind not in (None, "", "url"):
-            raise S3Error(
-                "InvalidArgument",
-                "Invalid Encoding Method specified in Request",
-                (("ArgumentName", "encoding-type"), ("ArgumentValue", kind or "")),
-            )
+        if kind not in (None, "url"):
+            raise bad_argument("Invalid Encoding Method specified in Request", "encoding-type", kind)
         self.url = kind == "url"
 
     def write(self, name: bytes) -> str:

@@ -29,7 +29,7 @@ from pyrite.objects.sealing import Sealing
 from pyrite.s3.bucketencryption import DefaultEncryption, default_of
 from pyrite.s3.compat import Compat
 from pyrite.s3.customerkeys import CUSTOMER, CustomerKey, customer_key
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.request import S3Request, text_of
 
 SSE = b"x-amz-server-side-encryption"
@@ -86,6 +86,13 @@ class Encryptor:
         if REQUEST_HEADERS.isdisjoint(fields):
             asked = default_asked(default)
         else:
+            if SSE in fields and any(name.startswith(CUSTOMER) for name in fields):
+                raise bad_argument(
+                    "Server Side Encryption with Customer provided key is incompatible with the encryption method "
+                    "specified",
+                    text_of(SSE),
+                    text_of(fields[SSE]),
+                )
             customer = customer_key(request, CUSTOMER)
             if customer is not None:
                 return self._for_customer(fields, customer, default, key)
@@ -125,7 +132,7 @@ class Encryptor:
     def _for_customer(
         self, fields: Mapping[bytes, bytes], customer: CustomerKey, default: DefaultEncryption | None, key: bytes | None
     ) -> Sealing:
-        if SSE in fields or KMS_KEY_ID in fields:
+        if KMS_KEY_ID in fields:
             raise S3Error(
                 "InvalidArgument",
                 "Server Side Encryption with Customer provided key is incompatible with "
@@ -190,7 +197,7 @@ class Encryptor:
 
         Raises S3Error.
         """
-        customer = customer_key(request, prefix)
+        customer = customer_key(request, prefix, opens=True)
         if encryption is None or encryption.algorithm != _CUSTOMER_ALGORITHM:
             if customer is not None:
                 raise S3Error("InvalidRequest", "The encryption parameters are not applicable to this object.")
@@ -208,16 +215,21 @@ class Encryptor:
 
     async def open_upload(self, request: S3Request, encryption: Encryption | None) -> bytes | None:
         """As `open`, for a part of an upload, which has to be sent with what the upload was begun with."""
+        customer = customer_key(request, CUSTOMER)
+        is_customers = encryption is not None and encryption.algorithm == _CUSTOMER_ALGORITHM
+        if (customer is not None) != is_customers:
+            raise S3Error(
+                "InvalidRequest",
+                "The multipart upload initiate requested encryption. Subsequent part requests must include the "
+                "appropriate encryption parameters.",
+            )
+        if encryption is None or customer is None:
+            return None if encryption is None else await self._open(request, encryption)
         try:
-            return await self.open(request, encryption)
-        except S3Error as error:
-            if encryption is None or encryption.algorithm == _CUSTOMER_ALGORITHM:
-                raise S3Error(
-                    "InvalidRequest",
-                    "The multipart upload initiate requested encryption. Subsequent part requests must include the "
-                    "appropriate encryption parameters.",
-                ) from error
-            raise
+            return unwrap(AESGCMSIV(customer.key), encryption.wrapped, PURPOSE)
+        except NotUnwrapped:
+            message = "The provided encryption parameters did not match the ones used originally."
+            raise S3Error("InvalidRequest", message) from None
 
     async def _open(self, request: S3Request, encryption: Encryption) -> bytes:
         if encryption.algorithm == "AES256":
@@ -241,7 +253,7 @@ class Encryptor:
 
     def check_customer(self, request: S3Request, encryption: Encryption | None) -> None:
         """What HEAD needs, which reads no bytes: the right key of the client where there is one. Raises S3Error."""
-        customer = customer_key(request, CUSTOMER)
+        customer = customer_key(request, CUSTOMER, opens=True)
         if encryption is None or encryption.algorithm != _CUSTOMER_ALGORITHM:
             if customer is not None:
                 raise S3Error("InvalidRequest", "The encryption parameters are not applicable to this object.")

@@ -42,7 +42,7 @@ class S3Error(PyriteError):
         self.code = code
         self.headers = headers or []
         self.status, default = (status, "") if status is not None else CODES[code]
-        self.message = message or default
+        self.message = default if message is None else message
         self.details = details
         super().__init__(f"{code}: {self.message}")
 
@@ -50,6 +50,12 @@ class S3Error(PyriteError):
         """The error as clients know it; `codes` stand for others."""
         code = codes.get(self.code) or _SHOWN.get(self.code)
         return S3Error(code, self.message, self.details, self.headers) if code is not None else self
+
+
+def bad_argument(message: str | None, name: str, value: str | None = None) -> S3Error:
+    """InvalidArgument, which names the argument and, where AWS does, tells its value."""
+    told = (("ArgumentName", name),) if value is None else (("ArgumentName", name), ("ArgumentValue", value))
+    return S3Error("InvalidArgument", message, told)
 
 
 _FAULTS: dict[Fault, str] = {
@@ -76,7 +82,6 @@ _FAULTS: dict[Fault, str] = {
 
 _MEANINGS: dict[type[PyriteError], str] = {
     meaning.NoSuchBucket: "NoSuchBucket",
-    meaning.BucketNotEmpty: "BucketNotEmpty",
     meaning.InvalidBucketName: "InvalidBucketName",
     meaning.TooMuchConfigured: "TooManyConfigurations",
     meaning.NoSuchKey: "NoSuchKey",
@@ -109,9 +114,12 @@ _MEANINGS: dict[type[PyriteError], str] = {
     Corrupt: "InternalError",
 }
 
+_VERSIONS_LEFT = "The bucket you tried to delete is not empty. You must delete all versions in the bucket."
+
 _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
     AuthFault: lambda e: S3Error(_FAULTS[e.fault], e.message, e.details),
     meaning.BucketExists: lambda e: S3Error("BucketAlreadyOwnedByYou" if e.own else "BucketAlreadyExists"),
+    meaning.BucketNotEmpty: lambda e: S3Error("BucketNotEmpty", _VERSIONS_LEFT if e.versions else None),
     meaning.InvalidKey: lambda _: S3Error("InvalidURI", "The key is not valid UTF-8."),
     meaning.PreconditionFailed: lambda e: S3Error("PreconditionFailed", None, (("Condition", e.condition),)),
     meaning.InvalidVersionId: lambda _: S3Error("InvalidArgument", "Invalid version id specified"),
@@ -148,6 +156,17 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
             ("PartNumber", str(e.number)),
             ("ETag", e.etag),
         ),
+    ),
+    meaning.PartChecksumMismatch: lambda e: S3Error(
+        "BadDigest", f"The {e.algorithm.lower()} you specified for part {e.number} did not match what we received."
+    ),
+    meaning.ObjectChecksumMismatch: lambda e: S3Error(
+        "BadDigest", f"The {e.algorithm.lower()} you specified did not match the calculated checksum."
+    ),
+    meaning.OtherChecksumMode: lambda e: S3Error(
+        "InvalidRequest",
+        f"The upload was created using the {e.mode} checksum mode. The complete request must use the same checksum "
+        "mode.",
     ),
     meaning.ChecksumMismatch: lambda e: S3Error(
         "BadDigest", f"The {e.algorithm} you specified did not match the calculated checksum."

@@ -1,8 +1,8 @@
 """Owns the headers of objects: what a request says of an object, and what a response tells of one."""
 
+import base64
 import re
 from collections.abc import Mapping
-from email.header import Header
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -44,6 +44,11 @@ _OVERRIDES = {
     b"response-expires": "Expires",
 }
 _META = b"x-amz-meta-"
+_UNPRINTABLE = re.compile(r"[^\t\x20-\x7e]")
+_Q_WORDS = tuple(
+    b"_" if byte == 0x20 else bytes((byte,)) if 0x20 < byte < 0x7F and byte not in b"=_?" else b"=%02X" % byte
+    for byte in range(256)
+)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
 _REDIRECTS = ("/", "http://", "https://")
@@ -135,7 +140,7 @@ def _typed(content_type: bytes | None) -> Attributes:
 
 def _check_sendable(headers: Mapping[str, str], metadata: Mapping[str, str]) -> None:
     """Raises S3Error for what no answer could give back: forms and presigned parameters are not checked by HTTP."""
-    for name, value in (*headers.items(), *metadata.items()):
+    for name, value in (*headers.items(), *((name, "") for name in metadata)):  # metadata is encoded
         if _CONTROL.search(value) or not _NAME.match(name):
             raise S3Error(
                 "InvalidArgument",
@@ -177,7 +182,7 @@ def storage_class_of(fields: Mapping[bytes, bytes]) -> str:
     """The storage class asked for. Raises S3Error."""
     name = text_of(fields.get(b"x-amz-storage-class") or b"STANDARD")
     if name not in STORAGE_CLASSES:
-        raise S3Error("InvalidStorageClass")
+        raise S3Error("InvalidStorageClass", None, (("StorageClassRequested", name),))
     return name
 
 
@@ -216,10 +221,12 @@ def _past(seconds: int | None, now_ms: int) -> int | None:
 def write_conditions(request: S3Request, compat: Compat) -> WriteConditions:
     """The conditions of a write. Raises S3Error for the forms that AWS does not implement."""
     match, none_match = request.header(b"if-match"), request.header(b"if-none-match")
-    if none_match is not None and none_match.strip() != "*" and not compat.etag_none_match:
-        raise _unaccepted("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
     if match is not None and none_match is not None:
         raise _unaccepted("If-Match,If-None-Match", "Multiple conditional request headers present in the request")
+    if none_match is not None and none_match.strip() != "*" and not compat.etag_none_match:
+        raise _unaccepted("If-None-Match", "We don't accept the provided value of If-None-Match header for this API")
+    if match is not None and match.strip() == "*" and not compat.etag_none_match:
+        raise _unaccepted("If-Match", "We don't accept the provided value of If-Match header for this API")
     assert request.bucket is not None
     return WriteConditions(match, none_match, guard=request.judged.guard(request.bucket, request.key, None))
 
@@ -245,10 +252,10 @@ def object_headers(record: ObjectRecord, with_checksum: bool) -> Headers:
         last_modified_of(record),
         (b"ETag", b'"%b"' % record.etag.encode()),
         (b"Accept-Ranges", b"bytes"),
-        (b"Content-Type", attributes.content_type.encode()),
+        (b"Content-Type", _in_latin_1(attributes.content_type)),
     ]
     for name, value in attributes.headers.items():
-        fields.append((name.encode(), value.encode()))
+        fields.append((name.encode(), _in_latin_1(value)))
     for name, value in attributes.metadata.items():
         fields.append((b"x-amz-meta-" + name.encode(), encode_metadata(value)))
     if attributes.tags:
@@ -296,10 +303,23 @@ def checksum_headers(checksum: Checksum) -> Headers:
 
 
 def encode_metadata(value: str) -> bytes:
-    """User metadata on its way out: text beyond ASCII becomes RFC 2047, as AWS sends it."""
+    """User metadata on its way out: text beyond printable ASCII becomes an encoded word (RFC 2047), as AWS sends it:
+    one in the Q encoding where it is mostly ASCII.
+    """
+    odd = len(_UNPRINTABLE.findall(value))
+    if not odd:
+        return value.encode("ascii")
+    raw = value.encode("utf-8", "replace")
+    if odd > len(value) - odd:
+        return b"=?UTF-8?B?" + base64.b64encode(raw) + b"?="
+    return b"=?UTF-8?Q?" + b"".join(_Q_WORDS[byte] for byte in raw) + b"?="
+
+
+def _in_latin_1(value: str) -> bytes:
+    """A header on its way out; what Latin-1 lacks is a space, as AWS sends it."""
     if value.isascii():
         return value.encode("ascii")
-    return Header(value, "utf-8", maxlinelen=10_000).encode().encode("ascii")
+    return "".join(character if character <= "\xff" else " " for character in value).encode("latin-1")
 
 
 def override(fields: Headers, request: S3Request) -> Headers:

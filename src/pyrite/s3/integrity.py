@@ -31,6 +31,7 @@ class Integrity:
         self.algorithm, self._expected = _given_checksum(fields)
         self._in_trailer = self.algorithm is not None and self._expected is None
         self.stored = extra or self.algorithm or CRC64NVME
+        self.is_part = False  # of parts AWS tells digests otherwise
         self._told: Checksum | None = None
         self._trailers: Callable[[], Mapping[bytes, bytes]] = dict
 
@@ -82,7 +83,7 @@ class Integrity:
                 "BadDigest",
                 "The Content-MD5 you specified did not match what we received.",
                 (
-                    ("ExpectedDigest", checksums.encode(self._md5)),
+                    ("ExpectedDigest", checksums.encode(self._md5) if self.is_part else self._md5.hex()),
                     ("CalculatedDigest", checksums.encode(digests["MD5"])),
                 ),
             )
@@ -110,7 +111,7 @@ def _content_md5(fields: Mapping[bytes, bytes]) -> bytes | None:
     except ValueError:
         digest = b""
     if len(digest) != 16:
-        raise S3Error("InvalidDigest")
+        raise S3Error("InvalidDigest", None, (("Content-MD5", text_of(value)),))
     return digest
 
 

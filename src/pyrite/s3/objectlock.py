@@ -6,15 +6,15 @@ Source: AWS, "Locking objects with Object Lock" in the Amazon S3 User Guide.
 from typing import NamedTuple
 
 from pyrite.aws import xml
-from pyrite.aws.dates import format_iso_ms, parse_iso
+from pyrite.aws.dates import format_iso_ms, format_pacific, parse_iso
 from pyrite.aws.xml import Element, element
 from pyrite.core.counts import parse_count
 from pyrite.core.lru import remembered
 from pyrite.http.response import Headers
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.records import Lock, LockMode
-from pyrite.s3.errors import S3Error
-from pyrite.s3.request import S3Request
+from pyrite.s3.errors import S3Error, bad_argument
+from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.schemas import parse_document
 
 MODES: tuple[LockMode, ...] = ("GOVERNANCE", "COMPLIANCE")
@@ -85,16 +85,16 @@ def lock_of_new(request: S3Request, bucket: Bucket, now_ms: int) -> Lock | None:
     if not bucket.record.lock:
         raise S3Error("InvalidRequest", "Bucket is missing Object Lock Configuration")
     if hold is not None and hold not in ("ON", "OFF"):
-        raise S3Error("InvalidArgument", "Legal Hold must be either of 'ON' or 'OFF'")
+        raise bad_argument("Legal Hold must be either of 'ON' or 'OFF'", text_of(_HOLD), hold)
     if (mode is None) != (until is None):
-        raise S3Error(
-            "InvalidArgument",
+        raise bad_argument(
             "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied",
+            text_of(_UNTIL if until is None else _MODE),
         )
     if mode is None:
         default = default_lock(bucket, now_ms) or Lock()
         return Lock(default.mode, default.until_ms, hold or "")  # type: ignore[arg-type]
-    return Lock(*_checked(mode, until or "", now_ms), hold or "")  # type: ignore[arg-type]
+    return Lock(*_checked(mode, until or "", now_ms, text_of(_UNTIL)), hold or "")  # type: ignore[arg-type]
 
 
 def default_lock(bucket: Bucket, now_ms: int) -> Lock | None:
@@ -103,14 +103,14 @@ def default_lock(bucket: Bucket, now_ms: int) -> Lock | None:
     return None if default is None else Lock(default.mode, now_ms + default.days * _DAY_MS)
 
 
-def _checked(mode: str, until: str, now_ms: int) -> tuple[LockMode, int]:
+def _checked(mode: str, until: str, now_ms: int, name: str) -> tuple[LockMode, int]:
     if mode not in MODES:
-        raise S3Error("InvalidArgument", "Unknown wormMode directive.")
+        raise bad_argument("Unknown wormMode directive.", text_of(_MODE), mode)
     until_ms = parse_iso(until)
     if until_ms is None:
-        raise S3Error("InvalidArgument", "The retain until date must be provided in ISO 8601 format")
+        raise bad_argument("The retain until date must be provided in ISO 8601 format", name, until)
     if until_ms <= now_ms:
-        raise S3Error("InvalidArgument", "The retain until date must be in the future!")
+        raise bad_argument("The retain until date must be in the future!", name, format_pacific(until_ms))
     return mode, until_ms
 
 
@@ -124,7 +124,7 @@ def parse_retention(body: bytes, now_ms: int) -> tuple[LockMode, int]:
         return "", 0
     if mode not in MODES or not until or parse_iso(until) is None:
         raise S3Error("MalformedXML")
-    return _checked(mode, until, now_ms)
+    return _checked(mode, until, now_ms, "RetainUntilDate")
 
 
 def parse_hold(body: bytes) -> str:

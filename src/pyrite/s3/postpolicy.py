@@ -73,14 +73,18 @@ def parse(encoded: bytes) -> PostPolicy:
 
 def _conditions(item: Any) -> list[Condition]:
     if isinstance(item, dict):
-        if not item or not all(isinstance(value, str) for value in item.values()):
+        if len(item) != 1:
+            raise _invalid("Invalid Simple-Condition: Simple-Conditions must have exactly one property specified.")
+        if not all(isinstance(value, str) for value in item.values()):
             raise _invalid("Invalid Simple-Condition: value must be a string.")
         return [Condition("eq", name.lower(), value) for name, value in item.items()]
     if not isinstance(item, list) or len(item) != 3 or not all(isinstance(part, str) for part in item):
         raise _invalid("Invalid Condition: it needs an operator, a field and a value.")
     operator, field, value = item[0].lower(), item[1], item[2]
-    if operator not in _OPERATORS or not field.startswith("$"):
+    if operator not in _OPERATORS:
         raise _invalid(f"Invalid Condition: {operator!r} with {field!r}")
+    if not field.startswith("$"):
+        raise _failed(item)  # of what is no field nothing holds
     return [Condition(operator, field[1:].lower(), value)]
 
 
@@ -89,6 +93,8 @@ def _size_range(item: list[Any]) -> tuple[int, int]:
         _, least, most = item
         low, high = int(least), int(most)
     except (ValueError, TypeError, OverflowError):
+        if len(item) == 3 and all(isinstance(part, (str, int)) for part in item):
+            raise _failed(item) from None
         raise _invalid("Invalid content-length-range: it needs two numbers.") from None
     if isinstance(least, bool) or isinstance(most, bool) or low < 0 or high < low:
         raise _invalid("Invalid content-length-range.")
@@ -103,8 +109,7 @@ def check(policy: PostPolicy, fields: Mapping[str, str], now_ms: int) -> None:
     for condition in policy.conditions:
         covered.add(condition.field)
         if not condition.holds(fields.get(condition.field, "")):
-            shown = json.dumps([condition.operator, f"${condition.field}", condition.value])
-            raise S3Error("AccessDenied", f"Invalid according to Policy: Policy Condition failed: {shown}")
+            raise _failed([condition.operator, f"${condition.field}", condition.value])
     extra = [
         name for name in fields if name not in covered and name not in _FREE and not name.startswith(_FREE_PREFIXES)
     ]
@@ -121,6 +126,11 @@ def check_size(policy: PostPolicy | None, size: int) -> None:
         raise S3Error("EntityTooLarge", None, (("ProposedSize", str(size)), ("MaxSizeAllowed", str(high))))
     if size < low:
         raise S3Error("EntityTooSmall", None, (("ProposedSize", str(size)), ("MinSizeAllowed", str(low))))
+
+
+def _failed(condition: list[Any]) -> S3Error:
+    """The refusal of a form for which a condition of its policy does not hold."""
+    return S3Error("AccessDenied", f"Invalid according to Policy: Policy Condition failed: {json.dumps(condition)}")
 
 
 def _invalid(why: str) -> S3Error:

@@ -4,7 +4,7 @@ import re
 from typing import NamedTuple
 
 from pyrite.core.counts import parse_clamped
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 
 _RANGE = re.compile(r"bytes=([0-9]*)-([0-9]*)\Z")
 _COPY_RANGE = re.compile(r"bytes=([0-9]+)-([0-9]+)\Z")
@@ -60,10 +60,9 @@ def parse_copy_range(text: str, size: int) -> Range:
             (("ArgumentName", "x-amz-copy-source-range"), ("ArgumentValue", text)),
         )
     start, stop = parse_clamped(match.group(1)), parse_clamped(match.group(2)) + 1
+    if start >= size:
+        raise S3Error("InvalidRequest", "The specified copy range is invalid for the source object size")
     if stop > size:
-        raise S3Error(
-            "InvalidRange",
-            f"Range specified is not valid for source object of size: {size}",
-            (("ArgumentName", "x-amz-copy-source-range"), ("ArgumentValue", text)),
-        )
+        message = f"Range specified is not valid for source object of size: {size}"
+        raise bad_argument(message, "x-amz-copy-source-range", text)
     return Range(start, stop)

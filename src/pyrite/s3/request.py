@@ -42,6 +42,7 @@ class Place(NamedTuple):
     bucket: str
     key: str
     is_control: bool = False
+    version: str = ""
 
     @property
     def resource(self) -> str:
@@ -156,7 +157,8 @@ class S3Request:
     @property
     def place(self) -> Place:
         """What the request is about."""
-        return Place(self.method, self.bucket_name, self.key_text, self.is_control)
+        version = text_of(self.query.get(b"versionId", b""))
+        return Place(self.method, self.bucket_name, self.key_text, self.is_control, version)
 
 
 def text_of(value: bytes) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from pyrite.aws import xml
-from pyrite.aws.dates import parse_iso
+from pyrite.aws.dates import format_pacific, parse_iso
 from pyrite.aws.xml import Element
 from pyrite.core.errors import PyriteError
 from pyrite.core.lru import remembered
@@ -23,11 +23,14 @@ NEWER_MAX = 100
 
 
 class BadRule(PyriteError):
-    """The document is no lifecycle configuration; `argument`: it is one, but with a value that is not allowed."""
+    """The document is no lifecycle configuration; `argument`: it is one, but with a value that is not allowed. `about`
+    is its name and how it is shown.
+    """
 
-    def __init__(self, message: str = "", argument: bool = False) -> None:
+    def __init__(self, message: str = "", argument: bool = False, about: tuple[str, str] | None = None) -> None:
         super().__init__(message)
         self.argument = argument
+        self.about = about
 
 
 class When(NamedTuple):
@@ -215,7 +218,7 @@ def _date(text: str) -> int:
     if moment is None:
         raise BadRule
     if moment % (DAY_S * 1000):
-        raise BadRule("'Date' must be at midnight GMT", argument=True)
+        raise BadRule("'Date' must be at midnight GMT", argument=True, about=("Date", format_pacific(moment)))
     return moment
 
 
@@ -279,8 +282,10 @@ def _conditions(conditions: list[Element], lenient: bool) -> Filter:
             made = made._replace(prefix=one.text)
         elif one.name == "Tag":
             key, value = one.find("Key"), one.find("Value")
-            if not key or value is None or (key in tags and not lenient):
+            if not key or value is None:
                 raise BadRule
+            if key in tags and not lenient:
+                raise BadRule("Duplicate Tag Keys are not allowed.")
             tags[key] = value
         elif one.name == "ObjectSizeGreaterThan":
             made = made._replace(greater=_number(one.text))

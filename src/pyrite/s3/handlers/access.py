@@ -1,5 +1,7 @@
 """Owns what decides who may use a bucket: policy, access control list, ownership controls, public access block."""
 
+import json
+
 import msgspec
 from msgspec.structs import replace
 
@@ -55,6 +57,7 @@ async def put_policy(service: Service, request: S3Request) -> Response:
         raise S3Error("PolicyTooLarge", f"The policy has more than the {POLICY_MAX_BYTES} bytes that one may have")
     try:
         text = body.decode("utf-8")
+        _check_form(text)
         policy = parse_policy(text, Use.RESOURCE)
         check_statements(policy, request.bucket_name, service.compat.misfit_actions)
         if not service.compat.repeated_sids:
@@ -77,6 +80,18 @@ async def put_policy(service: Service, request: S3Request) -> Response:
         beside[LOCKOUT] = "1"
     await service.buckets.edit(bucket, lambda found: _with_policy(found, text, beside))
     return empty()
+
+
+def _check_form(text: str) -> None:
+    """Raises MalformedPolicy, as S3 says it, unless a text is a JSON object with statements."""
+    try:
+        document = json.loads(text) if text.startswith("{") else None
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict):
+        raise MalformedPolicy("Policies must be valid JSON and the first byte must be '{'")
+    if "Statement" not in document:
+        raise MalformedPolicy("Missing required field Statement")
 
 
 def check_statements(policy: Policy, bucket: str, misfits: bool) -> None:

@@ -7,6 +7,7 @@ from msgspec.structs import replace
 from pyrite.aws import xml
 from pyrite.aws.arns import bucket_arn
 from pyrite.aws.dates import format_iso
+from pyrite.aws.regions import REGIONS
 from pyrite.aws.xml import element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
@@ -14,14 +15,14 @@ from pyrite.objects.errors import BucketExists
 from pyrite.objects.records import BucketRecord, ObjectRecord
 from pyrite.s3.acl import access_of_new
 from pyrite.s3.documentkeys import tags_asked_for
-from pyrite.s3.documents import document, empty, number_parameter
-from pyrite.s3.errors import S3Error
+from pyrite.s3.documents import decode_token, document, empty, encode_token, number_parameter
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.headers import refuse_unimplemented
 from pyrite.s3.payload import read_document
-from pyrite.s3.request import S3Request
+from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
-from pyrite.s3.tags import BUCKET_TAGS_MAX, Tags, tags_in
+from pyrite.s3.tags import OF_NEW_BUCKET, Tags, tags_in
 from pyrite.s3.versions import named_version, parse_version
 
 _BUCKETS_MAX = 10_000
@@ -80,8 +81,11 @@ async def list_buckets(service: Service, request: S3Request) -> Response:
     if limit == 0:
         raise S3Error("InvalidArgument", "max-buckets must be between 1 and 10000")
     prefix = request.parameter(b"prefix") or ""
-    after = request.parameter(b"continuation-token") or ""
+    token = request.query.get(b"continuation-token")
+    after = text_of(decode_token(token)) if token else ""
     region = request.parameter(b"bucket-region")
+    if region and region not in REGIONS and region != service.region:
+        raise bad_argument(f"Argument value {region} is not a valid AWS Region", "bucket-region")
     owner = request.caller.owner
     found: list[BucketRecord] = []
     if region in (None, "", service.region):
@@ -92,7 +96,7 @@ async def list_buckets(service: Service, request: S3Request) -> Response:
         f"{element('BucketArn', bucket_arn(bucket.name))}</Bucket>"
         for bucket in found[:limit]
     )
-    more = element("ContinuationToken", found[limit - 1].name) if len(found) > limit else ""
+    more = element("ContinuationToken", encode_token(found[limit - 1].name.encode())) if len(found) > limit else ""
     shown = element("Prefix", prefix) if prefix else ""
     shown_owner = await person(service, "Owner", owner)
     return document("ListAllMyBucketsResult", f"{shown_owner}<Buckets>{buckets}</Buckets>{more}{shown}")
@@ -112,7 +116,7 @@ async def create_bucket(service: Service, request: S3Request) -> Response:
     try:
         await service.buckets.create(request.bucket_name, request.caller.owner, location, access, lock, tags)
     except BucketExists as error:
-        if not error.own or service.region != "us-east-1":
+        if not error.own or tags or service.region != "us-east-1":
             raise
     return empty(200, headers)
 
@@ -126,7 +130,7 @@ def _wanted(service: Service, body: bytes) -> tuple[str, Tags]:
         raise S3Error("MalformedXML")
     if any(child.name in ("Location", "Bucket") for child in root.children):
         raise S3Error("NotImplemented", "Directory buckets are AWS's own: here every bucket is as fast")
-    tags = next((tags_in(child, BUCKET_TAGS_MAX) for child in root.children if child.name == "Tags"), {})
+    tags = next((tags_in(child, OF_NEW_BUCKET) for child in root.children if child.name == "Tags"), {})
     location = root.find("LocationConstraint") or ""
     region = "eu-west-1" if location == "EU" else location
     if region and service.region != _EVERYWHERE and region != service.region and not service.compat.any_location:
@@ -172,10 +176,10 @@ async def put_versioning(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     root = parse_document(await read_document(request))
     status = root.find("Status")
+    if root.name == "VersioningConfiguration" and status is None:
+        raise S3Error("IllegalVersioningConfigurationException", "The Versioning element must be specified")
     if root.name != "VersioningConfiguration" or status not in ("Enabled", "Suspended"):
-        raise S3Error(
-            "IllegalVersioningConfigurationException" if root.name == "VersioningConfiguration" else "MalformedXML"
-        )
+        raise S3Error("MalformedXML")
     if (root.find("MfaDelete") or "Disabled") != "Disabled":
         raise S3Error("NotImplemented", "MFA delete is not implemented")
 

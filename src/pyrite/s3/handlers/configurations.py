@@ -9,7 +9,7 @@ from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.s3 import abac, bucketencryption, cors, websites
 from pyrite.s3.documents import XML_TYPE, document, empty
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.payload import CONFIGURATION_MAX_BYTES, LIFECYCLE_MAX_BYTES, read_document
 from pyrite.s3.request import S3Request
@@ -45,7 +45,10 @@ def _check_lifecycle(service: Service, request: S3Request, bucket: Bucket, root:
     try:
         lifecyclerules.parse(root, service.compat.lenient_filters)
     except lifecyclerules.BadRule as error:
-        raise S3Error("InvalidArgument" if error.argument else "MalformedXML", str(error) or None) from None
+        if error.about:
+            raise bad_argument(str(error), *error.about) from None
+        code = "InvalidArgument" if error.argument else "InvalidRequest" if str(error) else "MalformedXML"
+        raise S3Error(code, str(error) or None) from None
     for rule in root.children:
         if not (rule.find("ID") or "").strip():
             rule.children = [child for child in rule.children if child.name != "ID"]
@@ -64,12 +67,12 @@ def _check_payment(service: Service, request: S3Request, bucket: Bucket, root: E
 
 
 def _check_acceleration(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:
-    if root.find("Status") not in ("Enabled", "Suspended") or len(root.children) != 1:
-        raise S3Error("MalformedXML")
     if "." in bucket.record.name:
         raise S3Error(
-            "InvalidRequest", "S3 Transfer Acceleration is not supported for buckets with periods in their names"
+            "InvalidRequest", "S3 Transfer Acceleration is not supported for buckets with periods (.) in their names"
         )
+    if root.find("Status") not in ("Enabled", "Suspended") or len(root.children) != 1:
+        raise S3Error("MalformedXML")
 
 
 def _check_abac(service: Service, request: S3Request, bucket: Bucket, root: Element) -> None:

@@ -15,7 +15,7 @@ from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error, translate
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.handlers.locks import may_bypass
+from pyrite.s3.handlers.locks import BYPASS, check_bypassable, may_bypass
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.schemas import parse_document
@@ -33,6 +33,8 @@ def _extra_conditions(request: S3Request) -> tuple[int | None, int | None]:
 
 async def delete_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
+    if BYPASS in request.headers:
+        check_bypassable(bucket)
     version = version_of(request)
     conditions = WriteConditions(
         request.header(b"if-match"),
@@ -99,6 +101,8 @@ class _Doomed(NamedTuple):
 
 async def delete_objects(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
+    if (request.header(BYPASS) or "").lower() == "true":
+        check_bypassable(bucket)
     doomed, quiet = _parse_delete(await read_document(request))
     results = [""] * len(doomed)
     places: dict[bytes, list[int]] = {}
@@ -147,8 +151,8 @@ def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
 async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item: _Doomed, quiet: bool) -> str:
     key = element("Key", item.key.decode("utf-8", "replace"))
     version = element("VersionId", item.version) if item.version else ""
+    raw = item.version.encode() if item.version else None
     try:
-        raw = item.version.encode() if item.version else None
         action = "s3:DeleteObject" if raw is None else "s3:DeleteObjectVersion"
         await service.access.require(request, action, bucket, item.key, version=raw)
         if item.etag is not None:  # who tests it learns of the content
@@ -158,6 +162,8 @@ async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item
         removed = await _delete(service, request, bucket, item.key, raw, conditions)
     except PyriteError as error:
         known = translate(error) or S3Error("InternalError")
+        if raw is not None and known.code == "InvalidArgument" and ("ArgumentName", "versionId") in known.details:
+            known = S3Error("NoSuchVersion")  # so many answers say of the ids in their lists
         return f"<Error>{key}{version}{element('Code', known.code)}{element('Message', known.message)}</Error>"
     if quiet:
         return ""

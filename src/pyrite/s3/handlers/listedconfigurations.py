@@ -47,7 +47,7 @@ async def put_one(service: Service, request: S3Request) -> Response:
     if root.name != _ROOTS[kind] or not name or not root.find("Id"):
         raise S3Error("MalformedXML")
     if root.find("Id") != name:
-        raise S3Error("IdMismatch")
+        raise S3Error("IdMismatch" if kind == inventoryrules.KIND else "MalformedXML")
     if kind == inventoryrules.KIND:
         inventories.check(service, _inventory_in(root))
     _check(kind, root)
@@ -91,6 +91,8 @@ async def get_some(service: Service, request: S3Request) -> Response:
     after = f"{kind}/{request.parameter(b'continuation-token') or ''}"
     found = [key for key in sorted(held) if key.startswith(f"{kind}/") and key > after]
     content = "".join(held[key] for key in found[:PAGE]) + element("IsTruncated", str(len(found) > PAGE).lower())
+    if request.parameter(b"continuation-token"):
+        content += element("ContinuationToken", request.parameter(b"continuation-token") or "")
     if len(found) > PAGE:
         content += element("NextContinuationToken", found[PAGE - 1].partition("/")[2])
     return document(_LISTS[kind], content)

@@ -1,6 +1,5 @@
 """Owns the listings of objects: ListObjects, ListObjectsV2 and ListObjectVersions."""
 
-import base64
 from collections.abc import Mapping
 from functools import lru_cache
 
@@ -14,8 +13,8 @@ from pyrite.objects.listing import list_objects as page_of
 from pyrite.objects.listing import list_versions as versions_of
 from pyrite.objects.records import ListedObject, ObjectRecord
 from pyrite.objects.versionids import NULL, id_of
-from pyrite.s3.documents import Names, document, number_parameter
-from pyrite.s3.errors import S3Error
+from pyrite.s3.documents import Names, decode_token, document, encode_token, number_parameter
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.handlers.buckets import find, person
 from pyrite.s3.headers import ARCHIVES
 from pyrite.s3.request import S3Request, text_of
@@ -57,11 +56,7 @@ async def list_objects(service: Service, request: S3Request) -> Response:
 async def list_objects_v2(service: Service, request: S3Request) -> Response:
     if request.query.get(b"list-type") != b"2":
         given = request.parameter(b"list-type") or ""
-        raise S3Error(
-            "InvalidArgument",
-            "Invalid List Type specified in Request",
-            (("ArgumentName", "list-type"), ("ArgumentValue", given)),
-        )
+        raise bad_argument("Invalid List Type specified in Request", "list-type", given)
     bucket = await find(service, request)
     names = Names(request)
     limit = number_parameter(request, b"max-keys", _KEYS_MAX, _KEYS_MAX)
@@ -69,7 +64,7 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     prefix, delimiter, start = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"start-after"))
     _check_order(query)
     token = query.get(b"continuation-token")
-    after = _decode_token(token) if token else start
+    after = decode_token(token) if token is not None else start
     fetch_owner = query.get(b"fetch-owner") == b"true"
     restores = _asks_for_restores(request)
     whole = restores or (fetch_owner and _has_owners(bucket))
@@ -77,13 +72,13 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     head = [
         element("Name", request.bucket_name),
         names.element("Prefix", prefix),
-        names.element("StartAfter", start) if start else "",
+        names.element("StartAfter", start) if start and token is None else "",
         element("ContinuationToken", token.decode("latin-1")) if token is not None else "",
         f"<KeyCount>{len(keys) + len(page.prefixes)}</KeyCount><MaxKeys>{limit}</MaxKeys>",
         names.element("Delimiter", delimiter) if delimiter else "",
         names.encoding,
         f"<IsTruncated>{str(page.truncated).lower()}</IsTruncated>",
-        element("NextContinuationToken", _encode_token(page.last)) if page.truncated else "",
+        element("NextContinuationToken", encode_token(page.last)) if page.truncated else "",
     ]
     owners = await _owners(service, bucket, keys) if fetch_owner else {"": ""}
     now_ms = service.clock.now_ms() if restores else None
@@ -127,7 +122,8 @@ async def list_versions(service: Service, request: S3Request) -> Response:
     prefix, delimiter, marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"key-marker"))
     id_marker = query.get(b"version-id-marker", b"")
     if id_marker and not marker:
-        raise S3Error("InvalidArgument", "A version-id marker cannot be specified without a key marker.")
+        message = "A version-id marker cannot be specified without a key marker."
+        raise bad_argument(message, "version-id-marker", text_of(id_marker))
     after = (marker, await _stamp_of_marker(service, bucket, marker, id_marker))
     found, page = await versions_of(service.engine, bucket, prefix, delimiter, after, limit)
     last_id = element("NextVersionIdMarker", id_of(found[-1].record)) if found and not page.last_is_prefix else ""
@@ -209,18 +205,3 @@ def _algorithm_elements(algorithm: str, kind: str) -> str:
 
 def _prefixes(names: Names, page: Listing) -> str:
     return "".join(f"<CommonPrefixes>{names.element('Prefix', prefix)}</CommonPrefixes>" for prefix in page.prefixes)
-
-
-def _encode_token(last: bytes) -> str:
-    """Where to go on: opaque to clients, so that they do not build their own."""
-    return base64.urlsafe_b64encode(b"1" + last).decode("ascii")
-
-
-def _decode_token(token: bytes) -> bytes:
-    try:
-        decoded = base64.urlsafe_b64decode(token)
-    except ValueError:
-        decoded = b""
-    if not decoded.startswith(b"1"):
-        raise S3Error("InvalidArgument", "The continuation token provided is incorrect")
-    return decoded[1:]

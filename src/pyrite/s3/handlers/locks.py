@@ -9,7 +9,7 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.locking import check_retention
 from pyrite.objects.records import BucketRecord, Lock, ObjectRecord
 from pyrite.s3.documents import document, empty
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.handlers.buckets import find, find_judged
 from pyrite.s3.objectlock import parse_configuration, parse_hold, parse_retention, retention_content
 from pyrite.s3.payload import read_document
@@ -18,6 +18,7 @@ from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
 from pyrite.s3.versions import named_version, version_headers, version_of
 
+BYPASS = b"x-amz-bypass-governance-retention"
 _NO_LOCK = "Bucket is missing Object Lock Configuration"
 
 
@@ -30,7 +31,10 @@ async def _find_lockable(service: Service, request: S3Request) -> Bucket:
 
 async def put_configuration(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    root = parse_document(await read_document(request))
+    body = await read_document(request)
+    if not body:
+        raise S3Error("MissingRequestBodyError")
+    root = parse_document(body)
     parse_configuration(root)
     text = xml.write(root)
 
@@ -81,9 +85,16 @@ async def put_retention(service: Service, request: S3Request) -> Response:
     return empty(200, version_headers(bucket, record))
 
 
+def check_bypassable(bucket: Bucket) -> None:
+    """Raises S3Error where there is no retention that could be lifted: the bucket's versions cannot be locked."""
+    if not bucket.record.lock:
+        name = BYPASS.decode()
+        raise bad_argument(f"{name} is only applicable to Object Lock enabled buckets.", name)
+
+
 async def may_bypass(service: Service, request: S3Request, bucket: Bucket, key: bytes, version: bytes | None) -> bool:
     """Whether the request asks for lifting governance retention. Raises S3Error when its caller may not."""
-    if (request.header(b"x-amz-bypass-governance-retention") or "").lower() != "true":
+    if (request.header(BYPASS) or "").lower() != "true":
         return False
     await service.access.require(request, "s3:BypassGovernanceRetention", bucket, key, version=version)
     return True
@@ -98,8 +109,8 @@ async def get_hold(service: Service, request: S3Request) -> Response:
 
 
 async def put_hold(service: Service, request: S3Request) -> Response:
-    bucket = await _find_lockable(service, request)
     status = parse_hold(await read_document(request))
+    bucket = await _find_lockable(service, request)
 
     def change(found: ObjectRecord) -> ObjectRecord:
         request.judged.check(bucket, request.key, named_version(request), found)

@@ -12,7 +12,7 @@ from pyrite.objects.assembling import CompletePart, last_of_each
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import strip_etag
 from pyrite.objects.errors import NoSuchUpload
-from pyrite.objects.keys import UPLOAD_ID_BYTES
+from pyrite.objects.keys import UPLOAD_ID_BYTES, is_upload_id
 from pyrite.objects.listing import list_uploads as page_of
 from pyrite.objects.objects import StreamSource
 from pyrite.objects.records import Checksum, ChecksumType, PartRecord, UploadRecord
@@ -22,7 +22,7 @@ from pyrite.s3.causes import cause_of
 from pyrite.s3.customerkeys import OF_SOURCE
 from pyrite.s3.documents import Names, document, empty, etag_element, location_of, number_parameter
 from pyrite.s3.encryption import encryption_headers
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.handlers.buckets import find, person
 from pyrite.s3.handlers.reads import checksum_elements
 from pyrite.s3.handlers.writes import find_source
@@ -64,11 +64,8 @@ def part_number_of(request: S3Request) -> int:
     text = request.parameter(b"partNumber") or ""
     number = parse_count(text)
     if number is None or not 1 <= number <= PARTS_MAX:
-        raise S3Error(
-            "InvalidArgument",
-            f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive",
-            (("ArgumentName", "partNumber"), ("ArgumentValue", text)),
-        )
+        message = f"Part number must be an integer between 1 and {PARTS_MAX}, inclusive"
+        raise bad_argument(message, "partNumber", text)
     return number
 
 
@@ -143,6 +140,7 @@ def _part_integrity(request: S3Request, upload: Upload) -> Integrity:
     """The checks of a part; its stored checksum is of the upload's algorithm."""
     wanted = ALGORITHMS[upload.record.checksum_algorithm or CRC64NVME.name]
     integrity = Integrity(request.headers, request.payload.sha256, wanted)
+    integrity.is_part = True
     if upload.record.checksum_algorithm and integrity.algorithm not in (None, wanted):
         assert integrity.algorithm is not None
         raise S3Error(
@@ -336,6 +334,17 @@ def _listed_part(part: PartRecord, with_checksum: bool) -> str:
     )
 
 
+async def _id_marker(service: Service, bucket: Bucket, key: bytes, text: str) -> bytes:
+    """The upload behind which a list goes on within a key. Raises S3Error where it is not of that key."""
+    try:
+        upload_id = bytes.fromhex(text)
+        if text and not is_upload_id(bucket.id, key, upload_id):
+            await service.uploads.find(bucket, key, upload_id)  # an earlier version made it
+    except (ValueError, NoSuchUpload):
+        raise bad_argument("Invalid uploadId marker", "upload-id-marker", text) from None
+    return upload_id
+
+
 async def list_uploads(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     names = Names(request)
@@ -343,10 +352,7 @@ async def list_uploads(service: Service, request: S3Request) -> Response:
     query = request.query
     prefix, delimiter, key_marker = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"key-marker"))
     id_marker = request.parameter(b"upload-id-marker") or "" if key_marker else ""
-    try:
-        after = (key_marker, bytes.fromhex(id_marker))
-    except ValueError:
-        raise S3Error("InvalidArgument", "Invalid uploadId marker") from None
+    after = (key_marker, await _id_marker(service, bucket, key_marker, id_marker))
     uploads, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit)
     next_id = uploads[-1].id.hex() if uploads and not page.last_is_prefix else ""
     head = (

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
+from pyrite.aws import xml
 from pyrite.aws.sigv4 import UNSIGNED_PAYLOAD
 from pyrite.aws.xml import DECLARATION, element
 from pyrite.http.response import Headers, Response
@@ -16,17 +17,17 @@ from pyrite.s3.acl import ownership_of_new
 from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import XML_TYPE, empty, location_of
 from pyrite.s3.encryption import encryption_headers
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.form import Form, boundary_of
 from pyrite.s3.handlers.buckets import find
-from pyrite.s3.headers import attributes_of
+from pyrite.s3.headers import attributes_of, checksum_headers
 from pyrite.s3.integrity import Integrity
 from pyrite.s3.objectlock import lock_of_new
 from pyrite.s3.payload import PUT_MAX_BYTES, too_large
 from pyrite.s3.postpolicy import PostPolicy
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.service import Service
-from pyrite.s3.tags import OBJECT_TAGS_MAX, header_of, tags_of_document
+from pyrite.s3.tags import OF_OBJECT, Tags, header_of, tags_of_document
 from pyrite.s3.versions import made_headers
 
 _FILE_NAME = b"${filename}"
@@ -37,7 +38,8 @@ async def post_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     boundary = boundary_of(request.headers.get(b"content-type", b""))
     if boundary is None:
-        raise S3Error("PreconditionFailed", "Bucket POST must be of the enclosure-type multipart/form-data")
+        condition = "Bucket POST must be of the enclosure-type multipart/form-data"
+        raise S3Error("PreconditionFailed", None, (("Condition", condition),))
     form = Form(request.body, boundary)
     await form.read_fields()
     policy = await _authorize(service, request, bucket, form)
@@ -74,11 +76,7 @@ async def _authorize(service: Service, request: S3Request, bucket: Bucket, form:
     """
     fields = {name: text_of(value) for name, value in form.fields.items()}
     if "key" not in fields:
-        raise S3Error(
-            "InvalidArgument",
-            "Bucket POST must contain a field named 'key'.  If it is specified, please check the order of the fields.",
-            (("ArgumentName", "key"), ("ArgumentValue", "")),
-        )
+        raise _lacking("key")
     if request.signature.auth_type == "REST-HEADER" and request.payload.mode != UNSIGNED_PAYLOAD:
         raise S3Error("InvalidRequest", "A form is signed by its policy, not by the headers of its request.")
     name = form.file_name.rpartition("/")[2].rpartition("\\")[2]
@@ -86,25 +84,36 @@ async def _authorize(service: Service, request: S3Request, bucket: Bucket, form:
         form.fields = {field: value.replace(_FILE_NAME, name.encode()) for field, value in form.fields.items()}
         fields = {field: text_of(value) for field, value in form.fields.items()}
     if not fields["key"]:
-        raise S3Error("InvalidArgument", "User key must have a length greater than 0.", (("ArgumentName", "key"),))
+        raise bad_argument("User key must have a length greater than 0.", "key")
     policy = None
     if "policy" in fields:
         await service.authenticator.authenticate_form(request, form.fields)
         policy = postpolicy.parse(form.fields["policy"])
         postpolicy.check(policy, {**fields, "bucket": request.bucket_name}, service.clock.now_ms())
     elif any(name in fields for name in ("x-amz-signature", "signature", "awsaccesskeyid")):
-        raise S3Error(
-            "InvalidArgument", "Bucket POST must contain a field named 'policy'.", (("ArgumentName", "policy"),)
-        )
+        raise _lacking("policy")
     request.key = fields["key"].encode("utf-8")
     check_key(request.key)
     request.headers = {**_own_headers(request.headers), **dict(form.headers())}
     if "tagging" in fields:
-        tags = tags_of_document(form.fields["tagging"], OBJECT_TAGS_MAX)
+        tags = _tags_of(form.fields["tagging"])
         request.headers[b"x-amz-tagging"] = header_of(tags)  # as elsewhere, for permissions and conditions too
     await service.access.require(request, "s3:PutObject", bucket, request.key)
     await service.access.require_headers(request, "PutObject", request.key)
     return policy
+
+
+def _lacking(field: str) -> S3Error:
+    """The refusal of a form that lacks a field."""
+    message = (
+        f"Bucket POST must contain a field named '{field}'.  If it is specified, please check the order of the fields."
+    )
+    return bad_argument(message, field, "")
+
+
+def _tags_of(document: bytes) -> Tags:
+    """The tags in a form's field; of a document that is about something else none, as AWS reads it. Raises S3Error."""
+    return tags_of_document(document, OF_OBJECT) if xml.parse(document).name == "Tagging" else {}
 
 
 def _own_headers(headers: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
@@ -117,6 +126,7 @@ def _answer(request: S3Request, bucket: Bucket, form: Form, record: ObjectRecord
     headers: Headers = [
         (b"ETag", etag.encode()),
         (b"Location", location_of(request).encode()),
+        *(checksum_headers(record.checksum) if record.checksum is not None else []),
         *made_headers(bucket, record),
         *encryption_headers(record.encryption),
     ]

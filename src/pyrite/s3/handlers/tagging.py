@@ -16,8 +16,8 @@ from pyrite.s3.request import ACCOUNT_ID, S3Request
 from pyrite.s3.schemas import parse_document
 from pyrite.s3.service import Service
 from pyrite.s3.tags import (
-    BUCKET_TAGS_MAX,
-    OBJECT_TAGS_MAX,
+    OF_BUCKET,
+    OF_OBJECT,
     Tags,
     listed,
     merged,
@@ -37,7 +37,7 @@ async def get_bucket_tagging(service: Service, request: S3Request) -> Response:
 
 async def put_bucket_tagging(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    tags = tags_of_document(await read_document(request), BUCKET_TAGS_MAX)
+    tags = tags_of_document(await read_document(request), OF_BUCKET)
     await _set_tags(service, bucket, tags)
     return empty(200 if service.compat.tagging_ok else 204)
 
@@ -80,10 +80,10 @@ async def tag_resource(service: Service, request: S3Request) -> Response:
     root = parse_document(await read_document(request))
     if root.name != "TagResourceRequest" or len(root.children) != 1:
         raise S3Error("MalformedXML")
-    asked = tags_in(root.children[0], BUCKET_TAGS_MAX)
+    asked = tags_in(root.children[0], OF_BUCKET)
 
     def edit(record: BucketRecord) -> BucketRecord:
-        return replace(record, tags=merged(record.tags, asked, BUCKET_TAGS_MAX))
+        return replace(record, tags=merged(record.tags, asked, OF_BUCKET))
 
     await service.buckets.edit(bucket, edit)
     return empty()
@@ -120,7 +120,7 @@ async def get_object_tagging(service: Service, request: S3Request) -> Response:
 
 
 async def put_object_tagging(service: Service, request: S3Request) -> Response:
-    tags = tags_of_document(await read_document(request), OBJECT_TAGS_MAX)
+    tags = tags_of_document(await read_document(request), OF_OBJECT)
     return await _retag(service, request, tags, 200)
 
 

@@ -22,7 +22,7 @@ from pyrite.s3.causes import cause_of
 from pyrite.s3.customerkeys import OF_SOURCE
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.handlers.buckets import check_owner, find
 from pyrite.s3.handlers.reads import check_restored, checksum_elements
 from pyrite.s3.headers import (
@@ -127,11 +127,8 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
     if b"+" in path and bucket_name and key:
         key = await _as_meant(service, text_of(bucket_name), key, path)
     if not bucket_name or not key:
-        raise S3Error(
-            "InvalidArgument",
-            "Copy Source must mention the source bucket and key: sourcebucket/sourcekey",
-            (("ArgumentName", "x-amz-copy-source"), ("ArgumentValue", text_of(raw))),
-        )
+        name = "x-amz-copy-source"
+        raise bad_argument("Invalid copy source object key", name, name)
     version = dict(uri.parse_query(query)).get(b"versionId")
     bucket = await service.buckets.find(text_of(bucket_name))
     await check_owner(service, bucket, request.header(b"x-amz-source-expected-bucket-owner"))
