@@ -1,4 +1,4 @@
-"""Owns the command `pyrite audit verify`."""
+"""Owns the commands `pyrite audit verify` and `pyrite audit accept`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,7 +7,7 @@ import msgspec
 import typer
 
 from pyrite.cli.arguments import AsJson, Store, store_drives
-from pyrite.node.auditverifying import verify_logs
+from pyrite.node.auditverifying import accept_begins, verify_logs
 
 app = typer.Typer(no_args_is_help=True, help="The audit log.")
 
@@ -33,3 +33,14 @@ def verify(
         if not found:
             print("no records")
     raise typer.Exit(1 if any(one.faults for one in found) else 0)
+
+
+@app.command()
+def accept(
+    folder: Annotated[Path, typer.Argument(help="The folder of the log, rotated files in it too.")],
+    store: Store = None,
+) -> None:
+    """Say that records older than those in FOLDER were removed on purpose: `verify` does not miss them any more."""
+    begins = accept_begins(folder, store_drives(store), ("audit", "accept", str(folder)))
+    for slot, number in sorted(begins.items()):
+        print(f"{slot}: begins with record {number}")

@@ -147,6 +147,7 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         audit_log=audit_log.absolute() if audit_log is not None else None,
         audit_webhook=_webhook(given["audit_webhook"] or environment.get("AUDIT_WEBHOOK"), audit_log),
         audit_webhook_token=environment.get("AUDIT_WEBHOOK_TOKEN") or "",
+        metrics_token=environment.get("METRICS_TOKEN") or "",
         log_level=given["log_level"],
         compat=parse_compat(given["compat"] or environment.get("COMPAT") or "aws"),
         trusted_proxies=parse_networks(listed("trusted_proxy", "TRUSTED_PROXIES")),

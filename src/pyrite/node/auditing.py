@@ -5,7 +5,7 @@ import fcntl
 import getpass
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from pyrite.metadata.kv import ABSENT, Batch, Conflict, Engine, after_prefix
 from pyrite.telemetry.audit import START, AuditLog, AuditRecord, ChainKey, Head
 
 _HEADS = STORE + b"audit/"
+_BEGINS = STORE + b"audit-begins/"
 _KEY = STORE + b"audit-key"
 _FOLDER = STORE + b"audit-folder"
 _COMMANDS = "commands"
@@ -36,6 +37,20 @@ async def load_heads(engine: Engine) -> dict[str, Head]:
     """The heads of all chains, by slot."""
     rows = await engine.scan(_HEADS, after_prefix(_HEADS), 10_000)
     return {row.key[len(_HEADS) :].decode(): Head(*_decode(row.value)) for row in rows}
+
+
+async def keep_begins(engine: Engine, begins: Mapping[str, int]) -> None:
+    """Remember with which record each chain may begin, by slot: older ones were removed on purpose."""
+    batch = Batch()
+    for slot, number in begins.items():
+        batch.put(_BEGINS + slot.encode(), str(number).encode())
+    await engine.commit(batch)
+
+
+async def load_begins(engine: Engine) -> dict[str, int]:
+    """With which records chains may begin, by slot; where nothing is known that is the first."""
+    rows = await engine.scan(_BEGINS, after_prefix(_BEGINS), 10_000)
+    return {row.key[len(_BEGINS) :].decode(): int(row.value) for row in rows}
 
 
 async def load_key(engine: Engine) -> ChainKey | None:

@@ -50,6 +50,7 @@ class Config(msgspec.Struct, frozen=True):
     audit_log: Path | None = None
     audit_webhook: str = ""
     audit_webhook_token: str = ""
+    metrics_token: str = ""
     log_level: str = "info"
     compat: str = "aws"
     trusted_proxies: Networks = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hmac
 import re
 from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime
@@ -39,6 +40,7 @@ METRICS = frozenset((b"/metrics", b"/minio/v2/metrics/cluster"))
 _OWN = LIVE | READY | METRICS
 _CLAIM = re.compile(rb"(?:Credential=|AWSAccessKeyId=|^AWS )([A-Za-z0-9_.+-]{3,128})")
 
+_SOURCES = (b"x-amz-copy-source", b"x-amz-rename-source")
 BUCKETS_TOLD_MAX = 10_000
 """Of how many buckets the metrics tell the size, in the order of their names."""
 
@@ -59,7 +61,10 @@ class Monitor(Observer, CallObserver):
         access_log: Path | None,
         audit_log: Path | None = None,
         trusted: Networks = (),
+        metrics_token: str = "",
     ) -> None:
+        """With a `metrics_token`, metrics are told to those who send it as a bearer token alone (RFC 6750)."""
+        self._token = metrics_token
         self._store = store
         self._board = board
         before = board.slot(store.slot)
@@ -93,6 +98,11 @@ class Monitor(Observer, CallObserver):
 
     async def _own(self, request: Request, path: bytes) -> Response | None:
         head = request.head
+        if path in METRICS and self._token:
+            given = head.fields.get(b"authorization", b"")
+            if not hmac.compare_digest(given, b"Bearer " + self._token.encode()):
+                return None
+            return await self._metrics()
         if head.method not in (b"GET", b"HEAD") or b"authorization" in head.fields or b"ignature" in head.target:
             return None
         if path in LIVE:
@@ -101,6 +111,9 @@ class Monitor(Observer, CallObserver):
             problems = self._problems()
             text = "\n".join(problems) or "ready"
             return Response(503 if problems else 200, [(b"Content-Type", b"text/plain")], text.encode() + b"\n")
+        return await self._metrics()
+
+    async def _metrics(self) -> Response:
         from pyrite.telemetry.metrics import CONTENT_TYPE, StoreGauges, expose  # some MiB, for those who ask
 
         self.publish()
@@ -180,6 +193,8 @@ class Monitor(Observer, CallObserver):
                     operation=name,
                     bucket=request.bucket_name if request is not None else "",
                     key=request.key_text if request is not None else "",
+                    keys=request.named_keys if request is not None else (),
+                    copied_from=_source_of(request) if request is not None else "",
                     version=(request.parameter(b"versionId") or "") if request is not None else "",
                     status=response.status,
                     error=error,
@@ -307,3 +322,8 @@ def _claimed_key(http: Request) -> str:
     """The access key that a request names, whether or not it has its secret; "" for none."""
     found = _CLAIM.search(http.head.fields.get(b"authorization", b"")) or _CLAIM.search(http.head.target)
     return found.group(1).decode("latin-1") if found is not None else ""
+
+
+def _source_of(request: S3Request) -> str:
+    """What a copy or a rename is of."""
+    return next((request.header(name) or "" for name in _SOURCES if name in request.headers), "")

@@ -145,6 +145,7 @@ class StoreProcess:
     def service(self, config: Config, folder: Path) -> Service:
         """The store as handlers see it; `folder` is where the processes of the server meet."""
         owners, compat = Owners(self.engine), compat_of(config.compat)
+        access = Access(self.buckets, self.naming, owners, self.clock, config.region, compat, config.trusted_proxies)
         return Service(
             self.engine,
             self.buckets,
@@ -154,9 +155,9 @@ class StoreProcess:
             self.appending,
             self.annotating,
             self.reading,
-            Access(self.buckets, self.naming, owners, self.clock, config.region, compat, config.trusted_proxies),
+            access,
             Authenticator(self.callers, self.clock, config.region, compat),
-            Encryptor(self.keyring, self.keys, SystemEntropy(), config.region, compat),
+            Encryptor(self.keyring, self.keys, SystemEntropy(), config.region, compat, access.about),
             self.targets(config),
             self.listeners,
             Queries(),

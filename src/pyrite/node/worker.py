@@ -47,7 +47,9 @@ class Worker:
         self._tls = None
         if config.tls_certificate is not None and config.tls_key is not None:
             self._tls = TlsFiles(config.tls_certificate, config.tls_key, config.tls_client_ca)
-        self._monitor = Monitor(self._store, board, config.access_log, config.audit_log, config.trusted_proxies)
+        self._monitor = Monitor(
+            self._store, board, config.access_log, config.audit_log, config.trusted_proxies, config.metrics_token
+        )
         clock, prefix = self._store.clock, SystemEntropy().bytes(4).hex().upper()
         service = self._store.service(config, board.folder)
         app = S3App(

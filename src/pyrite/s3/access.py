@@ -76,6 +76,10 @@ class Access:
         self._quick: dict[tuple[str, int, int, str], bool | None] = {}
         self._log = structlog.get_logger(component="access")
 
+    def about(self, request: S3Request) -> RequestContext:
+        """The condition keys of a request."""
+        return RequestContext(request, self._clock.now_ms(), self._region, self._trusted)
+
     async def authorize(self, request: S3Request) -> None:
         """Find the request's bucket, and raise S3Error unless its caller may do what the operation does."""
         operation = request.operation

@@ -318,6 +318,13 @@ class Authenticator:
         token = token or query.get(b"x-amz-security-token")
         return (await self._lookup(request.caller.access_key, token)).secret, text_of(token) if token else ""
 
+    async def again(self, request: S3Request) -> None:
+        """Set the request's caller as it is now. Raises AuthFault, InvalidToken or ExpiredToken where it is gone."""
+        if not request.caller.is_anonymous:
+            _, token = await self.secret_of(request)
+            found = await self._lookup(request.caller.access_key, token.encode() or None)
+            request.caller = found.caller
+
     def _anonymous(self, request: S3Request) -> None:
         declared = request.headers.get(b"x-amz-content-sha256", sigv4.UNSIGNED_PAYLOAD)
         if declared in (SIGNED, SIGNED_TRAILER):

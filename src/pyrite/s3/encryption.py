@@ -7,7 +7,7 @@ Source: AWS, "Protecting data with encryption" in the Amazon S3 User Guide.
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -17,7 +17,6 @@ from pyrite.core.entropy import Entropy
 from pyrite.core.keyring import KEY_BYTES, Keyring, NotUnwrapped, Wrapped, unwrap, wrap
 from pyrite.core.lru import LruMap
 from pyrite.http.response import Headers
-from pyrite.iam.caller import Caller
 from pyrite.iam.patterns import Values
 from pyrite.kms.access import check_use, default_policy
 from pyrite.kms.errors import KmsAccessRefused
@@ -47,6 +46,19 @@ _CUSTOMER_ALGORITHM = "SSE-C"
 _NO_KEYRING = "This store has no keyring, so it cannot encrypt. Start it with --keyring FILE."
 
 
+About = Callable[[S3Request], Mapping[str, Values]]
+OF_REQUESTS = (
+    "aws:currenttime",
+    "aws:epochtime",
+    "aws:referer",
+    "aws:requestedregion",
+    "aws:securetransport",
+    "aws:sourceip",
+    "aws:useragent",
+)
+"""What policies of keys may ask about the request for which S3 uses them."""
+
+
 class Asked(NamedTuple):
     """What is asked for of a new object: an algorithm, and a KMS key and context where it needs one."""
 
@@ -59,12 +71,16 @@ class Asked(NamedTuple):
 class Encryptor:
     """Makes, wraps and opens the keys of objects."""
 
-    def __init__(self, keyring: Keyring | None, keys: KmsKeys, entropy: Entropy, region: str, compat: Compat) -> None:
+    def __init__(
+        self, keyring: Keyring | None, keys: KmsKeys, entropy: Entropy, region: str, compat: Compat, about: About
+    ) -> None:
+        """`about` gives the condition keys of a request."""
         self._keyring = keyring
         self.keys = keys
         self._entropy = entropy
         self._region = region
         self._compat = compat
+        self._about = about
         self._opened: LruMap[bytes, bytes] = LruMap(OPENED_MAX)  # keys of objects by what is stored of them
 
     @property
@@ -157,7 +173,7 @@ class Encryptor:
             found = await self.keys.for_s3(account, _policy_of_default(account))
         arn = self.keys.arn(found.record)
         context = self._context(asked.context, bucket, b"" if asked.bucket_key else request.key)
-        self._check_use(caller, "kms:GenerateDataKey", arn, found.record, context)
+        self._check_use(request, "kms:GenerateDataKey", arn, found.record, context)
         if key is None:
             key, wrapped = self.keys.data_key(found.record, context)
         else:
@@ -184,8 +200,11 @@ class Encryptor:
             raise S3Error("InvalidArgument", "The encryption context has aws:s3:arn already")
         return {**given, **context}
 
-    def _check_use(self, caller: Caller, action: str, arn: str, record: object, context: Mapping[str, str]) -> None:
-        keys: dict[str, Values] = dict(caller.keys)
+    def _check_use(self, request: S3Request, action: str, arn: str, record: object, context: Mapping[str, str]) -> None:
+        """Raises KmsAccessRefused unless the sender may do this with the key through S3, as the request comes."""
+        caller, about = request.caller, self._about(request)
+        keys = {name: values for name in OF_REQUESTS if (values := about.get(name)) is not None}
+        keys |= {**caller.keys, "aws:viaawsservice": ("true",)}
         keys |= {f"kms:encryptioncontext:{name.lower()}": (value,) for name, value in context.items()}
         keys["kms:encryptioncontextkeys"] = tuple(context)
         check_use(caller, action, arn, record, keys, f"s3.{self._region}.amazonaws.com")  # type: ignore[arg-type]
@@ -238,7 +257,7 @@ class Encryptor:
         found = await self.keys.key_of(encryption.wrapped)
         if request.caller.is_anonymous:
             raise KmsAccessRefused("Requests that read objects encrypted with a KMS key have to be signed")
-        self._check_use(request.caller, "kms:Decrypt", self.keys.arn(found.record), found.record, context)
+        self._check_use(request, "kms:Decrypt", self.keys.arn(found.record), found.record, context)
         return self.keys.decrypt(found.record, encryption.wrapped, context)
 
     def open_quickly(self, encryption: Encryption) -> bytes:

@@ -55,7 +55,8 @@ class Place(NamedTuple):
 class S3Request:
     """One request on its way through the layer; `caller`, `signature` and `payload` are set by
     authentication, `operation` by routing, `bucket` (where there is one) and `needed_acl` (only an access control list
-    let it through) by authorization, which notes in `judged` what it looked at, `document` by who reads it first.
+    let it through) by authorization, which notes in `judged` what it looked at, `document` by who reads it first,
+    `named_keys` by an operation on several.
     `is_control`: it is a call of the S3 Control API about a bucket; `is_answer`: it is a function's answer.
     """
 
@@ -74,6 +75,7 @@ class S3Request:
         "judged",
         "key",
         "method",
+        "named_keys",
         "needed_acl",
         "operation",
         "payload",
@@ -97,6 +99,7 @@ class S3Request:
         self.bucket: Bucket | None = None
         self.needed_acl = False
         self.document: bytes | None = None
+        self.named_keys: tuple[str, ...] = ()
         self.judged = Judged()
         self.payload = PayloadRule(b"UNSIGNED-PAYLOAD")
         self._domains = domains

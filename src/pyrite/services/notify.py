@@ -1,7 +1,7 @@
 """Owns delivering events: from the rows that committed with each change to the targets, in order, at least once.
 
 Each target has a queue of its own. What a target does not take stays at the head of its queue and is tried again, later
-each time, while other targets go on. A row is removed after its target has taken it.
+each time, while other targets go on. A row is removed after its target has taken it, or has not for days.
 """
 
 import asyncio
@@ -22,6 +22,8 @@ ROWS_AT_A_TIME = 100
 _PATIENCE_S = 1.0
 _BATCH_MS = 2_000
 RETRY_FIRST_MS, RETRY_MAX_MS = 1_000, 300_000
+KEPT_MS = 3 * 86_400_000
+"""How long an event waits for a target that takes none. Later it is given up, which the metrics count."""
 
 
 class UnknownTarget(PyriteError):
@@ -98,6 +100,7 @@ class Notifier:
         prefix = events_for(target)
         rows = await self._engine.scan(prefix, after_prefix(prefix), ROWS_AT_A_TIME)
         delivered: list[Row] = []
+        old: list[Row] = []
         begun_ms = self._now_ms()
         try:
             for row in rows:
@@ -112,12 +115,15 @@ class Notifier:
             self._waits[target] = (self._now_ms() + pause_ms, pause_ms)
             self.reasons[target] = f"{type(error).__name__}: {error}"
             self.done["failed"] += 1
+            old = [row for row in rows[len(delivered) :] if begun_ms - decode_event(row.value).time_ms > KEPT_MS]
+            self.done["expired"] += len(old)
+            delivered += old
         if delivered:
             batch = Batch()
             for row in delivered:
                 batch.delete(row.key)
             await self._engine.commit(batch)
-        return target not in self._waits and len(delivered) > 0 and len(rows) > 1
+        return (target not in self._waits or bool(old)) and len(delivered) > 0 and len(rows) > 1
 
     async def _hand_over(self, target: str, row: Row) -> None:
         event = decode_event(row.value)

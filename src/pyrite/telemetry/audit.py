@@ -54,7 +54,8 @@ class AuditRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
 
     `kind` is "request" for S3, "call" for IAM, STS, KMS and SNS, whose `parameters` are shown without secrets, and
     "command" for what was done on the server's machine by the command line. `claimed_key` is the access key that
-    somebody who was not let in has named.
+    somebody who was not let in has named. `keys` are those of DeleteObjects, with ids of versions behind a space, and
+    `copied_from` is what a copy or a rename is of, as the client names it.
     """
 
     number: int = -1
@@ -69,6 +70,8 @@ class AuditRecord(msgspec.Struct, kw_only=True, omit_defaults=True):
     operation: str
     bucket: str = ""
     key: str = ""
+    keys: tuple[str, ...] = ()
+    copied_from: str = ""
     version: str = ""
     parameters: dict[str, str] = {}
     status: int
@@ -175,8 +178,10 @@ class Verified(NamedTuple):
     faults: list[str]
 
 
-def verify_chain(slot: str, files: Iterable[Path], anchor: Head | None, key: ChainKey) -> Verified:
-    """Verify the chain of a slot in `files`, given in order. `anchor` is its head as the store knows it."""
+def verify_chain(slot: str, files: Iterable[Path], anchor: Head | None, key: ChainKey, begins: int = 1) -> Verified:
+    """Verify the chain of a slot in `files`, given in order. `anchor` is its head as the store knows it, `begins` the
+    number with which it may begin.
+    """
     faults: list[str] = []
     first, records, head = 0, 0, None
     anchored = anchor is None or anchor.number == 0
@@ -191,6 +196,8 @@ def verify_chain(slot: str, files: Iterable[Path], anchor: Head | None, key: Cha
             faults.append(f"{where} (record {found.number}) was changed, or is of somebody else")
         if head is None:
             first = found.number
+            if first > begins:
+                faults.append(f"{where}: the chain begins with record {first}, those from {begins} on are missing")
         elif found.number != head.number + 1 or found.prev != head.hash:
             faults.append(f"{where}: record {found.number} does not follow record {head.number}")
         head = Head(found.number, found.hash)

@@ -78,6 +78,10 @@ async def _append(service: Service, request: S3Request, bucket: Bucket, record: 
         offset, integrity.hashers(), integrity.check, integrity.stored.name, key, conditions, lock, cause
     )
     grown = await service.appending.append(bucket, request.key, record, source, addition)
+    if grown.version == record.version and not await service.access.allows(
+        request, "s3:GetObject", bucket, request.key
+    ):
+        return empty(200)  # nothing was appended: who may not read the object learns nothing of it
     told = [
         (b"ETag", b'"%b"' % grown.etag.encode()),
         (b"x-amz-object-size", b"%d" % grown.size_bytes),

@@ -104,6 +104,9 @@ async def delete_objects(service: Service, request: S3Request) -> Response:
     if (request.header(BYPASS) or "").lower() == "true":
         check_bypassable(bucket)
     doomed, quiet = _parse_delete(await read_document(request))
+    request.named_keys = tuple(
+        item.key.decode("utf-8", "replace") + (f" {item.version}" if item.version else "") for item in doomed
+    )
     results = [""] * len(doomed)
     places: dict[bytes, list[int]] = {}
     for place, item in enumerate(doomed):
