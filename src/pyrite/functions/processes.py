@@ -32,22 +32,22 @@ class PythonFunctions:
 
     async def call(self, function: Function, call: Call, read: Read) -> AsyncGenerator[Told, None]:
         """The head of the answer, then the blocks of its body. Raises FunctionFailure, also in between."""
-        async with self._places.one() as is_given:
-            if not is_given:
+        async with self._places.one() as place:
+            if not place.is_given:
                 raise FunctionFailure("SlowDown", "Too many functions run. Reduce your request rate.", 503)
             async with piped_process("pyrite.functions.child") as process:
                 job = Job(function.file, call, function.memory_mib << 20, function.timeout_s, self._hidden)
                 await process.send(frames.JOB, msgspec.json.encode(job))
                 while True:
                     kind, payload = await _told(process, function.timeout_s, call.size_bytes, read)
-                    if kind == frames.STARTED:
-                        yield _decoded(payload, Head)
-                    elif kind == frames.RECORDS:
-                        yield payload
-                    elif kind == frames.DONE:
+                    if kind == frames.DONE:
                         return
-                    else:
+                    if kind not in (frames.STARTED, frames.RECORDS):
                         raise FunctionFailure(*_decoded(payload, tuple[str, str, int]))
+                    with place.handing_out(process):
+                        yield _decoded(payload, Head) if kind == frames.STARTED else payload
+                    if place.is_lost:
+                        raise FunctionFailure("SlowDown", "The answer was taken too slowly while others waited.", 503)
 
 
 async def _told(process: PipedProcess, timeout_s: float, size: int, read: Read) -> tuple[bytes, bytes]:

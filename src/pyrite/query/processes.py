@@ -40,12 +40,15 @@ class Queries:
 
     async def run(self, job: Job, read: Read) -> AsyncGenerator[Output, None]:
         """What a query tells; the first, empty, once it is understood. Raises QueryFailure, also in between."""
-        async with self._places.one() as is_given:
-            if not is_given:
+        async with self._places.one() as place:
+            if not place.is_given:
                 raise QueryFailure("Busy", "The service is unavailable. Try again later.")
             async with piped_process("pyrite.query.child") as process:
                 async for output in _Conversation(process, job, read).outputs():
-                    yield output
+                    with place.handing_out(process):
+                        yield output
+                    if place.is_lost:
+                        raise QueryFailure("Busy", "The records were taken too slowly while others waited.")
 
 
 class _Conversation:
