@@ -11,6 +11,7 @@ from pyrite.core.errors import PyriteError
 
 DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 NAMESPACE = "http://s3.amazonaws.com/doc/2006-03-01/"
+_XSI = "http://www.w3.org/2001/XMLSchema-instance"
 DEPTH_MAX = 16
 ELEMENTS_MAX = 100_000
 """An upload of 10,000 parts that states all checksums of each is completed with 80,001."""
@@ -66,8 +67,10 @@ def element(name: str, text: str) -> str:
 
 
 def write(root: Element) -> str:
-    """A tree as text: names and texts, without namespaces."""
-    return f"<{root.name}>{''.join(map(write, root.children)) if root.children else escape(root.text)}</{root.name}>"
+    """A tree as text: names, texts and kinds, without namespaces."""
+    kind = f' xmlns:xsi="{_XSI}" xsi:type="{escape(root.kind)}"' if root.kind else ""
+    content = "".join(map(write, root.children)) if root.children else escape(root.text)
+    return f"<{root.name}{kind}>{content}</{root.name}>"
 
 
 class _Builder:

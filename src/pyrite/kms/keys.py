@@ -73,6 +73,9 @@ class DataKey(NamedTuple):
     ciphertext: bytes
 
 
+_FOR_S3 = "Default key that protects my S3 objects when no other key is defined"
+
+
 class KmsKeys:
     """The keys of all accounts."""
 
@@ -290,7 +293,13 @@ class KmsKeys:
 
     async def _make_for_s3(self, account: str, policy: str) -> None:
         """The key and its alias in one step; nothing where another request makes them at the same time."""
-        record = self._new(account, policy, "", "Default key that protects objects", managed_by="AWS")
+        record = self._new(
+            account,
+            policy,
+            "",
+            "Default key that protects my S3 objects when no other key is defined",
+            managed_by="AWS",
+        )
         alias = AliasRecord(FORMAT, account, S3_ALIAS, record.id, self._clock.now_ms())
         batch = Batch()
         batch.expect(alias_key(account, S3_ALIAS), ABSENT)

@@ -60,6 +60,20 @@ _ELSEWHERE = frozenset(
 )
 
 
+_OF_MINIO = frozenset(
+    f"s3:{name}"
+    for name in (
+        "ObjectAccessed:Get", "ObjectAccessed:Head", "ObjectAccessed:GetRetention", "ObjectAccessed:GetLegalHold",
+        "ObjectAccessed:Attributes", "ObjectCreated:PutRetention", "ObjectCreated:PutLegalHold",
+        "ObjectCreated:PutTagging", "ObjectCreated:DeleteTagging", "ObjectRemoved:NoOP",
+        "ObjectRemoved:DeleteAllVersions", "ObjectTransition:Failed", "ObjectTransition:Complete",
+        "Replication:OperationCompletedReplication", "BucketCreated:*", "BucketRemoved:*", "Scanner:ManyVersions",
+        "Scanner:BigPrefix", "Scanner:LargeVersions",
+    )
+)  # fmt: skip
+"""Events that are told nobody here, though listeners may ask for them."""
+
+
 class Cause(NamedTuple):
     """Why something happens: the event that it makes ("" for none), and who asked for it in which request."""
 
@@ -150,11 +164,7 @@ def _parse_one(item: Element) -> Notification:
     if not target or not events or len(events) > EVENTS_MAX:
         raise BadNotification("")
     for event in events:
-        family = event.removesuffix("*")
-        known = event in NAMES | _ELSEWHERE or (
-            event.endswith(":*") and any(name.startswith(family) for name in NAMES | _ELSEWHERE)
-        )
-        if not known:
+        if not _is_among(event, NAMES | _ELSEWHERE):
             raise BadNotification("The event is not supported for notifications")
     prefix = suffix = ""
     for rule in _rules(item):
@@ -166,6 +176,16 @@ def _parse_one(item: Element) -> Notification:
         else:
             raise BadNotification("filter rule name must be either prefix or suffix, and each of them once")
     return Notification((item.find("Id") or "").strip(), target.strip(), events, prefix, suffix)
+
+
+def _is_among(event: str, names: frozenset[str]) -> bool:
+    """Whether an event is one of these, or stands for a family of them."""
+    return event in names or (event.endswith(":*") and any(name.startswith(event[:-1]) for name in names))
+
+
+def is_event(event: str) -> bool:
+    """Whether a listener may ask for an event, or a family of them; clients of MinIO ask for some of its own, too."""
+    return _is_among(event, NAMES | _ELSEWHERE | _OF_MINIO)
 
 
 def _rules(item: Element) -> list[Element]:

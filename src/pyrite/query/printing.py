@@ -18,7 +18,7 @@ def printer(output: CsvOutput | JsonOutput, names: list[str], whole: bool) -> Pr
         return _csv_of_records(output) if whole else _csv(output)
     end = output.record
     if whole:
-        return lambda rows: "".join(f"{row[0]}{end}" for row in rows).encode()
+        return lambda rows: "".join(f"{_as_object(row[0] or 'null')}{end}" for row in rows).encode()
     keys = [msgspec.json.encode(name).decode() for name in names]
 
     def objects(rows: Sequence[Row]) -> bytes:
@@ -29,6 +29,11 @@ def printer(output: CsvOutput | JsonOutput, names: list[str], whole: bool) -> Pr
         return "".join(lines).encode()
 
     return objects
+
+
+def _as_object(record: str) -> str:
+    """A record of JSON, which is an object; what is none is the only field of one."""
+    return record if record.startswith("{") else f'{{"_1":{record}}}'
 
 
 def _csv(output: CsvOutput) -> Printer:

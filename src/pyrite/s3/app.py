@@ -82,7 +82,7 @@ class S3App:
             if self._website_domains and is_below(http.head.fields.get(b"host", b""), self._website_domains):
                 request = S3Request(http, request_id, self._website_domains)
                 explain = partial(self._explain, request_id)
-                response, code = await website.serve(self._service, request, explain)
+                response, code = await website.serve(self._service, request, explain, self.host_id)
             else:
                 request = S3Request(http, request_id, self._domains)
                 response = await self._answer(request)
@@ -128,7 +128,7 @@ class S3App:
 
     async def _answer(self, request: S3Request) -> Response:
         if request.method == "OPTIONS" and request.bucket_name:  # before any signature: browsers send none with it
-            return preflight(request, await self._service.buckets.find(request.bucket_name))
+            return await preflight(request, self._service.buckets)
         await self._authenticator.authenticate(request)
         operation, handler = route(request)
         request.operation = operation

@@ -144,7 +144,8 @@ class Authenticator:
         token = request.query.get(b"X-Amz-Security-Token") or request.headers.get(b"x-amz-security-token")
         found = await self._lookup(claim.credential.access_key, token)
         declared = request.headers.get(b"x-amz-content-sha256") or request.query.get(b"X-Amz-Content-Sha256")
-        if declared == sigv4.UNSIGNED_PAYLOAD:  # that says nothing: some clients send it along with every request
+        is_signed = b"x-amz-content-sha256" in claim.signed_headers
+        if declared == sigv4.UNSIGNED_PAYLOAD and not is_signed:  # that says nothing: some clients always send it
             request.headers = {k: v for k, v in request.headers.items() if k != b"x-amz-content-sha256"}
         sigv4.check_all_signed(request.headers, claim.signed_headers)
         declared = declared or sigv4.UNSIGNED_PAYLOAD

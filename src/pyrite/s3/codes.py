@@ -29,6 +29,7 @@ CODES: dict[str, tuple[int, str]] = {
         409,
         "The conditional request cannot succeed due to a conflicting operation against this resource.",
     ),
+    "CrossLocationLoggingProhibitted": (403, "Cross S3 location logging not allowed. "),
     "EncryptionTypeMismatch": (
         400,
         "The existing object was created with a different encryption type. Subsequent write requests must include "

@@ -10,7 +10,8 @@ from pyrite.aws import xml
 from pyrite.aws.xml import Element
 from pyrite.core.lru import remembered
 from pyrite.http.response import Headers, Response
-from pyrite.objects.buckets import Bucket
+from pyrite.objects.buckets import Bucket, Buckets
+from pyrite.objects.errors import NoSuchBucket
 from pyrite.s3.errors import S3Error
 from pyrite.s3.request import S3Request, text_of
 
@@ -104,18 +105,26 @@ def _stored(text: str) -> tuple[CorsRule, ...]:
     return parse(xml.parse(text.encode()))
 
 
-def preflight(request: S3Request, bucket: Bucket) -> Response:
+async def preflight(request: S3Request, buckets: Buckets) -> Response:
     """The answer to an OPTIONS request. Raises S3Error when no rule allows what is asked for."""
-    origin, method = request.header(b"origin"), request.header(b"access-control-request-method")
-    if origin is None:
+    if b"origin" not in request.headers:
         raise S3Error("BadRequest", "Insufficient information. Origin request header needed.")
+    try:
+        bucket = await buckets.find(request.bucket_name)
+    except NoSuchBucket:
+        raise S3Error("AccessForbidden", "CORSResponse: Bucket not found", _details("OPTIONS", "BUCKET")) from None
+    return allowed_by(request, rules_of(bucket))
+
+
+def allowed_by(request: S3Request, rules: tuple[CorsRule, ...]) -> Response:
+    """The answer to an OPTIONS request to a bucket with these rules. Raises S3Error."""
+    origin, method = request.header(b"origin") or "", request.header(b"access-control-request-method")
+    if not rules:
+        details = _details(method or "OPTIONS", "BUCKET")
+        raise S3Error("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.", details)
     if method is None or method not in METHODS:
         raise S3Error("BadRequest", f"Invalid Access-Control-Request-Method: {method or ''}")
-    rules = rules_of(bucket)
-    if not rules:
-        raise S3Error("AccessForbidden", "CORSResponse: CORS is not enabled for this bucket.", _details(method))
-    asked = request.headers.get(b"access-control-request-headers", b"")
-    wanted = [name.strip().lower() for name in text_of(asked).split(",") if name.strip()]
+    wanted = _wanted(request)
     if len(wanted) > WANTED_MAX:
         raise S3Error("BadRequest", f"A preflight request asks for at most {WANTED_MAX} headers.")
     for rule in rules:
@@ -130,12 +139,17 @@ def preflight(request: S3Request, bucket: Bucket) -> Response:
         "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request "
         "method / Access-Control-Request-Method or Access-Control-Request-Headers are not whitelisted by the "
         "resource's CORS spec.",
-        _details(method),
+        _details(method, "OBJECT" if request.key else "BUCKET"),
     )
 
 
-def _details(method: str) -> tuple[tuple[str, str], ...]:
-    return (("Method", method), ("ResourceType", "OBJECT"))
+def _wanted(request: S3Request) -> list[str]:
+    asked = request.headers.get(b"access-control-request-headers", b"")
+    return [name.strip().lower() for name in text_of(asked).split(",") if name.strip()]
+
+
+def _details(method: str, about: str) -> tuple[tuple[str, str], ...]:
+    return (("Method", method), ("ResourceType", about))
 
 
 def _allowing(rule: CorsRule, origin: str) -> Headers:
@@ -158,8 +172,9 @@ def headers_for(request: S3Request, bucket: Bucket) -> Headers:
     if origin is None:
         return []
     method = request.header(b"access-control-request-method") or request.method
+    wanted = _wanted(request)[:WANTED_MAX]
     for rule in rules_of(bucket):
         allowed = rule.origin_for(origin)
-        if allowed is not None and method in rule.methods:
+        if allowed is not None and method in rule.methods and rule.allows_headers(wanted):
             return _allowing(rule, allowed)
     return []

@@ -123,13 +123,13 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
     meaning.InvalidKey: lambda _: S3Error("InvalidURI", "The key is not valid UTF-8."),
     meaning.PreconditionFailed: lambda e: S3Error("PreconditionFailed", None, (("Condition", e.condition),)),
     meaning.InvalidVersionId: lambda _: S3Error("InvalidArgument", "Invalid version id specified"),
-    meaning.Deleted: lambda e: S3Error("NoSuchKey", None, (), _marker_headers(e)),
+    meaning.Deleted: lambda e: S3Error("NoSuchKey", None, (), marker_headers(e)),
     meaning.IsDeleteMarker: lambda e: S3Error(
         "MethodNotAllowed",
         None,
         (("Method", "GET"), ("ResourceType", "DeleteMarker")),
         [
-            *_marker_headers(e),
+            *marker_headers(e),
             (b"Last-Modified", http_date(e.modified_ms // 1000)),
             (b"Allow", b"DELETE"),
         ],
@@ -179,7 +179,8 @@ _SPECIAL: dict[type[PyriteError], Callable[..., S3Error]] = {
 }
 
 
-def _marker_headers(error: meaning.Deleted | meaning.IsDeleteMarker) -> Headers:
+def marker_headers(error: meaning.Deleted | meaning.IsDeleteMarker) -> Headers:
+    """The headers that tell of a delete marker where an object was looked for."""
     return [(b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", error.version_id.encode())]
 
 
@@ -190,7 +191,7 @@ def of_marker(error: meaning.Deleted, operation: str) -> PyriteError:
     """The error for a key whose current version is a delete marker: some operations are about that version itself."""
     if operation not in _ON_MARKERS:
         return error
-    headers = [*_marker_headers(error), (b"Allow", b"DELETE")]
+    headers = [*marker_headers(error), (b"Allow", b"DELETE")]
     return S3Error("MethodNotAllowed", None, (("Method", "GET"), ("ResourceType", "DeleteMarker")), headers)
 
 

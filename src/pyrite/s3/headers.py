@@ -3,6 +3,8 @@
 import base64
 import re
 from collections.abc import Mapping
+from email.errors import HeaderParseError
+from email.header import decode_header
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -98,8 +100,11 @@ def refuse_unimplemented(fields: Mapping[bytes, bytes]) -> None:
         )
 
 
-def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
-    """What the headers of a request say of the object it makes. Raises S3Error."""
+def attributes_of(fields: Mapping[bytes, bytes], are_words: bool = True) -> Attributes:
+    """What the headers of a request say of the object it makes; unless they `are_words`, metadata is taken as it is.
+
+    Raises S3Error.
+    """
     if fields.keys() <= TELL_NOTHING:
         return _only_type(fields.get(b"content-type"))
     refuse_unimplemented(fields)
@@ -111,7 +116,7 @@ def attributes_of(fields: Mapping[bytes, bytes]) -> Attributes:
         if kept is not None:
             headers[kept] = text_of(value)
         elif name.startswith(_META):
-            metadata[text_of(name[len(_META) :])] = text_of(value)
+            metadata[text_of(name[len(_META) :])] = _decoded(value) if are_words else text_of(value)
             size += len(name) - len(_META) + len(value)
     _check_sendable(headers, metadata)
     if size > USER_METADATA_MAX_BYTES:
@@ -300,6 +305,20 @@ def checksum_headers(checksum: Checksum) -> Headers:
     """The headers that tell a checksum."""
     name = ALGORITHMS[checksum.algorithm].header
     return [(name.encode(), checksum.value.encode()), (b"x-amz-checksum-type", checksum.type.encode())]
+
+
+def _decoded(value: bytes) -> str:
+    """User metadata as it was sent. An encoded word (RFC 2047) that need not be one is decoded, as AWS does."""
+    text = text_of(value)
+    if not text.startswith("=?") or not text.endswith("?="):
+        return text
+    try:
+        decoded = "".join(
+            part if isinstance(part, str) else part.decode(charset or "ascii") for part, charset in decode_header(text)
+        )
+    except (ValueError, LookupError, HeaderParseError):
+        return text
+    return text if _UNPRINTABLE.search(decoded) else decoded
 
 
 def encode_metadata(value: str) -> bytes:

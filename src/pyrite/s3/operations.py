@@ -154,8 +154,10 @@ OPERATIONS = (
     Operation("GetBucketWebsite", "GET", "bucket", "website", "s3:GetBucketWebsite"),
     Operation("PutBucketWebsite", "PUT", "bucket", "website", "s3:PutBucketWebsite"),
     Operation("DeleteBucketWebsite", "DELETE", "bucket", "website", "s3:DeleteBucketWebsite"),
-    # Answered truthfully for a bucket that has no such configuration; setting one is not implemented yet.
+    # Answered truthfully for a bucket that has no such configuration; one that is right is refused: none is kept yet.
     Operation("GetBucketReplication", "GET", "bucket", "replication", "s3:GetReplicationConfiguration"),
+    Operation("PutBucketReplication", "PUT", "bucket", "replication", "s3:PutReplicationConfiguration"),
+    Operation("DeleteBucketReplication", "DELETE", "bucket", "replication", "s3:PutReplicationConfiguration"),
 )
 
 VERSION_ACTIONS = {
@@ -232,7 +234,7 @@ MARKERS = frozenset(
     "intelligent-tiering legal-hold lifecycle list-type location logging metadataAnnotationTable "
     "metadataConfiguration metadataInventoryTable metadataJournalTable metadataTable metrics notification "
     "object-lock ownershipControls policy policyStatus publicAccessBlock renameObject replication requestPayment "
-    "restore retention select session tagging torrent uploadId uploads versioning versions website".split()
+    "restore retention select tagging torrent uploadId uploads versioning versions website".split()
 )
 """Every query parameter that selects an operation of the S3 model, implemented here or not."""
 

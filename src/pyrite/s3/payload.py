@@ -116,7 +116,7 @@ def _refuse_unannounced_chunks(request: S3Request) -> None:
     if request.payload.mode == UNSIGNED_PAYLOAD and b"aws-chunked" in (coding.strip() for coding in codings):
         raise S3Error(
             "InvalidArgument",
-            "aws-chunked encoding is not supported when x-amz-content-sha256 UNSIGNED-PAYLOAD is supplied.",
+            "aws-chunked encoding is not supported when x-amz-content-sha256 UNSIGNED-PAYLOAD is supplied",
             (("ArgumentName", "x-amz-content-sha256"), ("ArgumentValue", text_of(UNSIGNED_PAYLOAD))),
         )
 

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 
 from pyrite.aws import sigv2
 from pyrite.http.response import Response
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.handlers import (
     access,
     annotations,
@@ -24,6 +24,7 @@ from pyrite.s3.handlers import (
     posting,
     reads,
     renaming,
+    replicating,
     resealing,
     selecting,
     tagging,
@@ -147,6 +148,8 @@ HANDLERS: dict[str, HandlerOf] = {
     "GetBucketEncryption": configurations.get_configuration,
     "PutBucketEncryption": configurations.put_configuration,
     "DeleteBucketEncryption": configurations.delete_configuration,
+    "PutBucketReplication": replicating.put_replication,
+    "DeleteBucketReplication": buckets.delete_absent,
     **dict.fromkeys(buckets.ABSENT_CONFIGURATIONS, buckets.absent_configuration),
 }
 
@@ -154,6 +157,7 @@ _ROUTES = {(o.method, o.scope, o.marker, bool(o.header or o.parameter)): (o, HAN
 _NAMES = frozenset(name.encode() for name in MARKERS)
 _QUALIFIERS = frozenset(name.encode() for name in PARAMETERS)
 _NOT_IN_V2 = (_NAMES | {LAMBDA}) - sigv2.SIGNED_PARAMETERS - {b"list-type"}
+_LISTS = frozenset(("ListObjects", "ListObjectsV2", "ListObjectVersions", "ListMultipartUploads", "ListParts"))
 METHODS = ("GET", "HEAD", "PUT", "POST", "DELETE")
 
 
@@ -183,35 +187,34 @@ def route(request: S3Request) -> tuple[Operation, HandlerOf]:
 
 
 def _check_parameters(request: S3Request) -> None:
-    """Raises S3Error for parameters that a write of an object cannot mean; it never falls through to another one."""
-    if not request.key or request.method not in ("PUT", "POST", "DELETE") or request.is_control or request.is_answer:
-        return
+    """Raises S3Error for parameters that select two operations, or that a write of an object cannot mean: it never
+    falls through to another one.
+    """
     query = request.query
-    markers = [name for name in query if name in _NAMES]
+    if not query or request.is_control or request.is_answer:
+        return
+    markers = sorted(name.decode() for name in query if name in _NAMES)
     if len(markers) > 1:
-        raise S3Error(
-            "InvalidArgument",
-            "Conflicting query string parameters: " + ", ".join(sorted(name.decode() for name in markers)),
-            (("ArgumentName", "ResourceType"), ("ArgumentValue", markers[0].decode())),
-        )
-    if b"partNumber" in query and b"uploadId" not in query:
-        raise S3Error(
-            "InvalidArgument",
-            "This operation does not accept partNumber without uploadId",
-            (("ArgumentName", "partNumber"), ("ArgumentValue", text_of(query[b"partNumber"]))),
-        )
+        message = "Conflicting query string parameters: " + ", ".join(markers)
+        raise bad_argument(message, "ResourceType", markers[0])
+    if not request.key or request.method not in ("PUT", "POST", "DELETE"):
+        return
+    if b"partNumber" in query and b"uploadId" not in query:  # AWS tells the name as the value, too
+        message = "This operation does not accept partNumber without uploadId"
+        raise bad_argument(message, "partNumber", "partNumber")
+    if request.method == "PUT" and b"uploadId" in query and b"partNumber" not in query:
+        told = (("Method", "PUT"), ("ResourceType", "UPLOAD"))
+        raise S3Error("MethodNotAllowed", None, told, [(b"Allow", b"DELETE, POST, GET")])
 
 
 def check_version(request: S3Request, operation: Operation) -> None:
-    """Raises S3Error where a write that makes a version names one."""
-    if operation.name in VERSIONED or operation.scope != "object" or operation.method not in ("PUT", "POST"):
+    """Raises S3Error where a write that makes a version names one, or a list."""
+    if b"versionId" not in request.query or operation.name in VERSIONED:
         return
-    if b"versionId" in request.query:
-        raise S3Error(
-            "InvalidArgument",
-            "This operation does not accept a version-id.",
-            (("ArgumentName", "versionId"), ("ArgumentValue", text_of(request.query[b"versionId"]))),
-        )
+    is_write = operation.scope == "object" and operation.method in ("PUT", "POST")
+    if is_write or operation.name in _LISTS:
+        value = text_of(request.query[b"versionId"])
+        raise bad_argument("This operation does not accept a version-id.", "versionId", value)
 
 
 def _check_control(request: S3Request) -> None:

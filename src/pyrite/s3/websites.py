@@ -10,7 +10,7 @@ from pyrite.aws import uri, xml
 from pyrite.aws.xml import Element
 from pyrite.core.lru import remembered
 from pyrite.objects.buckets import Bucket
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, bad_argument
 
 RULES_MAX = 50
 _PROTOCOLS = ("http", "https")
@@ -82,19 +82,23 @@ def parse(root: Element) -> Website:
         raise S3Error("MalformedXML")
     if "RedirectAllRequestsTo" in parts:
         if len(parts) > 1:
-            raise S3Error("InvalidRequest", "RedirectAllRequestsTo cannot be combined with other elements.")
+            message = "RedirectAllRequestsTo cannot be provided in conjunction with other Routing Rules."
+            raise bad_argument(message, "RedirectAllRequestsTo", "not null")
         return Website(everything=_redirect_all(parts["RedirectAllRequestsTo"]))
     if set(parts) - {"IndexDocument", "ErrorDocument", "RoutingRules"}:
         raise S3Error("MalformedXML")
     index = parts["IndexDocument"].find("Suffix") if "IndexDocument" in parts else None
     if index is None:
-        raise S3Error("InvalidArgument", "IndexDocument needs a Suffix, unless all requests are redirected")
+        message = "A value for IndexDocument Suffix must be provided if RedirectAllRequestsTo is empty"
+        raise bad_argument(message, "IndexDocument", "null")
     if not index or "/" in index:
-        raise S3Error("InvalidArgument", "The IndexDocument Suffix is not well formed")
+        raise bad_argument("The IndexDocument Suffix is not well formed", "IndexDocument", index)
     error = parts["ErrorDocument"].find("Key") if "ErrorDocument" in parts else ""
     if "ErrorDocument" in parts and not error:
         raise S3Error("MalformedXML")
     rules = parts["RoutingRules"].children if "RoutingRules" in parts else []
+    if "RoutingRules" in parts and not rules:
+        raise S3Error("MalformedXML")
     if len(rules) > RULES_MAX:
         raise S3Error("InvalidRequest", f"The number of routing rules must not exceed {RULES_MAX}.")
     return Website(None, index, error or "", tuple(map(_rule, rules)))
@@ -121,7 +125,8 @@ def _rule(element: Element) -> Rule:
         if not condition.children:
             raise S3Error(
                 "InvalidRequest",
-                "A Condition cannot be empty; leave it out to redirect all requests.",
+                "Condition cannot be empty. To redirect all requests without a condition, the condition element "
+                "shouldn't be present.",
             )
         if error and not _ERROR_CODES.fullmatch(error):
             raise S3Error("InvalidRequest", "The provided HTTP error code is not valid. Valid codes are 4XX or 5XX.")
@@ -153,6 +158,7 @@ def _checked_protocol(element: Element) -> str:
     if protocol and protocol not in _PROTOCOLS:
         raise S3Error(
             "InvalidRequest",
-            "The protocol is http or https; without one it is that of the request.",
+            "Invalid protocol, protocol can be http or https. If not defined the protocol will be selected "
+            "automatically.",
         )
     return protocol

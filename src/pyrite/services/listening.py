@@ -79,7 +79,7 @@ class Listeners:
                     event = decode_event(row.value)
                     if self._clock.now_ms() - event.time_ms > BEHIND_MAX_MS:
                         return
-                    yield document_of(event, self._region) + b"\n"
+                    yield document_of(event, self._region, is_live=True) + b"\n"
                     sent.append(row)
                     if self._clock.now_ms() - alive_ms >= ALIVE_EVERY_MS:
                         break  # a slow reader is there all the same

@@ -134,8 +134,8 @@ class Notifier:
             self.done["dropped"] += 1
 
 
-def document_of(event: EventRecord, region: str) -> bytes:
-    """An event as AWS tells it, in JSON.
+def document_of(event: EventRecord, region: str, is_live: bool = False) -> bytes:
+    """An event as AWS tells it, in JSON; where it `is_live`, its name is whole, as MinIO's clients expect it.
 
     Source: AWS, "Event message structure" in the Amazon S3 User Guide.
     """
@@ -156,7 +156,7 @@ def document_of(event: EventRecord, region: str) -> bytes:
         "eventSource": "aws:s3",
         "awsRegion": region,
         "eventTime": time,
-        "eventName": event.event.removeprefix("s3:"),
+        "eventName": event.event if is_live else event.event.removeprefix("s3:"),
         "userIdentity": {"principalId": event.principal},
         "requestParameters": {"sourceIPAddress": event.address},
         "responseElements": {"x-amz-request-id": event.request_id, "x-amz-id-2": ""},

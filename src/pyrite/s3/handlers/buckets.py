@@ -8,14 +8,14 @@ from pyrite.aws import xml
 from pyrite.aws.arns import bucket_arn
 from pyrite.aws.dates import format_iso
 from pyrite.aws.regions import REGIONS
-from pyrite.aws.xml import element
+from pyrite.aws.xml import DECLARATION, NAMESPACE, element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.errors import BucketExists
 from pyrite.objects.records import BucketRecord, ObjectRecord
 from pyrite.s3.acl import access_of_new
 from pyrite.s3.documentkeys import tags_asked_for
-from pyrite.s3.documents import decode_token, document, empty, encode_token, number_parameter
+from pyrite.s3.documents import XML_TYPE, decode_token, document, empty, encode_token, number_parameter
 from pyrite.s3.errors import S3Error, bad_argument
 from pyrite.s3.headers import refuse_unimplemented
 from pyrite.s3.payload import read_document
@@ -163,6 +163,8 @@ async def delete_bucket(service: Service, request: S3Request) -> Response:
 async def get_location(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     region = bucket.record.location or ("" if service.region == "us-east-1" else service.region)
+    if not region:  # some clients look for this very form
+        return Response(200, [XML_TYPE], f'{DECLARATION}<LocationConstraint xmlns="{NAMESPACE}"/>'.encode())
     return document("LocationConstraint", xml.escape(region))
 
 
@@ -193,6 +195,12 @@ async def put_versioning(service: Service, request: S3Request) -> Response:
 
     await service.buckets.edit(bucket, change)
     return empty(200)
+
+
+async def delete_absent(service: Service, request: S3Request) -> Response:
+    """That a bucket has no such configuration is what was asked for."""
+    await find(service, request)
+    return empty()
 
 
 async def absent_configuration(service: Service, request: S3Request) -> Response:

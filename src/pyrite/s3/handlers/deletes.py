@@ -10,7 +10,9 @@ from pyrite.core.errors import PyriteError
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import WriteConditions
+from pyrite.objects.listing import list_versions as versions_of
 from pyrite.objects.naming import Removed
+from pyrite.objects.versionids import id_of
 from pyrite.s3.causes import cause_of
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error, translate
@@ -31,8 +33,30 @@ def _extra_conditions(request: S3Request) -> tuple[int | None, int | None]:
     return _time(time, request.header(time.encode())), _size(size, request.header(size.encode()))
 
 
+async def _delete_all(service: Service, request: S3Request, bucket: Bucket) -> Response:
+    """Remove every version of a key and of what lies below it as a folder, as MinIO's clients ask for it."""
+    if bucket.record.lock:
+        raise S3Error("InvalidRequest", "force-delete is forbidden on Object Locking enabled buckets")
+    folder = request.key.rstrip(b"/") + b"/"
+    for key in (request.key, folder):
+        is_folder = key == folder
+        while True:
+            found, page = await versions_of(service.engine, bucket, key, b"", (b"", None), _DELETE_MAX_KEYS)
+            doomed = [one for one in found if is_folder or one.key == key]
+            for one in doomed:
+                version = id_of(one.record).encode()
+                for action in ("s3:DeleteObject", "s3:DeleteObjectVersion"):
+                    await service.access.require(request, action, bucket, one.key, version=version)
+                await _delete(service, request, bucket, one.key, version, WriteConditions())
+            if not page.truncated or not doomed:
+                break
+    return empty()
+
+
 async def delete_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
+    if (request.header(b"x-minio-force-delete") or "").lower() == "true" and b"versionId" not in request.query:
+        return await _delete_all(service, request, bucket)
     if BYPASS in request.headers:
         check_bypassable(bucket)
     version = version_of(request)

@@ -5,7 +5,7 @@ from typing import Self
 from pyrite.core.errors import PyriteError
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
-from pyrite.objects.events import Listener
+from pyrite.objects.events import Listener, is_event
 from pyrite.s3.errors import S3Error
 from pyrite.s3.handlers.buckets import find
 from pyrite.s3.request import S3Request, text_of
@@ -19,8 +19,8 @@ DECIDED_FOR_MS = 5_000
 async def listen(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     events = tuple(text_of(value) for name, value in request.target.query if name == b"events")
-    if not events or len(events) > EVENTS_MAX or not all(event.startswith("s3:") for event in events):
-        raise S3Error("InvalidArgument", "A listener names the events that it wants: events=s3:ObjectCreated:*")
+    if not events or len(events) > EVENTS_MAX or not all(map(is_event, events)):
+        raise S3Error("InvalidArgument", "A specified event is not supported for notifications.")
     prefix, suffix = request.parameter(b"prefix") or "", request.parameter(b"suffix") or ""
     try:
         listener = await service.listeners.begin(bucket, events, prefix, suffix)

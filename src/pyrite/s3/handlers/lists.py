@@ -1,7 +1,9 @@
 """Owns the listings of objects: ListObjects, ListObjectsV2 and ListObjectVersions."""
 
+import re
 from collections.abc import Mapping
 from functools import lru_cache
+from types import MappingProxyType
 
 from pyrite.aws.dates import format_iso
 from pyrite.aws.xml import element
@@ -20,10 +22,12 @@ from pyrite.s3.headers import ARCHIVES
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.rules import ENFORCED
 from pyrite.s3.service import Service
+from pyrite.s3.tags import header_of
 from pyrite.s3.versions import parse_version
 
 OPTIONAL_ATTRIBUTES = b"x-amz-optional-object-attributes"
 _KEYS_MAX = 1000
+_ELEMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*\Z")
 
 
 async def list_objects(service: Service, request: S3Request) -> Response:
@@ -67,7 +71,8 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     after = decode_token(token) if token is not None else start
     fetch_owner = query.get(b"fetch-owner") == b"true"
     restores = _asks_for_restores(request)
-    whole = restores or (fetch_owner and _has_owners(bucket))
+    details = query.get(b"metadata") == b"true"
+    whole = restores or details or (fetch_owner and _has_owners(bucket))
     keys, page = await page_of(service.engine, bucket, prefix, delimiter, after, limit, whole)
     head = [
         element("Name", request.bucket_name),
@@ -82,7 +87,29 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     ]
     owners = await _owners(service, bucket, keys) if fetch_owner else {"": ""}
     now_ms = service.clock.now_ms() if restores else None
-    return document("ListBucketResult", "".join(head) + _entries(names, keys, owners, now_ms) + _prefixes(names, page))
+    told = await _details(service, request, bucket, keys) if details else {}
+    entries = _entries(names, keys, owners, now_ms, told)
+    return document("ListBucketResult", "".join(head) + entries + _prefixes(names, page))
+
+
+async def _details(service: Service, request: S3Request, bucket: Bucket, keys: list[ListedKey]) -> dict[bytes, str]:
+    """What MinIO's clients ask for with metadata=true: the metadata and the tags of each object, as elements, as far as
+    the caller may read them.
+    """
+    found: dict[bytes, str] = {}
+    for key, item in keys:
+        if not isinstance(item, ObjectRecord):
+            continue
+        attributes, told = item.attributes, ""
+        if await service.access.allows(request, "s3:GetObject", bucket, key):
+            shown = {"content-type": attributes.content_type, **attributes.headers}
+            shown |= {f"X-Amz-Meta-{name.title()}": value for name, value in attributes.metadata.items()}
+            told = "".join(element(name, value) for name, value in shown.items() if _ELEMENT.match(name))
+            told = f"<UserMetadata>{told}</UserMetadata>"
+        if attributes.tags and await service.access.allows(request, "s3:GetObjectTagging", bucket, key):
+            told += element("UserTags", header_of(attributes.tags).decode())
+        found[key] = told
+    return found
 
 
 def _asks_for_restores(request: S3Request) -> bool:
@@ -182,9 +209,15 @@ def _check_order(query: Mapping[bytes, bytes]) -> None:
         raise S3Error("InvalidArgument", "allow-unordered cannot be combined with a delimiter")
 
 
-def _entries(names: Names, keys: list[ListedKey], owners: Mapping[str, str], now_ms: int | None) -> str:
+def _entries(
+    names: Names,
+    keys: list[ListedKey],
+    owners: Mapping[str, str],
+    now_ms: int | None,
+    details: Mapping[bytes, str] = MappingProxyType({}),
+) -> str:
     parts, owner = [], owners[""]
-    for key, (_, item) in zip(names.write_all([key for key, _ in keys]), keys, strict=True):
+    for key, (raw, item) in zip(names.write_all([key for key, _ in keys]), keys, strict=True):
         checksum = item.checksum
         if len(owners) > 1 and isinstance(item, ObjectRecord):
             owner = owners[item.owner]
@@ -193,7 +226,7 @@ def _entries(names: Names, keys: list[ListedKey], owners: Mapping[str, str], now
         parts.append(
             f"<Contents><Key>{key}</Key><LastModified>{format_iso(item.modified_ms)}</LastModified>"
             f"<ETag>&quot;{item.etag}&quot;</ETag>{algorithm}<Size>{item.size_bytes}</Size>{owner}"
-            f"<StorageClass>{item.storage_class}</StorageClass>{restored}</Contents>"
+            f"<StorageClass>{item.storage_class}</StorageClass>{restored}{details.get(raw, '')}</Contents>"
         )
     return "".join(parts)
 

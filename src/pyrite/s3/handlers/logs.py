@@ -10,7 +10,7 @@ from pyrite.s3.acl import grants_of_elements, private
 from pyrite.s3.bucketlogging import CONFIGURATION, Logging, logging_of, parse
 from pyrite.s3.documents import document, empty
 from pyrite.s3.errors import S3Error
-from pyrite.s3.handlers.buckets import find
+from pyrite.s3.handlers.buckets import find, region_of
 from pyrite.s3.payload import read_document
 from pyrite.s3.request import S3Request
 from pyrite.s3.rules import ENFORCED
@@ -37,11 +37,15 @@ async def put_logging(service: Service, request: S3Request) -> Response:
     try:
         target = await service.buckets.find(logging.bucket)
     except NoSuchBucket:
-        raise S3Error("InvalidTargetBucketForLogging", None, (("TargetBucket", logging.bucket),)) from None
+        message = "The target bucket for logging does not exist"
+        raise S3Error("InvalidTargetBucketForLogging", message, (("TargetBucket", logging.bucket),)) from None
+    _check_region(service, bucket, target)
     foreign = target.record.owner != bucket.record.owner
     if foreign and not service.compat.log_policies_name_prefixes:
         raise S3Error("InvalidTargetBucketForLogging", None, (("TargetBucket", logging.bucket),))
-    if not await _may_deliver(service, bucket, target, logging, log_key(logging.prefix, 0, "0" * 16)):
+    is_checked = service.compat.log_policies_name_prefixes  # AWS asks the policy when it delivers
+    key = log_key(logging.prefix, 0, "0" * 16)
+    if is_checked and not await _may_deliver(service, bucket, target, logging, key):
         raise S3Error(
             "InvalidTargetBucketForLogging",
             "The target bucket's policy has to allow s3:PutObject to the service logging.s3.amazonaws.com",
@@ -54,6 +58,16 @@ async def put_logging(service: Service, request: S3Request) -> Response:
     await grants_of_elements(service, logging.grants)
     await service.buckets.configure(bucket, CONFIGURATION, xml.write(root))
     return empty(200)
+
+
+def _check_region(service: Service, bucket: Bucket, target: Bucket) -> None:
+    """Raises S3Error unless logs stay in the region of their bucket."""
+    here, there = region_of(service, bucket.record), region_of(service, target.record)
+    if here != there:
+        told = [("TargetBucketLocation", there)]
+        if here != "us-east-1":
+            told.insert(0, ("SourceBucketLocation", here))
+        raise S3Error("CrossLocationLoggingProhibitted", None, tuple(told))
 
 
 async def _may_deliver(service: Service, bucket: Bucket, target: Bucket, logging: Logging, key: bytes) -> bool:

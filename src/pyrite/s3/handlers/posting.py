@@ -51,7 +51,7 @@ async def post_object(service: Service, request: S3Request) -> Response:
             raise too_large(size)
         integrity.check(digests, size)
 
-    attributes = attributes_of(request.headers)
+    attributes = attributes_of(request.headers, are_words=False)
     owner, acl = await ownership_of_new(service, request, bucket)
     sealing = await service.encryptor.for_new(request, bucket)
     lock = lock_of_new(request, bucket, service.clock.now_ms())

@@ -76,7 +76,8 @@ async def _read(service: Service, request: S3Request, bucket: Bucket, with_body:
     if text is not None and not range_is_of(request, record):
         text = None  # of another object: the client gets this one whole
     chosen = parse_range(text.decode("latin-1"), record.size_bytes) if text is not None else None
-    fields = object_headers(record, wants_checksum and chosen is None) + version_headers(bucket, record)
+    is_whole = chosen is None or chosen == Range(0, record.size_bytes)
+    fields = object_headers(record, wants_checksum and is_whole) + version_headers(bucket, record)
     if b"versionId" not in request.query:
         fields += expiration_headers(bucket, request.key, record)
     fields = await _without_details(service, request, bucket, fields)

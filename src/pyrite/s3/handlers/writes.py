@@ -11,7 +11,7 @@ from pyrite.aws.dates import format_iso
 from pyrite.http.response import Response
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import NotModified, WriteConditions
-from pyrite.objects.errors import IsDeleteMarker, NoSuchKey, PreconditionFailed
+from pyrite.objects.errors import Deleted, IsDeleteMarker, NoSuchKey, PreconditionFailed
 from pyrite.objects.ingest import accept
 from pyrite.objects.objects import Copied, Given, Put, SourceChanged, StreamSource, Summed
 from pyrite.objects.records import Attributes, Checksum, Encryption, Lock, ObjectRecord
@@ -22,7 +22,7 @@ from pyrite.s3.causes import cause_of
 from pyrite.s3.customerkeys import OF_SOURCE
 from pyrite.s3.documents import document, empty, etag_element
 from pyrite.s3.encryption import REQUEST_HEADERS, encryption_headers
-from pyrite.s3.errors import S3Error, bad_argument
+from pyrite.s3.errors import S3Error, bad_argument, marker_headers
 from pyrite.s3.handlers.buckets import check_owner, find
 from pyrite.s3.handlers.reads import check_restored, checksum_elements
 from pyrite.s3.headers import (
@@ -137,8 +137,9 @@ async def find_source(service: Service, request: S3Request) -> CopySource:
     try:
         stamp = parse_version(version)
         found = await service.naming.find(bucket, key, stamp)
-    except NoSuchKey:
-        raise S3Error("NoSuchKey", None, (("Key", text_of(key)),)) from None
+    except NoSuchKey as error:
+        told = marker_headers(error) if isinstance(error, Deleted) else []
+        raise S3Error("NoSuchKey", None, (("Key", text_of(key)),), told) from None
     except IsDeleteMarker:
         raise S3Error(
             "InvalidRequest",
