@@ -216,3 +216,67 @@ CODES: dict[str, tuple[int, str]] = {
     ),
 }
 CODES |= QUERY_CODES
+
+_BUCKET = ("BucketName",)
+_ARGUMENT = ("ArgumentName", "ArgumentValue")
+_REFUSED = (
+    "AWSAccessKeyId", "StringToSign", "SignatureProvided", "StringToSignBytes", "CanonicalRequest",
+    "CanonicalRequestBytes",
+)  # fmt: skip
+ELEMENTS: dict[str, tuple[str, ...]] = {
+    "AccessDenied": ("HeadersNotSigned", "Expires", "ServerTime", "X-Amz-Expires"),
+    "AccessForbidden": ("Method", "ResourceType"),
+    "AuthorizationHeaderMalformed": ("Region",),
+    "AuthorizationQueryParametersError": ("Region",),
+    "BadDigest": ("ExpectedDigest", "CalculatedDigest"),
+    "BucketAlreadyExists": _BUCKET,
+    "BucketAlreadyOwnedByYou": _BUCKET,
+    "BucketNotEmpty": _BUCKET,
+    "ConditionalRequestConflict": ("Condition", "Key"),
+    "CrossLocationLoggingProhibitted": ("SourceBucketLocation", "TargetBucketLocation"),
+    "EntityTooLarge": ("ProposedSize", "MaxSizeAllowed"),
+    "EntityTooSmall": ("ProposedSize", "MinSizeAllowed", "PartNumber", "ETag"),
+    "InvalidAccessKeyId": ("AWSAccessKeyId",),
+    "InvalidArgument": _ARGUMENT,
+    "InvalidBucketName": _BUCKET,
+    "InvalidDigest": ("Content-MD5",),
+    "InvalidEncryptionAlgorithmError": _ARGUMENT,
+    "InvalidLocationConstraint": ("LocationConstraint",),
+    "InvalidObjectState": ("StorageClass",),
+    "InvalidPart": ("UploadId", "PartNumber", "ETag"),
+    "InvalidPartNumber": ("ActualPartCount", "PartNumberRequested"),
+    "InvalidPartOrder": ("UploadId",),
+    "InvalidRange": ("RangeRequested", "ActualObjectSize"),
+    "InvalidStorageClass": ("StorageClassRequested",),
+    "InvalidTag": ("TagKey", "TagValue"),
+    "InvalidTargetBucketForLogging": ("TargetBucket",),
+    "MetadataTooLarge": ("Size", "MaxSizeAllowed"),
+    "MethodNotAllowed": ("Method", "ResourceType"),
+    "MissingSecurityHeader": ("MissingHeaderName",),
+    "NoSuchBucket": _BUCKET,
+    "NoSuchBucketPolicy": _BUCKET,
+    "NoSuchCORSConfiguration": _BUCKET,
+    "NoSuchKey": ("Key",),
+    "NoSuchLifecycleConfiguration": _BUCKET,
+    "NoSuchPublicAccessBlockConfiguration": _BUCKET,
+    "NoSuchTagSet": _BUCKET,
+    "NoSuchUpload": ("UploadId",),
+    "NoSuchVersion": ("Key", "VersionId"),
+    "NoSuchWebsiteConfiguration": _BUCKET,
+    "NotImplemented": ("Header", "additionalMessage", "Resource"),
+    "ObjectLockConfigurationNotFoundError": _BUCKET,
+    "OwnershipControlsNotFoundError": _BUCKET,
+    "PreconditionFailed": ("Condition",),
+    "QuotaExceeded": ("MaxSizeAllowed",),
+    "ReplicationConfigurationNotFoundError": _BUCKET,
+    "RequestTimeTooSkewed": ("RequestTime", "ServerTime", "MaxAllowedSkewMilliseconds"),
+    "ServerSideEncryptionConfigurationNotFoundError": _BUCKET,
+    "SignatureDoesNotMatch": _REFUSED,
+    "UnresolvableGrantByEmailAddress": ("EmailAddress",),
+    "XAmzContentSHA256Mismatch": ("ClientComputedContentSHA256", "S3ComputedContentSHA256"),
+}
+"""What the document of an error may tell beside Code, Message, RequestId and HostId; nothing where it is not here.
+
+They are those of AWS, but for Resource, which names what is not implemented, and those of QuotaExceeded, which AWS has
+not.
+"""
