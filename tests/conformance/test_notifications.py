@@ -245,7 +245,7 @@ def test_a_live_stream(tmp_path: Path) -> None:
         listener.join(120)
         keys = [key for name, key in heard if key != "in/first"]
         assert sorted(set(keys)) == sorted([f"in/{n:02}" for n in range(20)] + ["in/last"])
-        assert [name for name, key in heard if key == "in/00"] == ["ObjectCreated:Put", "ObjectRemoved:Delete"]
+        assert [name for name, key in heard if key == "in/00"] == ["s3:ObjectCreated:Put", "s3:ObjectRemoved:Delete"]
         assert code_of(s3.get_bucket_notification_configuration, Bucket="n-none")[0] == "NoSuchBucket"
         started = threading.Event()
 

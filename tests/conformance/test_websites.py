@@ -142,7 +142,7 @@ def test_documents(site: Server) -> None:
     for document, code in (
         ({"IndexDocument": {"Suffix": "a/b"}}, "InvalidArgument"),
         ({"ErrorDocument": {"Key": "x"}}, "InvalidArgument"),
-        ({"RedirectAllRequestsTo": {"HostName": "x"}, "IndexDocument": {"Suffix": "i"}}, "InvalidRequest"),
+        ({"RedirectAllRequestsTo": {"HostName": "x"}, "IndexDocument": {"Suffix": "i"}}, "InvalidArgument"),
         ({"RedirectAllRequestsTo": {"HostName": "x\r\ny"}}, "InvalidRequest"),
         ({"IndexDocument": {"Suffix": "i"}, "RoutingRules": [{"Redirect": {"HttpRedirectCode": "200"}}]}, "InvalidRequest"),
         ({"IndexDocument": {"Suffix": "i"}, "RoutingRules": [

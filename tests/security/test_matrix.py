@@ -17,7 +17,7 @@ from tests.security.wire import Answer, Wire
 from tests.server import Server
 
 BUCKET, KEY = "matrix", "dir/object"
-ACL = b"<AccessControlPolicy><AccessControlList></AccessControlList></AccessControlPolicy>"
+ACL = b"<AccessControlPolicy><Owner></Owner><AccessControlList></AccessControlList></AccessControlPolicy>"
 TAGGING = b"<Tagging><TagSet><Tag><Key>a</Key><Value>b</Value></Tag></TagSet></Tagging>"
 POLICY = document(allow("s3:GetObject", f"arn:aws:s3:::{BUCKET}/*", Principal={"AWS": OWNER})).encode()
 BLOCK = b"<PublicAccessBlockConfiguration><BlockPublicAcls>false</BlockPublicAcls></PublicAccessBlockConfiguration>"

@@ -3,6 +3,7 @@
 Source: AWS, "POST Object" in the Amazon S3 API Reference; RFC 7578.
 """
 
+import hashlib
 from collections import deque
 from collections.abc import Callable, Iterator
 
@@ -26,9 +27,14 @@ def boundary_of(content_type: bytes) -> bytes | None:
 
 
 class Form:
-    """A form that is being received. `fields` are those before the file, by their names in lower case."""
+    """A form that is being received. `fields` are those before the file, by their names in lower case.
 
-    def __init__(self, body: RequestBody, boundary: bytes) -> None:
+    Where the headers of the request are signed, `sha256` is what its body has to come to.
+    """
+
+    def __init__(self, body: RequestBody, boundary: bytes, sha256: str = "") -> None:
+        self._expected = sha256
+        self._digest = hashlib.sha256()
         self.length: int | None = None
         self.fields: dict[str, bytes] = {}
         self.has_file = False
@@ -104,6 +110,8 @@ class Form:
             if not self._ended:
                 raise S3Error("MalformedPOSTRequest")
             return False
+        if self._expected:
+            self._digest.update(data)
         try:
             self._parser.write(data)
         except MultipartParseError:
@@ -130,11 +138,23 @@ class Form:
         while filled < len(target):
             if not self._views:
                 if self._file_ended:
+                    await self._check_whole()
                     break
                 await self._more()
                 continue
             filled += take_view(self._views, target[filled:])
         return filled
+
+    async def _check_whole(self) -> None:
+        """Where the body is signed, take in what lies behind the file. Raises S3Error unless it is what was signed."""
+        if not self._expected:
+            return
+        while await self._more():
+            pass
+        expected, self._expected, found = self._expected, "", self._digest.hexdigest()
+        if found != expected:
+            told = (("ClientComputedContentSHA256", expected), ("S3ComputedContentSHA256", found))
+            raise S3Error("XAmzContentSHA256Mismatch", None, told)
 
     def headers(self) -> Iterator[tuple[bytes, bytes]]:
         """The fields that say of the object what headers of a PUT would."""

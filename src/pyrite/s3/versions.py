@@ -37,8 +37,10 @@ def parse_version(raw: bytes | None) -> int | None:
 
 
 def made_headers(bucket: Bucket, record: ObjectRecord) -> Headers:
-    """The header that tells the id of a version that was just made; none in a bucket that never kept versions."""
-    return version_headers(bucket, record)
+    """The header that tells the id of a version that was just made; none of a null version, which AWS tells of copies
+    alone.
+    """
+    return version_headers(bucket, record) if record.versioned else []
 
 
 def version_headers(bucket: Bucket, record: ObjectRecord, name: bytes = b"x-amz-version-id") -> Headers:

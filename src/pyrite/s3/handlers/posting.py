@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from pyrite.aws import xml
-from pyrite.aws.sigv4 import UNSIGNED_PAYLOAD
+from pyrite.aws.payload import STREAMING
 from pyrite.aws.xml import DECLARATION, element
 from pyrite.http.response import Headers, Response
 from pyrite.objects.buckets import Bucket
@@ -40,7 +40,7 @@ async def post_object(service: Service, request: S3Request) -> Response:
     if boundary is None:
         condition = "Bucket POST must be of the enclosure-type multipart/form-data"
         raise S3Error("PreconditionFailed", None, (("Condition", condition),))
-    form = Form(request.body, boundary)
+    form = Form(request.body, boundary, request.payload.sha256)
     await form.read_fields()
     policy = await _authorize(service, request, bucket, form)
     integrity = Integrity(request.headers, "")
@@ -77,8 +77,8 @@ async def _authorize(service: Service, request: S3Request, bucket: Bucket, form:
     fields = {name: text_of(value) for name, value in form.fields.items()}
     if "key" not in fields:
         raise _lacking("key")
-    if request.signature.auth_type == "REST-HEADER" and request.payload.mode != UNSIGNED_PAYLOAD:
-        raise S3Error("InvalidRequest", "A form is signed by its policy, not by the headers of its request.")
+    if request.payload.mode in STREAMING:
+        raise S3Error("InvalidRequest", "A form is not sent in signed chunks.")
     name = form.file_name.rpartition("/")[2].rpartition("\\")[2]
     if name:  # in every field, before the policy is held against them
         form.fields = {field: value.replace(_FILE_NAME, name.encode()) for field, value in form.fields.items()}

@@ -220,7 +220,7 @@ async def _copied(service: Service, request: S3Request, source: CopySource) -> R
         raise S3Error("InvalidRequest", "Objects that are encrypted with a client's own key cannot have annotations.")
     copied = await _copy(service, request, bucket, source, attributes, _Keys(key, sealing, annotated))
     content = etag_element(copied.etag) + f"<LastModified>{format_iso(copied.modified_ms)}</LastModified>"
-    told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + made_headers(bucket, copied)
+    told = version_headers(source.bucket, record, b"x-amz-copy-source-version-id") + version_headers(bucket, copied)
     told += encryption_headers(copied.encryption) + expiration_headers(bucket, request.key, copied)
     checksum = checksum_elements(copied.checksum, typed=True) if copied.checksum is not None else ""
     return document("CopyObjectResult", content + checksum, headers=told)
