@@ -39,6 +39,7 @@ ELSEWHERE = {
 }
 PARTLY = {
     "GetBucketReplication": "answers that there is none; see PutBucketReplication",
+    "DeleteBucketReplication": "answers that there is none any more",
     "GetObjectTorrent": "answers that there are no torrents",
     "PutBucketAnalyticsConfiguration": "kept and given back; nothing is analysed",
     "PutBucketIntelligentTieringConfiguration": "kept and given back; there is one tier",
@@ -49,10 +50,15 @@ PARTLY = {
 }
 
 
+NOT_YET = {"PutBucketReplication": "says what is wrong in a configuration; one that is right is refused"}
+
+
 def state_of(name: str, known: set[str]) -> tuple[str, str]:
     """The state of an operation, and a remark."""
     if name in ELSEWHERE:
         return "no", ELSEWHERE[name]
+    if name in NOT_YET:
+        return "not yet", NOT_YET[name]
     if name in PARTLY and SAME.get(name, name) in known:
         return "in part", PARTLY[name]
     return ("yes", "") if SAME.get(name, name) in known else ("not yet", "")
