@@ -5,8 +5,11 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -155,6 +158,57 @@ def test_a_missing_end_is_noticed(audited: tuple[Path, Server], tmp_path: Path) 
         else:
             last.unlink()
         assert verify(copy, server).returncode == 1, name
+
+
+def test_a_missing_beginning_is_noticed(audited: tuple[Path, Server], tmp_path: Path) -> None:
+    """A chain that lacks its first records is not genuine, until the operator says that they were removed on purpose."""
+    log, server = audited
+    copy = tmp_path / "log"
+    shutil.copytree(log, copy)
+    first = max(copy.glob("*.jsonl.1"), key=lambda p: p.stat().st_size)
+    first.write_bytes(b"".join(first.read_bytes().splitlines(keepends=True)[3:]))
+    done = verify(copy, server)
+    assert done.returncode == 1 and b"the chain begins with record 4, those from 1 on are missing" in done.stdout
+    stores = [word for path in server.drives for word in ("--store", str(path))]
+    accepted = subprocess.run([PYRITE, "audit", "accept", str(copy), *stores], capture_output=True, check=True)
+    assert b"begins with record 4" in accepted.stdout
+    done = verify(copy, server)
+    assert b"are missing" not in done.stdout, done.stdout
+    subprocess.run([PYRITE, "audit", "accept", str(log), *stores], capture_output=True, check=True)
+    assert verify(log, server).returncode == 0
+
+
+def test_keys_and_sources_are_named(tmp_path: Path) -> None:
+    """Deletes of many tell each key, copies their source, and a request whose client left is there, too."""
+    log = tmp_path / "log"
+    with Server([tmp_path / "d"], "--audit-log", str(log)) as server:
+        s3 = server.client()
+        s3.create_bucket(Bucket="named")
+        s3.put_object(Bucket="named", Key="a/b", Body=b"x")
+        s3.copy_object(Bucket="named", Key="copy", CopySource="named/a/b")
+        s3.delete_objects(Bucket="named", Delete={"Objects": [{"Key": "a/b"}, {"Key": "c", "VersionId": "null"}]})
+        with socket.create_connection(("127.0.0.1", server.port)) as gone:
+            gone.sendall(b"PUT /named/gone HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\n\r\nx")
+        wait_until(lambda: any(record["status"] in (403, 499) for record in records_in(log)))
+        wait_until(lambda: any(record["operation"] == "DeleteObjects" for record in records_in(log)))
+        found = {record["operation"]: record for record in records_in(log)}
+        assert found["DeleteObjects"]["keys"] == ["a/b", "c null"]
+        assert found["CopyObject"]["copied_from"] == "named/a/b" and found["CopyObject"]["key"] == "copy"
+
+
+def test_metrics_may_want_a_token(tmp_path: Path) -> None:
+    """With PYRITE_METRICS_TOKEN nobody reads metrics without it; health is told to everybody."""
+    server = Server([tmp_path / "d"], environment={"PYRITE_METRICS_TOKEN": "let-me-see"})
+    with server:
+        for token, wanted in (("", 403), ("another", 400), ("let-me-see", 200)):
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            asked = urllib.request.Request(f"{server.endpoint}/metrics", headers=headers)
+            try:
+                status = urllib.request.urlopen(asked).status
+            except urllib.error.HTTPError as error:
+                status = error.code
+            assert (status == 200) == (wanted == 200), (token, status)
+        assert urllib.request.urlopen(f"{server.endpoint}/health/ready").status == 200
 
 
 def test_the_log_is_sent_on(tmp_path: Path) -> None:

@@ -5,8 +5,8 @@ import asyncio
 from pyrite.metadata.keyspaces import EVENTS
 from pyrite.metadata.kv import Batch, after_prefix
 from pyrite.metadata.memory import MemoryEngine
-from pyrite.objects.events import EventRecord, encode_event, event_key
-from pyrite.services.notify import Notifier
+from pyrite.objects.events import EventRecord, decode_event, encode_event, event_key
+from pyrite.services.notify import KEPT_MS, Notifier
 
 
 async def waiting(engine: MemoryEngine) -> int:
@@ -69,5 +69,31 @@ def test_what_is_cut_short_is_delivered_later() -> None:
         stepping.cancel()
         await asyncio.gather(stepping, return_exceptions=True)
         assert not notifier._running and await waiting(engine) == 2
+
+    asyncio.run(run())
+
+
+def test_events_for_a_target_that_is_dead_are_given_up_in_the_end() -> None:
+    """What has waited for days leaves when it fails once more; what is young goes on waiting, and is counted apart."""
+
+    async def run() -> None:
+        engine, now_ms = MemoryEngine(), 0
+
+        async def deliver(target: str, event: EventRecord, document: bytes) -> None:
+            raise ConnectionError("nobody is there")
+
+        notifier = Notifier(engine, deliver, "r", lambda: now_ms, nothing)
+        await tell(engine, "dead", 3)
+        await notifier.step()
+        assert await waiting(engine) == 3 and notifier.done["expired"] == 0
+        now_ms = KEPT_MS + 1_000
+        young = EventRecord(1, "s3:ObjectCreated:Put", "b", "o", "c", now_ms, 9, b"young")
+        batch = Batch()
+        batch.put(event_key("dead", 9, b"abcd"), encode_event(young))
+        await engine.commit(batch)
+        await notifier.step()
+        rows = await engine.scan(EVENTS, after_prefix(EVENTS), 10)
+        assert [decode_event(row.value).key for row in rows] == [b"young"]
+        assert notifier.done["expired"] == 3 and notifier.reasons["dead"].startswith("ConnectionError")
 
     asyncio.run(run())

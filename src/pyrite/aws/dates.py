@@ -3,13 +3,14 @@
 import calendar
 import re
 import time
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_tz
 from functools import lru_cache
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 _BASIC = re.compile(r"([0-9]{4})([0-9]{2})([0-9]{2})T([0-9]{2})([0-9]{2})([0-9]{2})Z\Z")
 _BASIC_CHARACTERS = len("20130524T000000Z")
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HTTP_CHARACTERS_MAX = 128
 """No date is longer; the parser of dates takes time in proportion to what it is given."""
 
@@ -51,7 +52,8 @@ def parse_iso(text: str) -> int | None:
     """Milliseconds of an ISO 8601 date or time, taken as UTC where it names no zone; None when it is none."""
     try:
         moment = datetime.fromisoformat(text.strip())
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp() * 1000)
+        universal = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).astimezone(UTC)
+        return (universal - _EPOCH) // timedelta(milliseconds=1)
     except (ValueError, OverflowError):
         return None
 

@@ -49,9 +49,7 @@ def serve(
         int | None, typer.Option(min=0, help="Worker processes; 0: everything in one process. One per core.")
     ] = None,
     region: Annotated[str | None, typer.Option(help="The region that clients sign for (us-east-1).")] = None,
-    domain: Annotated[
-        list[str] | None, typer.Option(help="Serve buckets as BUCKET.DOMAIN too; may be repeated.")
-    ] = None,
+    domain: Annotated[list[str] | None, typer.Option(help="Serve buckets as BUCKET.DOMAIN too; repeatable.")] = None,
     website_domain: Annotated[
         list[str] | None, typer.Option(help="Serve buckets that are websites as BUCKET.DOMAIN; may be repeated.")
     ] = None,
@@ -71,10 +69,7 @@ def serve(
     rebuild_after: Annotated[
         float | None, typer.Option(min=0, help="Minutes that a drive may be away before it is rebuilt elsewhere (10).")
     ] = None,
-    compat: Annotated[
-        str | None,
-        typer.Option(help="Whom to be like: aws or s3tests, and switches behind commas."),
-    ] = None,
+    compat: Annotated[str | None, typer.Option(help="Whom to be like (aws), and switches behind commas.")] = None,
     trusted_proxy: Annotated[
         list[str] | None, typer.Option(help="A proxy (address or CIDR) whose X-Forwarded-For is believed; repeatable.")
     ] = None,

@@ -10,9 +10,10 @@ from typing import Any
 
 from pyrite.core.tasks import begin
 from pyrite.http.body import RequestBody
+from pyrite.http.deadlines import Deadlines, State, Verdict
 from pyrite.http.errors import BodyTooSlow, ClientGone, HttpError, MalformedBody
 from pyrite.http.head import RequestHead, parse_head
-from pyrite.http.hosting import Host, Peer, Request, peer_of
+from pyrite.http.hosting import Host, Peer, Request, may_be_quick, peer_of
 from pyrite.http.outlet import Outlet
 from pyrite.http.response import Response, UnsafeHeader
 
@@ -33,19 +34,16 @@ class Connection(asyncio.BufferedProtocol):
         self._lingering = False
         self._paused_for_pipeline = False
         self._peer = Peer()
-        self._waiting_since = 0.0
-        self._progress = 0
-        self._progress_mark = 0
-        self._short_mark, self._short_since = 0, 0.0
+        self._deadlines = Deadlines(host.limits)
+        self._received_bytes = 0
 
     # ---- callbacks of the event loop
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
         self._peer = peer_of(transport)
         self._outlet = Outlet(self._transport, self._peer.secure, self._host.date, self._host.on_crash)  # type: ignore[arg-type]
-        self._waiting_since = self._host.now_s
+        self._deadlines.restart(self._host.now_s)
         if not self._host.opened(self):
             self._refuse(HttpError(503, "too many connections"))
 
@@ -71,14 +69,14 @@ class Connection(asyncio.BufferedProtocol):
         return self._host.receive_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        self._progress += nbytes
+        self._received_bytes += nbytes
         body = self._body
         if body is None:
             data = bytes(self._host.receive_buffer[:nbytes])
             if self._pending:
                 data = self._pending + data
             elif not self._busy and self._head is None:
-                self._waiting_since = self._host.now_s  # a request begins
+                self._deadlines.restart(self._host.now_s)  # a request begins
             self._receive(data)
         elif body.target() is not None:
             body.received_into_target(nbytes)
@@ -116,10 +114,10 @@ class Connection(asyncio.BufferedProtocol):
                     self._refuse(error)
                     return
                 data = data[end + 4 :]
-            if head.length and len(data) < head.length and self._may_be_quick(head):
+            if head.length and len(data) < head.length and may_be_quick(self._host, head, self._outlet):
                 if self._head is None:
                     self._head = head
-                    self._waiting_since = self._host.now_s
+                    self._deadlines.restart(self._host.now_s)
                 break
             self._head = None
             data = self._begin(head, data)
@@ -130,7 +128,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, head: RequestHead, rest: bytes) -> bytes:
         """Start serving a request; what of `rest` belongs to the next one is returned."""
-        if head.length is not None and len(rest) >= head.length and self._may_be_quick(head):
+        if head.length is not None and len(rest) >= head.length and may_be_quick(self._host, head, self._outlet):
             size = head.length
             if self._answered(head, rest[:size], rest[size:]):
                 rest, self._pending = self._pending, b""
@@ -146,22 +144,11 @@ class Connection(asyncio.BufferedProtocol):
             if body.received:
                 self._body = None
         self._busy = True
-        self._short_mark, self._short_since = self._progress, self._host.now_s
+        self._deadlines.begin(self._received_bytes, self._host.now_s)
         self._pending = rest  # the handler may finish at once and look for more
         self._run(self._serve(Request(head, body, self._peer), body))
         rest, self._pending = self._pending, b""
         return rest
-
-    def _may_be_quick(self, head: RequestHead) -> bool:
-        """Whether to try the quick way: on a connection that goes on and has nothing queued."""
-        host = self._host
-        return (
-            host.quick is not None
-            and head.is_plain(host.limits.quick_body_bytes)
-            and not host.draining
-            and self._outlet is not None
-            and not self._outlet.paused
-        )
 
     def _answered(self, head: RequestHead, body: bytes, rest: bytes) -> bool:
         """Try the quick way; False when the request is to be handled. `rest` lies behind the request."""
@@ -176,7 +163,7 @@ class Connection(asyncio.BufferedProtocol):
         self._pending = rest
         if isinstance(answer, Response):
             self._outlet.write(answer, head.method == b"HEAD", False)  # type: ignore[union-attr]
-            self._waiting_since = self._host.now_s
+            self._deadlines.restart(self._host.now_s)
             return True
         self._busy = True
         self._run(self._serve_quick(answer, head, body))
@@ -201,7 +188,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _next(self) -> None:
         """The request is answered: go on with the one behind it."""
-        self._waiting_since = self._host.now_s
+        self._deadlines.restart(self._host.now_s)
         self._busy = False
         if self._paused_for_pipeline:
             self._paused_for_pipeline = False
@@ -291,7 +278,7 @@ class Connection(asyncio.BufferedProtocol):
         self._body = None
         self._pending = b""
         self._lingering = True
-        self._waiting_since = self._host.now_s
+        self._deadlines.restart(self._host.now_s)
         transport = self._transport
         if transport is None or self._closing:
             return
@@ -302,20 +289,15 @@ class Connection(asyncio.BufferedProtocol):
 
     def _end_if_slow(self, progress: int, now_s: float) -> None:
         """End a large body that hardly gets on while others wait for buffers."""
-        limits, body, outlet = self._host.limits, self._body, self._outlet
-        is_large = body is not None and (body.length is None or body.length > limits.quick_body_bytes)
+        body, outlet = self._body, self._outlet
+        is_large = body is not None and (body.length is None or body.length > self._host.limits.quick_body_bytes)
         is_sending = outlet is not None and outlet.is_streaming and outlet.paused
-        if (
-            not self._host.is_short()
-            or not (is_large or is_sending)
-            or progress - self._short_mark >= limits.short_progress_bytes
-        ):
-            self._short_mark, self._short_since = progress, now_s
-        elif now_s - self._short_since >= limits.short_timeout_s:
-            if body is not None and is_large:
-                body.fail(BodyTooSlow("the body comes too slowly while others wait for memory"))
-            else:
-                self.abort()
+        if not self._deadlines.is_too_slow(self._host.is_short() and (is_large or is_sending), progress, now_s):
+            return
+        if body is not None and is_large:
+            body.fail(BodyTooSlow("the body comes too slowly while others wait for memory"))
+        else:
+            self.abort()
 
     def send_continue(self) -> None:
         if self._transport is not None and not self._closing:
@@ -344,31 +326,25 @@ class Connection(asyncio.BufferedProtocol):
         is_idle = not self._busy and self._head is None and not self._closing
         if is_idle and self._transport is not None and not self._transport.get_write_buffer_size():
             self._closing = self._lingering = True
-            self._waiting_since = self._host.now_s
+            self._deadlines.restart(self._host.now_s)
             self._transport.close()
 
     def check(self, now_s: float) -> None:
         """Called about once a second: end what is idle, slow or silent for too long."""
-        limits = self._host.limits
-        waited = now_s - self._waiting_since
+        outlet = self._outlet
         is_done = self._lingering or (not self._busy and self._head is None)
-        unsent = self._outlet.unsent_for(now_s) if is_done and self._outlet is not None else None
-        if unsent is not None:  # the client still has to take what was answered
-            self._waiting_since = now_s
-            if unsent > limits.stall_timeout_s:
-                self.abort()
-        elif self._lingering:
-            if waited > limits.linger_timeout_s:
-                self.abort()
-        elif is_done:
-            if self._pending and waited > limits.head_timeout_s:
-                self._refuse(HttpError(408, "the request head did not arrive in time"))
-            elif waited > limits.idle_timeout_s:
-                self.close_if_idle()
-        elif self._head is not None or self._body is not None or (self._outlet is not None and self._outlet.paused):
-            progress = self._progress + (self._outlet.gone_bytes if self._outlet is not None else 0)
+        within = not is_done and (
+            self._head is not None or self._body is not None or (outlet is not None and outlet.paused)
+        )
+        progress = self._received_bytes + (outlet.gone_bytes if outlet is not None else 0)
+        unsent_s = outlet.unsent_for(now_s) if is_done and outlet is not None else None
+        if within:
             self._end_if_slow(progress, now_s)
-            if progress - self._progress_mark >= limits.stall_progress_bytes:
-                self._progress_mark, self._waiting_since = progress, now_s
-            elif waited > limits.stall_timeout_s:
-                self.abort()
+        state = State(self._lingering, is_done, bool(self._pending), within, unsent_s, progress)
+        verdict = self._deadlines.judge(state, now_s)
+        if verdict is Verdict.ABORT:
+            self.abort()
+        elif verdict is Verdict.REFUSE:
+            self._refuse(HttpError(408, "the request head did not arrive in time"))
+        elif verdict is Verdict.CLOSE:
+            self.close_if_idle()

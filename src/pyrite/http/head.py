@@ -6,6 +6,7 @@ read in two ways is refused, so that no request can be smuggled.
 
 import httptools
 
+from pyrite.core.counts import parse_count
 from pyrite.http.errors import HttpError
 from pyrite.http.limits import Limits
 
@@ -108,6 +109,6 @@ def _decide_framing(head: RequestHead) -> None:
             raise HttpError(400, "the only transfer coding accepted is chunked, on HTTP/1.1")
         head.length = None
     elif length is not None:
-        if not length.isdigit() or len(length) > 18:
+        head.length = parse_count(length)
+        if head.length is None:
             raise HttpError(400, "Content-Length is not one decimal number")
-        head.length = int(length)

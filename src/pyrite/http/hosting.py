@@ -8,6 +8,7 @@ from pyrite.http.body import RequestBody
 from pyrite.http.errors import HttpError
 from pyrite.http.head import RequestHead
 from pyrite.http.limits import Limits
+from pyrite.http.outlet import Outlet
 from pyrite.http.response import Response
 
 
@@ -98,3 +99,14 @@ class Host(Protocol):
     def on_crash(self, error: BaseException) -> None:
         """A handler raised what it should have answered."""
         ...
+
+
+def may_be_quick(host: Host, head: RequestHead, outlet: Outlet | None) -> bool:
+    """Whether to try the quick way: on a connection that goes on and has nothing queued."""
+    return (
+        host.quick is not None
+        and head.is_plain(host.limits.quick_body_bytes)
+        and not host.draining
+        and outlet is not None
+        and not outlet.paused
+    )

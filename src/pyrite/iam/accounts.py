@@ -2,6 +2,7 @@
 
 import msgspec
 
+from pyrite.core.counts import parse_count
 from pyrite.iam.changing import Change, View
 from pyrite.iam.errors import DeleteConflict, EntityExists, InvalidInput, NoSuchEntity
 from pyrite.iam.names import check_email, new_account_id
@@ -37,7 +38,7 @@ async def create(
     change: Change, name: str, account: str = "", canonical_id: str = "", email: str = ""
 ) -> AccountRecord:
     """Make an account; ids that are not given are made. Raises EntityExists or InvalidInput."""
-    if account and not (len(account) == 12 and account.isascii() and account.isdigit()):
+    if account and (len(account) != 12 or parse_count(account) is None):
         raise InvalidInput(f"{account!r} is not an account id of 12 digits")
     account = account or new_account_id(change.entropy)
     if await change.get(AccountRecord, account_key(account)) is not None:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pyrite.aws.arns import parse_arn
+from pyrite.core.counts import parse_count
 from pyrite.iam.changing import View
 from pyrite.iam.errors import MalformedPolicy
 from pyrite.iam.policy import Policy
@@ -64,7 +65,7 @@ def _named(policy: Policy) -> set[str]:
 async def _find(view: View, name: str) -> EntityRecord | AccountRecord | str | None:
     """Who has a name: a user, a role (also that of a session), an account; the name where it is of another sort."""
     if not name.startswith("arn:"):
-        return await view.get(AccountRecord, account_key(name)) if name.isascii() and name.isdigit() else name
+        return await view.get(AccountRecord, account_key(name)) if parse_count(name) is not None else name
     arn = parse_arn(name)
     kind, _, path = arn.resource.partition("/")
     if kind == "root":

@@ -6,8 +6,9 @@ from pyrite.iam.bindings import bind
 from pyrite.iam.declared import DeclaredKmsKey, text_of
 from pyrite.iam.policy import Use, parse_policy
 from pyrite.kms.access import default_policy
+from pyrite.kms.checks import check_alias
 from pyrite.kms.errors import NoSuchKmsKey
-from pyrite.kms.keys import KmsKeys, check_alias
+from pyrite.kms.keys import KmsKeys
 from pyrite.kms.records import KmsKeyRecord
 
 

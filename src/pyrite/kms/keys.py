@@ -7,7 +7,6 @@ import contextlib
 import re
 import uuid
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
 import msgspec
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -18,12 +17,12 @@ from pyrite.core.entropy import Entropy
 from pyrite.core.keyring import Keyring, NotUnwrapped, Wrapped, unwrap, wrap
 from pyrite.core.lru import LruMap
 from pyrite.iam.changing import View
+from pyrite.kms.checks import Context, bound, check_alias, check_not_pending, check_usable, purpose_of
 from pyrite.kms.errors import (
     AliasExists,
     IncorrectKey,
     InvalidCiphertext,
     InvalidKmsInput,
-    KeyDisabled,
     KeyPending,
     NoKeyring,
     NoSuchKmsKey,
@@ -33,6 +32,8 @@ from pyrite.kms.records import (
     FORMAT,
     AliasRecord,
     Ciphertext,
+    DataKey,
+    FoundKey,
     KeyMaterial,
     KeyState,
     KmsKeyRecord,
@@ -54,23 +55,6 @@ _OPENED_KEPT = 1024
 _ATTEMPTS = 32
 _SCAN_ROWS = 1000
 _ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}\Z")
-_ALIAS = re.compile(r"alias/[A-Za-z0-9/_-]{1,250}\Z")
-
-Context = Mapping[str, str]
-
-
-class FoundKey(NamedTuple):
-    """A key and the version of its record."""
-
-    record: KmsKeyRecord
-    version: int
-
-
-class DataKey(NamedTuple):
-    """A new key for data, and the same encrypted."""
-
-    plain: bytes
-    ciphertext: bytes
 
 
 _FOR_S3 = "Default key that protects my S3 objects when no other key is defined"
@@ -320,7 +304,7 @@ class KmsKeys:
         """`plain` as a ciphertext blob. Raises KeyDisabled, KeyPending."""
         check_usable(record)
         material = record.newest
-        sealed = wrap(self._open(record, material), plain, _bound(context), self._entropy)
+        sealed = wrap(self._open(record, material), plain, bound(context), self._entropy)
         return encode(Ciphertext(FORMAT, record.account, record.id, material.number, sealed))
 
     async def key_of(self, ciphertext: bytes) -> FoundKey:
@@ -347,7 +331,7 @@ class KmsKeys:
         if material is None:
             raise InvalidCiphertext("the generation of the key that encrypted this does not exist")
         try:
-            return unwrap(self._open(record, material), parsed.sealed, _bound(context))
+            return unwrap(self._open(record, material), parsed.sealed, bound(context))
         except NotUnwrapped:
             raise InvalidCiphertext("it was altered, or the encryption context is another one") from None
 
@@ -358,34 +342,3 @@ class KmsKeys:
             known = AESGCMSIV(self.keyring.unwrap(Wrapped(material.master, material.wrapped), purpose))
             self._opened.put(material.wrapped, known)
         return known
-
-
-def check_alias(alias: str, may_be_own: bool = False) -> None:
-    """Raises InvalidKmsInput unless a key can be called so; `may_be_own`: also as only the store calls its keys."""
-    if not _ALIAS.match(alias) or (alias.startswith("alias/aws/") and not may_be_own):
-        raise InvalidKmsInput("An alias begins with alias/, not with alias/aws/, and has 1 to 250 of A-Z a-z 0-9 / _ -")
-
-
-def purpose_of(account: str, key_id: str, number: int) -> bytes:
-    """What the secret of a generation of a key is wrapped for."""
-    return f"kms {account} {key_id} {number}".encode()
-
-
-def check_usable(record: KmsKeyRecord) -> KmsKeyRecord:
-    """Raises KeyDisabled or KeyPending unless the key may encrypt and decrypt."""
-    check_not_pending(record)
-    if record.state != "Enabled":
-        raise KeyDisabled(f"{record.id} is disabled.")
-    return record
-
-
-def check_not_pending(record: KmsKeyRecord) -> KmsKeyRecord:
-    """Raises KeyPending while the key waits for its deletion."""
-    if record.state == "PendingDeletion":
-        raise KeyPending(f"{record.id} is pending deletion.")
-    return record
-
-
-def _bound(context: Context) -> bytes:
-    """An encryption context as additional authenticated data: the same whatever its order."""
-    return msgspec.json.encode(sorted(context.items()))

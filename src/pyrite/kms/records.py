@@ -1,6 +1,6 @@
 """Owns the records of keys. See docs/formats/metadata.md."""
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import msgspec
 
@@ -91,3 +91,17 @@ encode = msgspec.msgpack.Encoder().encode
 decode_kms_key = msgspec.msgpack.Decoder(KmsKeyRecord).decode
 decode_alias = msgspec.msgpack.Decoder(AliasRecord).decode
 decode_ciphertext = msgspec.msgpack.Decoder(Ciphertext).decode
+
+
+class FoundKey(NamedTuple):
+    """A key and the version of its record."""
+
+    record: KmsKeyRecord
+    version: int
+
+
+class DataKey(NamedTuple):
+    """A new key for data, and the same encrypted."""
+
+    plain: bytes
+    ciphertext: bytes

@@ -3,7 +3,8 @@
 import msgspec
 
 from pyrite.core.keyring import Wrapped
-from pyrite.kms.keys import KmsKeys, purpose_of
+from pyrite.kms.checks import purpose_of
+from pyrite.kms.keys import KmsKeys
 from pyrite.kms.records import KeyMaterial, KmsKeyRecord
 
 _DAY_MS = 86_400_000

@@ -11,8 +11,8 @@ from pyrite.iam import bindings
 from pyrite.iam.evaluate import Question, decide
 from pyrite.iam.policy import Use, check_sids, parse_policy
 from pyrite.kms.access import default_policy, refusal
+from pyrite.kms.checks import check_not_pending
 from pyrite.kms.errors import InvalidKmsInput, KeyPending, KmsAccessRefused
-from pyrite.kms.keys import check_not_pending
 from pyrite.kms.records import AliasRecord, KmsKeyRecord
 from pyrite.kmsapi.call import Call, Handler, Result, check_tags
 
@@ -114,7 +114,7 @@ def _page(call: Call, names: list[str]) -> tuple[list[str], dict[str, Any]]:
 
 
 async def update_description(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
     text = call.text("Description")
     await call.keys.change(
         record.account, record.id, lambda r: msgspec.structs.replace(check_not_pending(r), description=text)
@@ -123,19 +123,19 @@ async def update_description(call: Call) -> Result:
 
 
 async def enable_key(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
     await call.keys.set_state(record.account, record.id, "Enabled")
     return {}
 
 
 async def disable_key(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
     await call.keys.set_state(record.account, record.id, "Disabled")
     return {}
 
 
 async def schedule_deletion(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
     days = call.number("PendingWindowInDays", 30, 7, 30)
     when_ms = call.clock.now_ms() + days * _DAY_MS
     changed = await call.keys.change(
@@ -152,7 +152,7 @@ async def schedule_deletion(call: Call) -> Result:
 
 
 async def cancel_deletion(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
 
     def change(found: KmsKeyRecord) -> KmsKeyRecord:
         if found.state != "PendingDeletion":
@@ -172,7 +172,7 @@ async def get_policy(call: Call) -> Result:
 
 
 async def put_policy(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
     if call.text("PolicyName", "default") != "default":
         raise InvalidKmsInput("The only valid policy name is default")
     policy = call.text("Policy")
@@ -187,7 +187,7 @@ async def list_policies(call: Call) -> Result:
 
 
 async def tag_resource(call: Call) -> Result:
-    record, tags = (await call.key()).record, call.tags()
+    record, tags = (await call.own_key()).record, call.tags()
     await call.keys.change(
         record.account,
         record.id,
@@ -197,7 +197,7 @@ async def tag_resource(call: Call) -> Result:
 
 
 async def untag_resource(call: Call) -> Result:
-    record, gone = (await call.key()).record, call.tag_keys()
+    record, gone = (await call.own_key()).record, call.tag_keys()
     await call.keys.change(
         record.account,
         record.id,
@@ -215,7 +215,7 @@ async def list_tags(call: Call) -> Result:
 
 
 async def enable_rotation(call: Call) -> Result:
-    record, days = (await call.key()).record, call.number("RotationPeriodInDays", 365, 90, 2560)
+    record, days = (await call.own_key()).record, call.number("RotationPeriodInDays", 365, 90, 2560)
     await call.keys.change(
         record.account, record.id, lambda r: msgspec.structs.replace(check_not_pending(r), rotation_days=days)
     )
@@ -223,7 +223,7 @@ async def enable_rotation(call: Call) -> Result:
 
 
 async def disable_rotation(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
     await call.keys.change(record.account, record.id, lambda r: msgspec.structs.replace(r, rotation_days=0))
     return {}
 
@@ -238,7 +238,7 @@ async def rotation_status(call: Call) -> Result:
 
 
 async def rotate_now(call: Call) -> Result:
-    record = (await call.key()).record
+    record = (await call.own_key()).record
     return {"KeyId": (await call.keys.rotate(record.account, record.id)).id}
 
 

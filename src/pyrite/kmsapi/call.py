@@ -9,8 +9,8 @@ from pyrite.iam.caller import Caller
 from pyrite.iam.patterns import Values
 from pyrite.kms.access import check_use
 from pyrite.kms.errors import InvalidKmsInput, KmsAccessRefused
-from pyrite.kms.keys import FoundKey, KmsKeys
-from pyrite.kms.records import KmsKeyRecord
+from pyrite.kms.keys import KmsKeys
+from pyrite.kms.records import FoundKey, KmsKeyRecord
 
 TAGS_MAX = 50
 _ACROSS_ACCOUNTS = frozenset(
@@ -88,6 +88,17 @@ class Call(NamedTuple):
         self.check(found.record, action)
         if found.record.account != self.account and (action or self.action) not in _ACROSS_ACCOUNTS:
             raise KmsAccessRefused(f"{self.action} is not for keys of other accounts")
+        return found
+
+    async def own_key(self) -> FoundKey:
+        """As `key`, for what changes the key: those that S3 made for an account are nobody's to change, as at AWS.
+
+        Source: AWS, "AWS managed keys" in the AWS KMS Developer Guide.
+        """
+        found = await self.key()
+        if found.record.managed_by:
+            arn = self.keys.arn(found.record)
+            raise KmsAccessRefused(f"{arn} is a key that S3 made for the account: its objects depend on it")
         return found
 
     def tag_keys(self) -> list[str]:

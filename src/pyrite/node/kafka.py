@@ -5,6 +5,7 @@ import ssl
 from typing import Any, NamedTuple, Self
 from urllib.parse import unquote, urlsplit
 
+from pyrite.core.counts import parse_count
 from pyrite.core.errors import ConfigError, PyriteError
 
 _MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
@@ -36,7 +37,11 @@ def parse(url: str) -> KafkaUrl:
         raise ConfigError(
             f"a Kafka URL is kafka[s]://[USER:PASSWORD@]HOST[:PORT][,...][/TOPIC][?sasl={'|'.join(_MECHANISMS)}]"
         )
-    servers = [host if host.rpartition(":")[2].isdigit() else f"{host}:{_PORT}" for host in hosts.split(",") if host]
+    servers = [
+        host if parse_count(host.rpartition(":")[2]) is not None else f"{host}:{_PORT}"
+        for host in hosts.split(",")
+        if host
+    ]
     tls = parts.scheme == "kafkas"
     return KafkaUrl(servers, parts.path.strip("/"), tls, unquote(user), unquote(password), mechanism)
 

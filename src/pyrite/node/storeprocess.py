@@ -74,12 +74,7 @@ class StoreProcess:
     """The store as one process opens it: metadata, drives, blobs, and the objects on top of them."""
 
     def __init__(
-        self,
-        config: Config,
-        opened: Opened,
-        slot: str,
-        hold: Hold | None = None,
-        condemned: Condemned = tuple,
+        self, config: Config, opened: Opened, slot: str, hold: Hold | None = None, condemned: Condemned = tuple
     ) -> None:
         self.slot = slot
         self.opened = opened

@@ -1,11 +1,13 @@
 """Owns making one object of parts: which parts, in which order, with which checksum, on which pages. Pure."""
 
+import hashlib
 import itertools
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from pyrite.aws import checksums
 from pyrite.aws.checksums import ALGORITHMS, CRC64NVME
+from pyrite.core.clock import stamp_ms
 from pyrite.core.units import MIB
 from pyrite.objects.conditions import strip_etag
 from pyrite.objects.errors import (
@@ -18,7 +20,7 @@ from pyrite.objects.errors import (
     PartTooSmall,
     SizeMismatch,
 )
-from pyrite.objects.records import FORMAT, Checksum, ChecksumType, PartPage, PartRecord, UploadRecord
+from pyrite.objects.records import FORMAT, Checksum, ChecksumType, ObjectRecord, PartPage, PartRecord, UploadRecord
 
 PART_MIN_BYTES = 5 * MIB
 PAGE_PARTS = 128
@@ -160,3 +162,33 @@ def paginate(parts: Sequence[PartRecord]) -> list[Page]:
         pages.append(Page(group[0].number, position, PartPage(FORMAT, group)))
         position += sum(part.size_bytes for part in group)
     return pages
+
+
+def assembled(
+    upload_id: bytes, upload: UploadRecord, chosen: Sequence[PartRecord], checksum: Checksum | None, version: int
+) -> ObjectRecord:
+    """The object that an upload becomes, of these parts."""
+    return ObjectRecord(
+        FORMAT,
+        sum(part.size_bytes for part in chosen),
+        multipart_etag(chosen),
+        stamp_ms(version),
+        upload.attributes.storage_class,
+        checksum,
+        version,
+        (),
+        upload.attributes,
+        upload.owner,
+        upload_id,
+        tuple((page.number, page.start) for page in paginate(chosen)),
+        len(chosen),
+        lock=upload.lock,
+        acl=upload.acl,
+        encryption=upload.encryption,
+    )
+
+
+def multipart_etag(parts: Sequence[PartRecord]) -> str:
+    """MD5 of the parts' MD5s, a dash, and how many there are."""
+    joined = b"".join(bytes.fromhex(part.etag) for part in parts)
+    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"

@@ -4,7 +4,6 @@ Source: AWS, "Uploading and copying objects using multipart upload" and the page
 """
 
 import contextlib
-import hashlib
 from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
@@ -258,25 +257,7 @@ class Uploads:
             if upload.record.encryption is not None and upload.record.encryption.algorithm == "SSE-C":
                 checksum = None
         pages = assembling.paginate(chosen)
-        version = self._clock.next()
-        record = ObjectRecord(
-            FORMAT,
-            sum(part.size_bytes for part in chosen),
-            _multipart_etag(chosen),
-            stamp_ms(version),
-            upload.record.attributes.storage_class,
-            checksum,
-            version,
-            (),
-            upload.record.attributes,
-            upload.record.owner,
-            upload_id,
-            tuple((page.number, page.start) for page in pages),
-            len(chosen),
-            lock=upload.record.lock,
-            acl=upload.record.acl,
-            encryption=upload.record.encryption,
-        )
+        record = assembling.assembled(upload_id, upload.record, chosen, checksum, self._clock.next())
 
         def move_parts(batch: Batch) -> None:
             batch.expect(keys.upload(bucket.id, key, upload_id), upload.version)
@@ -348,9 +329,3 @@ def _unless_changed(conditions: WriteConditions, upload: Upload) -> WriteConditi
     if not asks or upload.record.seen < 0:
         return conditions
     return msgspec.structs.replace(conditions, seen=upload.record.seen)
-
-
-def _multipart_etag(parts: Sequence[PartRecord]) -> str:
-    """MD5 of the parts' MD5s, a dash, and how many there are."""
-    joined = b"".join(bytes.fromhex(part.etag) for part in parts)
-    return f"{hashlib.md5(joined, usedforsecurity=False).hexdigest()}-{len(parts)}"

@@ -10,24 +10,20 @@ from typing import Protocol
 from pyrite.aws import sigv2, sigv4
 from pyrite.aws.dates import format_iso, parse_basic, parse_http
 from pyrite.aws.errors import AuthFault, Fault
-from pyrite.aws.payload import SIGNED, SIGNED_TRAILER, STREAMING, ChunkSigner
+from pyrite.aws.payload import SIGNED, SIGNED_TRAILER, STREAMING
 from pyrite.aws.uri import Target
 from pyrite.core.clock import Clock
 from pyrite.core.counts import parse_count
 from pyrite.http.head import RequestHead
 from pyrite.iam.caller import Caller
 from pyrite.iam.callers import Found
+from pyrite.s3.claims import OF_FORMS, adopt_query_headers, is_hoisted, need_fields, payload_rule
 from pyrite.s3.compat import Compat
-from pyrite.s3.request import PayloadRule, S3Request, Signature, text_of
+from pyrite.s3.request import S3Request, Signature, text_of
 
 _OF_FUNCTIONS = "s3-object-lambda"  # what SDKs sign the answers of functions for
 _OF_V2 = {b"Signature", b"AWSAccessKeyId", b"Expires"}
 _PRESIGN_NAMES = (b"X-Amz-Algorithm", b"X-Amz-Credential", b"X-Amz-Signature")
-_ECDSA_STREAMING = (
-    b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD",
-    b"STREAMING-AWS4-ECDSA-P256-SHA256-PAYLOAD-TRAILER",
-)
-_HEX = frozenset(b"0123456789abcdef")
 
 
 class Credentials(Protocol):
@@ -135,7 +131,7 @@ class Authenticator:
         sigv4.check_all_signed(request.headers, claim.signed_headers)
         key = self._verify_v4(request, claim, found.secret, amz_date, declared)
         self._accept(request, found.caller, Signature("AWS4-HMAC-SHA256", "REST-HEADER"), claim.credential.region)
-        request.payload = _payload_rule(declared, claim, key, amz_date)
+        request.payload = payload_rule(declared, claim, key, amz_date)
 
     async def _presigned_v4(self, request: S3Request) -> None:
         claim, amz_date = sigv4.parse_presigned(request.query)
@@ -153,10 +149,10 @@ class Authenticator:
         age_ms = self._clock.now_ms() - (parse_basic(amz_date) or 0) * 1000
         how = Signature("AWS4-HMAC-SHA256", "REST-QUERY-STRING", age_ms)
         self._accept(request, found.caller, how, claim.credential.region)
-        request.payload = _payload_rule(declared, claim, key, amz_date)
+        request.payload = payload_rule(declared, claim, key, amz_date)
         if declared in STREAMING:
             request.headers = {**request.headers, b"x-amz-content-sha256": declared}
-        _adopt_query_headers(request)
+        adopt_query_headers(request)
 
     @staticmethod
     def _verify_v4(
@@ -240,7 +236,7 @@ class Authenticator:
         paths = {request.resource_path}
         if not request.key and request.bucket_name:
             paths.add(request.resource_path.rstrip(b"/") + b"/")  # boto signs /bucket/ though it sends /bucket
-        hoisted = presigned and any(_is_hoisted(name) for name in request.query)
+        hoisted = presigned and any(is_hoisted(name) for name in request.query)
         texts = [
             sigv2.string_to_sign(request.http.head.method, path, request.target.query, request.headers, date, adopts)
             for path in sorted(paths)
@@ -251,7 +247,7 @@ class Authenticator:
             for text in texts
         ]
         if any(good) and hoisted and good.index(True) % 2:  # only what was signed becomes a header
-            _adopt_query_headers(request)
+            adopt_query_headers(request)
         if not any(good):
             raise AuthFault(
                 Fault.MISMATCH,
@@ -269,17 +265,17 @@ class Authenticator:
         declared = request.headers.get(b"x-amz-content-sha256", sigv4.UNSIGNED_PAYLOAD)
         if declared in (SIGNED, SIGNED_TRAILER):
             raise AuthFault(Fault.BAD_CONTENT_SHA256, "x-amz-content-sha256 needs Signature Version 4")
-        request.payload = _payload_rule(declared, None, b"", "")
+        request.payload = payload_rule(declared, None, b"", "")
 
     # ---- forms
 
     async def authenticate_form(self, request: S3Request, fields: Mapping[str, bytes]) -> None:
         """Set the caller of a form that carries a policy. Raises AuthFault, InvalidToken or ExpiredToken."""
         policy, token = fields["policy"], fields.get("x-amz-security-token")
-        if not _OF_FORMS.intersection(fields):
+        if not OF_FORMS.intersection(fields):
             raise AuthFault(Fault.MISSING_DATE, "Access Denied")
         if any(name in fields for name in ("x-amz-algorithm", "x-amz-credential", "x-amz-signature")):
-            _need_fields(fields, ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"))
+            need_fields(fields, ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"))
             if fields["x-amz-algorithm"] != sigv4.ALGORITHM.encode():
                 raise AuthFault(Fault.UNSUPPORTED, "x-amz-algorithm must be AWS4-HMAC-SHA256")
             credential = sigv4.parse_credential(text_of(fields["x-amz-credential"]))
@@ -292,7 +288,7 @@ class Authenticator:
             if not text_of(fields["x-amz-date"]).startswith(credential.date):
                 raise AuthFault(Fault.MALFORMED_AUTHORIZATION, "x-amz-date is of another day than the credential")
         else:
-            _need_fields(fields, ("AWSAccessKeyId", "Signature"))
+            need_fields(fields, ("AWSAccessKeyId", "Signature"))
             found = await self._lookup(text_of(fields["awsaccesskeyid"]), token)
             expected, given, how = sigv2.sign(found.secret, policy), fields["signature"], "AWS"
             access_key = text_of(fields["awsaccesskeyid"])
@@ -330,7 +326,7 @@ class Authenticator:
         declared = request.headers.get(b"x-amz-content-sha256", sigv4.UNSIGNED_PAYLOAD)
         if declared in (SIGNED, SIGNED_TRAILER):
             raise AuthFault(Fault.BAD_CONTENT_SHA256, "Anonymous requests cannot carry chunk signatures")
-        request.payload = _payload_rule(declared, None, b"", "")
+        request.payload = payload_rule(declared, None, b"", "")
 
     async def _lookup(self, access_key: str, token: bytes | None) -> Found:
         found = await self._credentials.find(access_key, text_of(token) if token else "")
@@ -348,77 +344,3 @@ class Authenticator:
 
     def _now_s(self) -> int:
         return self._clock.now_ms() // 1000
-
-
-_OF_FORMS = frozenset(
-    ("x-amz-algorithm", "x-amz-credential", "x-amz-date", "x-amz-signature", "signature", "awsaccesskeyid")
-)
-
-
-def _need_fields(fields: Mapping[str, bytes], names: tuple[str, ...]) -> None:
-    """Raises AuthFault for the first field that a signed form lacks."""
-    for name in names:
-        if name.lower() not in fields:
-            raise AuthFault(
-                Fault.INVALID_AUTHORIZATION,
-                f"Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the "
-                "fields.",
-                (("ArgumentName", name), ("ArgumentValue", "")),
-            )
-
-
-def _is_hoisted(name: bytes) -> bool:
-    """Whether a parameter stands for a header that says something of the object."""
-    lower = name.lower()
-    return lower not in _AUTH_PARAMETERS and (lower.startswith(b"x-amz-") or lower in _HOISTED)
-
-
-def _adopt_query_headers(request: S3Request) -> None:
-    """A presigned URL may carry headers as parameters, those of x-amz- and those of conditions; one that is also sent
-    must say the same.
-    """
-    adopted = {}
-    for name, value in request.query.items():
-        lower = name.lower()
-        if not _is_hoisted(name):
-            continue
-        sent = request.headers.get(lower)
-        if sent is not None and sent != value:
-            raise AuthFault(Fault.UNSIGNED_HEADERS, f"{text_of(lower)} differs between the URL and the headers")
-        adopted[lower] = value
-    if adopted:
-        request.headers = {**request.headers, **adopted}
-
-
-_HOISTED = frozenset((b"if-match", b"if-none-match", b"if-modified-since", b"if-unmodified-since"))
-_AUTH_PARAMETERS = frozenset(
-    (
-        b"x-amz-algorithm",
-        b"x-amz-credential",
-        b"x-amz-date",
-        b"x-amz-expires",
-        b"x-amz-signature",
-        b"x-amz-signedheaders",
-        b"x-amz-content-sha256",
-        b"x-amz-security-token",
-    )
-)
-
-
-def _payload_rule(declared: bytes, claim: sigv4.Claim | None, key: bytes, amz_date: str) -> PayloadRule:
-    if declared == sigv4.UNSIGNED_PAYLOAD:
-        return PayloadRule(declared)
-    if len(declared) == 64 and _HEX.issuperset(declared):
-        return PayloadRule(b"SHA256", declared.decode("ascii"))
-    if declared in STREAMING:
-        if claim is None or declared not in (SIGNED, SIGNED_TRAILER):
-            return PayloadRule(declared)
-        return PayloadRule(declared, "", ChunkSigner(key, amz_date, claim.credential.scope, claim.signature))
-    if declared in _ECDSA_STREAMING:
-        raise AuthFault(Fault.UNSUPPORTED, "AWS4-ECDSA-P256-SHA256 is not supported; sign with AWS4-HMAC-SHA256")
-    raise AuthFault(
-        Fault.BAD_CONTENT_SHA256,
-        "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
-        "STREAMING-AWS4-HMAC-SHA256-PAYLOAD, STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER or a valid sha256 value.",
-        (("ArgumentName", "x-amz-content-sha256"), ("ArgumentValue", text_of(declared))),
-    )

@@ -1,10 +1,7 @@
 """Owns the headers of objects: what a request says of an object, and what a response tells of one."""
 
-import base64
 import re
 from collections.abc import Mapping
-from email.errors import HeaderParseError
-from email.header import decode_header
 from functools import lru_cache
 from urllib.parse import quote
 
@@ -21,6 +18,7 @@ from pyrite.s3.errors import S3Error
 from pyrite.s3.objectlock import lock_headers
 from pyrite.s3.request import S3Request, text_of
 from pyrite.s3.tags import tags_of_header
+from pyrite.s3.usermetadata import decode_metadata, encode_metadata
 from pyrite.services.lifecyclerules import CLASSES, abort_of, expiry_of, rules_in
 
 USER_METADATA_MAX_BYTES = 2048
@@ -46,11 +44,6 @@ _OVERRIDES = {
     b"response-expires": "Expires",
 }
 _META = b"x-amz-meta-"
-_UNPRINTABLE = re.compile(r"[^\t\x20-\x7e]")
-_Q_WORDS = tuple(
-    b"_" if byte == 0x20 else bytes((byte,)) if 0x20 < byte < 0x7F and byte not in b"=_?" else b"=%02X" % byte
-    for byte in range(256)
-)
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")  # RFC 9110 section 5.6.2
 _REDIRECTS = ("/", "http://", "https://")
@@ -116,7 +109,7 @@ def attributes_of(fields: Mapping[bytes, bytes], are_words: bool = True) -> Attr
         if kept is not None:
             headers[kept] = text_of(value)
         elif name.startswith(_META):
-            metadata[text_of(name[len(_META) :])] = _decoded(value) if are_words else text_of(value)
+            metadata[text_of(name[len(_META) :])] = decode_metadata(value) if are_words else text_of(value)
             size += len(name) - len(_META) + len(value)
     _check_sendable(headers, metadata)
     if size > USER_METADATA_MAX_BYTES:
@@ -305,33 +298,6 @@ def checksum_headers(checksum: Checksum) -> Headers:
     """The headers that tell a checksum."""
     name = ALGORITHMS[checksum.algorithm].header
     return [(name.encode(), checksum.value.encode()), (b"x-amz-checksum-type", checksum.type.encode())]
-
-
-def _decoded(value: bytes) -> str:
-    """User metadata as it was sent. An encoded word (RFC 2047) that need not be one is decoded, as AWS does."""
-    text = text_of(value)
-    if not text.startswith("=?") or not text.endswith("?="):
-        return text
-    try:
-        decoded = "".join(
-            part if isinstance(part, str) else part.decode(charset or "ascii") for part, charset in decode_header(text)
-        )
-    except (ValueError, LookupError, HeaderParseError):
-        return text
-    return text if _UNPRINTABLE.search(decoded) else decoded
-
-
-def encode_metadata(value: str) -> bytes:
-    """User metadata on its way out: text beyond printable ASCII becomes an encoded word (RFC 2047), as AWS sends it:
-    one in the Q encoding where it is mostly ASCII.
-    """
-    odd = len(_UNPRINTABLE.findall(value))
-    if not odd:
-        return value.encode("ascii")
-    raw = value.encode("utf-8", "replace")
-    if odd > len(value) - odd:
-        return b"=?UTF-8?B?" + base64.b64encode(raw) + b"?="
-    return b"=?UTF-8?Q?" + b"".join(_Q_WORDS[byte] for byte in raw) + b"?="
 
 
 def _in_latin_1(value: str) -> bytes:

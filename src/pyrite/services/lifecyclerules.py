@@ -14,6 +14,8 @@ from pyrite.core.errors import PyriteError
 from pyrite.core.lru import remembered
 
 RULES_MAX = 1000
+DAYS_MAX = 1_000_000
+"""More days than years have four digits for: no date of a header could tell."""
 ID_MAX_CHARS = 255
 DAY_S = 86_400
 CLASSES = ("STANDARD_IA", "ONEZONE_IA", "INTELLIGENT_TIERING", "GLACIER_IR", "GLACIER", "DEEP_ARCHIVE")
@@ -198,6 +200,8 @@ def _number(text: str | None) -> int:
 
 def _days(element: Element, name: str, least: int = 1) -> int:
     days = _number(element.find(name))
+    if days > DAYS_MAX:
+        raise BadRule(f"'{name}' must be at most {DAYS_MAX}", argument=True)
     if days < least:
         what = "a positive integer" if least else "a nonnegative integer"
         raise BadRule(f"'{name}' must be {what}", argument=True)

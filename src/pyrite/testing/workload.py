@@ -19,12 +19,7 @@ from pyrite.objects.appending import Addition
 from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS, WriteConditions
-from pyrite.objects.errors import (
-    NoSuchKey,
-    ObjectsError,
-    PreconditionFailed,
-    WrongOffset,
-)
+from pyrite.objects.errors import NoSuchKey, ObjectsError, PreconditionFailed, WrongOffset
 from pyrite.objects.events import SILENT
 from pyrite.objects.ingest import Hasher
 from pyrite.objects.objects import Copied, Given, Put
