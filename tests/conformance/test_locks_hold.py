@@ -30,6 +30,8 @@ from tests.conformance.test_browsers import encode
 from tests.security.wire import Answer, Wire
 from tests.server import ACCESS_KEY, SECRET_KEY, Server, wait_until
 
+pytestmark = pytest.mark.xdist_group("locks")  # one store, and what is made of it in one order
+
 ROOT = Credentials(ACCESS_KEY, SECRET_KEY)
 BUCKET, OPEN = "locks-hold", "locks-open"
 LOCKS = ("COMPLIANCE", "GOVERNANCE", "hold")
