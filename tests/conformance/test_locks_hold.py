@@ -576,6 +576,7 @@ def closed_by_lists(stage: Stage) -> Steps:
     """Lists of the versions that give nothing to their owner: the root may read all the same."""
     owner = document("OwnershipControls", tag("Rule", tag("ObjectOwnership", "ObjectWriter")))
     yield Step("PUT", on("ownershipControls"), {}, owner, (DONE,))
+    yield Step("DELETE", on("publicAccessBlock"), codes=(DONE,))
     for version in stage.stands.values():
         for name in ("public-read-write", "private"):
             yield Step("PUT", named(version, "acl"), {"x-amz-acl": name}, codes=(DONE,))
