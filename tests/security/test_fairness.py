@@ -706,17 +706,19 @@ class Documents(Kind):
 
 
 class HeldDocuments(Kind):
-    """Documents of the greatest length that hardly come to an end."""
+    """Documents of the greatest length that hardly come to an end, every other one by nobody that is known."""
 
     name = "documents that never end"
     rounds = 40
 
     def prepare(self, server: Server) -> None:
         uploaded = server.client().create_multipart_upload(Bucket=OWN, Key="u")["UploadId"]
-        self.requests = [presigned(server, "POST", f"/{OWN}/u?uploadId={uploaded}", length=4 * MIB)]
+        complete = presigned(server, "POST", f"/{OWN}/u?uploadId={uploaded}", length=4 * MIB)
+        begun = ((complete, 4 * MIB), (head("POST", f"/{OWN}?delete", length=2 * MIB), 2 * MIB))
+        self.requests = [request + b" " * (size - 64 * KIB) for request, size in begun]
 
     async def attack(self, line: Line, number: int) -> None:
-        await line.send(self.requests[0] + b" " * (4 * MIB - 64 * KIB))
+        await line.send(self.requests[number % 2])
         await line.trickle((b" " * 64 for _ in range(KIB)), 0.5)
 
 

@@ -17,7 +17,7 @@ class Compat(NamedTuple):
     `codes`: error codes that stand for others.
     `plain_key_ids`: objects tell the id of their KMS key instead of its ARN.
     `no_default_key`: encryption under a KMS key has to name one.
-    `lenient_filters`: a lifecycle filter may have several conditions without an And.
+    `lenient_filters`: a lifecycle filter may have several conditions without an And, and rules move small objects.
     `etag_none_match`: If-None-Match of a write may be an ETag, and If-Match `*`.
     `any_location`: a bucket may be made for any location, which it then tells.
     `groups_first`: access control lists tell groups before their owner, and headers' grants in the headers' order.

@@ -118,11 +118,11 @@ async def get_configuration(service: Service, request: S3Request) -> Response:
 
 
 def _minimum_headers(bucket: Bucket, name: str) -> Headers:
-    """The header that tells how large objects have to be for transitions: of lifecycle alone."""
+    """The header that tells how large objects have to be for transitions; rules of earlier versions have none."""
     if name != "lifecycle":
         return []
-    least = bucket.record.configurations.get(MINIMUM) or lifecyclerules.MINIMUMS[0]
-    return [(_MINIMUM_HEADER, least.encode())]
+    least = bucket.record.configurations.get(MINIMUM)
+    return [(_MINIMUM_HEADER, least.encode())] if least else []
 
 
 async def put_configuration(service: Service, request: S3Request) -> Response:
@@ -134,7 +134,8 @@ async def put_configuration(service: Service, request: S3Request) -> Response:
         raise S3Error("MalformedXML")
     kind.check(service, request, bucket, root)
     if name == "lifecycle":
-        bucket = await _set_minimum(service, bucket, request.header(_MINIMUM_HEADER))
+        default = None if service.compat.lenient_filters else lifecyclerules.ALL_LARGE
+        bucket = await _set_minimum(service, bucket, request.header(_MINIMUM_HEADER) or default)
     bucket = await service.buckets.configure(bucket, name, xml.write(root))
     return empty(kind.put_status, _minimum_headers(bucket, name))
 
