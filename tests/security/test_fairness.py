@@ -118,6 +118,11 @@ class Line:
         for status in re.findall(rb"HTTP/1\.1 (\d{3})", data):
             self.seen[status.decode()] += 1
 
+    def peek(self) -> None:
+        """Count the answer of which the beginning is here."""
+        with suppress(BlockingIOError):
+            self.hear(self._socket.recv(64))
+
     async def trickle(self, pieces: Iterator[bytes], pause_s: float) -> None:
         """Send a piece now and then until the server answers. Raises Gone."""
         hearing = asyncio.create_task(self.until_closed())
@@ -378,13 +383,13 @@ def presigned(server: Server, method: str, target: str, body: bytes | None = Non
     return raw.replace(b"Host: 127.0.0.1", b"Host: " + wire.host.encode(), 1) + (body or b"")
 
 
-def let_everybody(s3: Any, *actions: str, **more: object) -> None:
-    """Have the hostile bucket let everybody do something; the policy has further statements."""
-    statements = [allow(list(actions), f"arn:aws:s3:::{OWN}/*", Principal="*")]
-    put_policy(s3, *statements, *more.get("also", ()))  # type: ignore[misc]
+def let_everybody(s3: Any, action: str) -> None:
+    """Have the hostile bucket let everybody do something to its objects."""
+    put_policy(s3, allow(action, f"arn:aws:s3:::{OWN}/*", Principal="*"))
 
 
 def put_policy(s3: Any, *statements: dict[str, object]) -> None:
+    """Give the hostile bucket a policy, which may let everybody in."""
     with suppress(ClientError):
         s3.delete_public_access_block(Bucket=OWN)
     s3.put_bucket_policy(Bucket=OWN, Policy=document(*statements))
@@ -442,8 +447,7 @@ class SlowReaders(Kind):
     async def attack(self, line: Line, number: int) -> None:
         await line.send(self.requests[number % len(self.requests)])
         await asyncio.sleep(self.held_s * (0.5 + number / CLIENTS))
-        with suppress(BlockingIOError):
-            line.hear(line._socket.recv(64))
+        line.peek()
         line.close(reset=True)
 
 

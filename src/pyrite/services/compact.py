@@ -299,6 +299,10 @@ def _gaps(record: VolumeRecord, extents: Sequence[Extent]) -> list[tuple[int, in
 def _thin_out(drive: Drive, name: str, gaps: Sequence[tuple[int, int]], least: int) -> int:
     """Punch holes into a shard that takes at least `least` bytes; how many it takes then. Blocks."""
     if drive.allocated(name) >= least:
-        for offset, length in gaps:
-            drive.punch(name, offset, length)
+        _punch(drive, name, gaps)
     return drive.allocated(name)
+
+
+def _punch(drive: Drive, name: str, gaps: Sequence[tuple[int, int]]) -> None:
+    for offset, length in gaps:
+        drive.punch(name, offset, length)
