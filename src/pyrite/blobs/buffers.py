@@ -51,7 +51,7 @@ class BufferPool:
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
         self._lent_bytes = 0
-        self._free: dict[int, list[bytearray]] = {}
+        self._free: dict[int, list[mmap.mmap]] = {}
         self._free_bytes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -60,7 +60,7 @@ class BufferPool:
         """Whether anybody waits for a buffer."""
         return any(not waiter.done() for waiter in self._waiting)
 
-    async def acquire(self, payload_bytes: int) -> bytearray:
+    async def acquire(self, payload_bytes: int) -> mmap.mmap:
         """A buffer of at least `payload_bytes` plus slack; waits while too many are lent. Raises BuffersLent."""
         size = -(-payload_bytes // MIB) * MIB + BUFFER_SLACK_BYTES
         loop = asyncio.get_running_loop()
@@ -81,9 +81,9 @@ class BufferPool:
         if free:
             self._free_bytes -= size
             return free.pop()
-        return bytearray(size)
+        return mmap.mmap(-1, size)  # of its own, not of malloc's heap, which would not give it back
 
-    def release(self, buffer: bytearray) -> None:
+    def release(self, buffer: mmap.mmap) -> None:
         """Give a buffer back; nobody may look at it any more."""
         size = len(buffer)
         if self._free_bytes + size <= self._capacity_bytes // 4:
@@ -91,7 +91,7 @@ class BufferPool:
             self._free_bytes += size
         self.forget(buffer)
 
-    def forget(self, buffer: bytearray) -> None:
+    def forget(self, buffer: mmap.mmap) -> None:
         """Lend no more of a buffer that somebody may still look at or write to."""
         self._lent_bytes -= len(buffer)
         self._wake()

@@ -3,6 +3,7 @@
 The fast way reads from memory on the event loop (RWF_NOWAIT); what would block goes to threads (`fetching`).
 """
 
+import mmap
 from collections.abc import AsyncIterator, Sequence
 
 from pyrite.blobs.buffers import BufferPool
@@ -119,7 +120,7 @@ class BlobReader:
 class _Lent:
     """A buffer of the pool. One to which a late drive may still write is not lent to anybody again."""
 
-    def __init__(self, pool: BufferPool, buffer: bytearray) -> None:
+    def __init__(self, pool: BufferPool, buffer: mmap.mmap) -> None:
         self._pool = pool
         self.buffer = buffer
         self.still_written_to = False

@@ -6,6 +6,7 @@ the drives that are left, and so does, at the end, everything that could not be 
 
 import asyncio
 import contextlib
+import mmap
 from collections.abc import AsyncIterator, Callable, Sequence
 
 from pyrite.blobs.buffers import BufferPool
@@ -79,7 +80,7 @@ class BlobWriter:
         self._read = read
         self._taps = taps
         self._left_hint = size_hint
-        self._block: bytearray | None = None
+        self._block: mmap.mmap | None = None
         self._filled = 0
         self._block_bytes = 0
         self._run: _Run | None = None
@@ -226,7 +227,7 @@ class BlobWriter:
         if run.used:
             self._runs.append(run)
 
-    async def _process(self, run: _Run, start: int, block: bytearray, filled: int) -> None:
+    async def _process(self, run: _Run, start: int, block: mmap.mmap, filled: int) -> None:
         view = memoryview(block)[:filled]
         try:
             jobs = [self._offload.start(tap, view) for tap in self._taps]

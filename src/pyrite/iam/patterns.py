@@ -19,6 +19,8 @@ Context = Mapping[str, Values]
 
 _VARIABLE = re.compile(r"\$\{([^{}]*)\}")
 _DEFAULT = re.compile(r"([^,]*),\s*+'([^']*)'\s*+\Z")
+_SPECIAL = re.compile(r"[*?\x00]")
+_STAR = re.compile(r"(?<!\x00)\*")
 _LITERALS = {"*": "*", "?": "?", "$": "$"}
 _ARN_FIELDS = 5
 PATTERN_MAX_CHARACTERS = 2048
@@ -81,7 +83,7 @@ def _merge(parts: tuple[Part, ...], context: Context | None) -> str | None:
         value = values[0] if values is not None and len(values) == 1 else part.default
         if value is None:
             return None
-        merged.append("".join("\0" + character if character in "*?\0" else character for character in value))
+        merged.append(_SPECIAL.sub("\0\\g<0>", value) if _SPECIAL.search(value) else value)
     return "".join(merged)
 
 
@@ -121,6 +123,35 @@ def _compile(text: str, is_arn: bool, ignore_case: bool) -> re.Pattern[str]:
     return re.compile("".join(pieces) + r"\Z", re.DOTALL | (re.IGNORECASE if ignore_case else 0))
 
 
+def _match_stars(merged: str, value: str, is_arn: bool, ignore_case: bool) -> bool:
+    """Whether a value has the form of a merged pattern without question marks: as its expression, which costs more to
+    make than to use once.
+    """
+    merged = merged.replace("\0\0", "\1")
+    if ignore_case:
+        merged, value = merged.lower(), value.lower()
+    if not is_arn:
+        return _has_form(merged, value)
+    forms, fields = merged.split(":", _ARN_FIELDS), value.split(":", _ARN_FIELDS)
+    return len(forms) == len(fields) and all(map(_has_form, forms, fields))
+
+
+def _has_form(form: str, text: str) -> bool:
+    first, *others = [piece.replace("\0", "").replace("\1", "\0") for piece in _STAR.split(form)]
+    if not others:
+        return text == first
+    *middle, last = others
+    if len(text) < len(first) + len(last) or not text.startswith(first) or not text.endswith(last):
+        return False
+    position, end = len(first), len(text) - len(last)
+    for piece in middle:
+        position = text.find(piece, position, end)
+        if position < 0:
+            return False
+        position += len(piece)
+    return True
+
+
 def _piece(fixed: list[str], anchored: bool, any_many: str, end: str = "") -> str:
     """What comes before a star or the end of an ARN's field: at once, or as early as possible after a star."""
     text = "".join(fixed) + end
@@ -151,6 +182,11 @@ class Pattern:
         return all(isinstance(part, str) for part in self._parts)
 
     @property
+    def asks_for_one(self) -> bool:
+        """Whether a question mark in it stands for any character."""
+        return any(isinstance(part, str) and "?" in part.replace("\0?", "") for part in self._parts)
+
+    @property
     def is_always(self) -> bool:
         """Whether it matches everything."""
         return self._always
@@ -168,6 +204,8 @@ class Pattern:
                 return False
             if len(merged) > PATTERN_MAX_CHARACTERS:
                 raise TooLongForPolicy(f"a policy looks at no text of more than {PATTERN_MAX_CHARACTERS} characters")
+            if len(merged) > _COMPILED_CHARACTERS_MAX and not self.asks_for_one:
+                return _match_stars(merged, value, self._is_arn, self._ignore_case)
             keep = len(merged) <= _COMPILED_CHARACTERS_MAX
             ready = (_compile_once if keep else _compile)(merged, self._is_arn, self._ignore_case)
         return ready.match(value) is not None

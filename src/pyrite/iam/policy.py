@@ -22,6 +22,10 @@ _DEPTH_MAX = 12
 BEHIND_STARS_MAX = 4096
 """The most characters behind wildcards in a policy. Each may cost a look at each character of a value."""
 _UNBOUND: Mapping[str, str] = {}
+VARIABLES_MAX = 200
+"""The most values with variables of a policy."""
+COSTLY_MAX = 16
+"""The most values with variables and question marks of a policy."""
 
 
 class Use(Enum):
@@ -71,6 +75,21 @@ class Statement(NamedTuple):
         texts = [pattern.text for pattern in (*self.actions.patterns, *(self.resources or _NO_MATCHER).patterns)]
         texts += [value for condition in self.conditions for value in condition.values]
         return sum(len(text.partition("*")[2]) for text in texts)
+
+    def _texts(self) -> list[str]:
+        """Everything in which variables may stand."""
+        texts = [pattern.text for pattern in (self.resources or _NO_MATCHER).patterns]
+        return texts + [value for condition in self.conditions for value in condition.values]
+
+    @property
+    def variable_patterns(self) -> int:
+        """How many values have variables in them, which are looked at anew for each request."""
+        return sum("${" in text for text in self._texts())
+
+    @property
+    def costly_patterns(self) -> int:
+        """How many of those have question marks, too: each is compiled anew for each request."""
+        return sum("${" in text and "?" in text.replace("${?}", "") for text in self._texts())
 
     def applies(self, resource: str, context: Context) -> bool:
         """Whether it speaks of `resource` in a request with this context. Its action and principal match already."""
@@ -126,6 +145,10 @@ def parse_policy(
     statements = tuple(_statement(item, use, variables, lenient, bound) for item in items)
     if sum(statement.text_behind_stars for statement in statements) > BEHIND_STARS_MAX:
         raise MalformedPolicy(f"A policy may have at most {BEHIND_STARS_MAX} characters behind wildcards")
+    if sum(statement.costly_patterns for statement in statements) > COSTLY_MAX:
+        raise MalformedPolicy(f"A policy may have at most {COSTLY_MAX} values with both variables and question marks")
+    if sum(statement.variable_patterns for statement in statements) > VARIABLES_MAX:
+        raise MalformedPolicy(f"A policy may have at most {VARIABLES_MAX} values with variables")
     if use is not Use.RESOURCE:
         check_sids(statements)
     return Policy(name, statements)

@@ -38,6 +38,7 @@ class Compat(NamedTuple):
     `loose_select`: queries speak Ceph's dialect: any name after FROM, text in double quotes, arrays gone through.
     `bucket_tags_count`: the tags of every bucket are condition keys, not only where attribute-based access is enabled.
     `misfit_actions`: a bucket's policy may name actions on what they cannot be done to.
+    `bypass_anywhere`: who deletes may ask for lifting governance retention also where nothing can be locked.
     `constant_time_copies`: the copy of a multipart object keeps its ETag, its parts and its checksum. AWS tells the MD5
     and the checksum of the whole, for which the object is read.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
@@ -73,6 +74,7 @@ class Compat(NamedTuple):
     bucket_tags_count: bool = False
     misfit_actions: bool = False
     constant_time_copies: bool = False
+    bypass_anywhere: bool = False
 
 
 PRESETS = {
@@ -124,6 +126,7 @@ PRESETS = {
         no_torrents=True,
         bucket_tags_count=True,
         misfit_actions=True,
+        bypass_anywhere=True,
     ),
 }
 

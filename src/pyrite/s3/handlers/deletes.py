@@ -57,7 +57,7 @@ async def delete_object(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     if (request.header(b"x-minio-force-delete") or "").lower() == "true" and b"versionId" not in request.query:
         return await _delete_all(service, request, bucket)
-    if BYPASS in request.headers:
+    if BYPASS in request.headers and not service.compat.bypass_anywhere:
         check_bypassable(bucket)
     version = version_of(request)
     conditions = WriteConditions(
@@ -125,7 +125,7 @@ class _Doomed(NamedTuple):
 
 async def delete_objects(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
-    if (request.header(BYPASS) or "").lower() == "true":
+    if (request.header(BYPASS) or "").lower() == "true" and not service.compat.bypass_anywhere:
         check_bypassable(bucket)
     doomed, quiet = _parse_delete(await read_document(request))
     request.named_keys = tuple(
