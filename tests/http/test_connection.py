@@ -1,6 +1,7 @@
 """Deadlines of a connection, on a clock that the test moves."""
 
 import asyncio
+import itertools
 from typing import Any
 
 from pyrite.http.connection import Connection
@@ -225,3 +226,27 @@ def test_a_slow_upload_is_ended_only_while_others_wait() -> None:
     assert not slow_upload(short=False, rate=2000, seconds=8).errors
     assert not slow_upload(short=True, rate=80_000, seconds=8).errors
     assert [type(error) for error in slow_upload(short=True, rate=2000, seconds=8).errors] == [BodyTooSlow]
+
+
+def test_many_requests_in_one_burst_leave_others_their_turn() -> None:
+    """A connection answers a few requests, lets everything else go on, and answers the next few: all in the end."""
+
+    async def main() -> None:
+        host, transport = FakeHost(), FakeTransport()
+        transport.pause_reading = transport.resume_reading = lambda: None  # type: ignore[attr-defined]
+        connection = Connection(host)  # type: ignore[arg-type]
+        connection.connection_made(transport)  # type: ignore[arg-type]
+        burst = b"GET /b/k HTTP/1.1\r\nHost: a\r\n\r\n" * 100
+        host.receive_buffer[: len(burst)] = burst
+        turns: list[int] = []
+        asyncio.get_running_loop().call_soon(lambda: turns.append(len(host.bodies)))
+        connection.buffer_updated(len(burst))
+        assert len(host.bodies) == host.limits.requests_at_once
+        while len(host.bodies) < 100:
+            await asyncio.sleep(0)
+            turns.append(len(host.bodies))
+        assert turns[0] == host.limits.requests_at_once, "somebody else had a turn before the next few"
+        assert all(later - earlier <= host.limits.requests_at_once for earlier, later in itertools.pairwise(turns))
+        assert transport.written.count(b"HTTP/1.1 200") == 100 and not transport.ended
+
+    asyncio.run(main())

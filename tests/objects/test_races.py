@@ -24,6 +24,7 @@ from pyrite.objects.objects import Copied
 from pyrite.objects.records import Attributes
 from pyrite.objects.renaming import rename
 from pyrite.objects.uploads import Completion, Upload
+from pyrite.objects.versionids import parse_id
 from pyrite.testing.workload import Body
 from pyrite.testing.world import Process
 from tests.objects.meddling import Meddled, append, get, make_hashers, put, settle
@@ -233,7 +234,7 @@ def test_a_marker_and_a_removal_at_once() -> None:
         await put(process, bucket, b"k", b"old")
         first = await process.objects.delete(bucket, b"k")
         store.meddle(lambda: process.objects.delete(bucket, b"k"))
-        await process.naming.delete_version(bucket, b"k", int(first.version_id, 16), WriteConditions())
+        await process.naming.delete_version(bucket, b"k", parse_id(first.version_id), WriteConditions())
         listed, _ = await list_versions(process.engine, bucket, b"", b"", (b"", None), 10)
         assert [(row.record.marker, row.is_latest) for row in listed] == [(True, True), (False, False)]
         assert await process.naming.current(bucket, b"k") is None

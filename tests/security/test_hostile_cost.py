@@ -61,7 +61,7 @@ from pyrite.s3 import (
 from pyrite.s3.quick import QuickWay
 from pyrite.s3.rules import Rulebook
 from pyrite.s3.schemas import parse_document
-from pyrite.s3.tags import tags_of_document, tags_of_header
+from pyrite.s3.tags import OF_OBJECT, tags_of_document, tags_of_header
 from pyrite.services import inventoryrules, lifecyclerules
 
 KIB = 1024
@@ -993,7 +993,7 @@ PARSERS: dict[str, tuple[int, Callable[[int], Run]]] = {
     ),
     "tags of a document": (
         DOCUMENT,
-        lambda size: over(lambda d: tags_of_document(d, 10), ((
+        lambda size: over(lambda d: tags_of_document(d, OF_OBJECT), ((
             "<Tagging><TagSet>" + many("<Tag><Key>{n}</Key><Value/></Tag>", size) + "</TagSet></Tagging>"
         ).encode())),
     ),

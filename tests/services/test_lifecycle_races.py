@@ -13,6 +13,7 @@ from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import ALWAYS
 from pyrite.objects.errors import NoSuchKey
 from pyrite.objects.records import ObjectRecord, decode_object
+from pyrite.objects.versionids import parse_id
 from pyrite.testing.tiers import SHELVED
 from pyrite.testing.world import Process
 from tests.objects.meddling import Meddled, get, put
@@ -68,7 +69,7 @@ def test_what_rises_is_not_removed_as_noncurrent() -> None:
         await put(process, bucket, b"k", b"precious")
         marker = await process.objects.delete(bucket, b"k")
         undelete = process.naming.delete_version
-        before(process, "delete_version", lambda: undelete(bucket, b"k", int(marker.version_id, 16), ALWAYS))
+        before(process, "delete_version", lambda: undelete(bucket, b"k", parse_id(marker.version_id), ALWAYS))
         await walk(process)
         assert await get(process, bucket, b"k") == b"precious"
         await walk(process)

@@ -15,6 +15,8 @@ _XSI = "http://www.w3.org/2001/XMLSchema-instance"
 DEPTH_MAX = 16
 ELEMENTS_MAX = 100_000
 """An upload of 10,000 parts that states all checksums of each is completed with 80,001."""
+ELEMENTS_USUALLY_MAX = 20_000
+"""What all other documents may have: 1,000 rules of lifecycle, each with all that one may say, have less."""
 
 _SPECIAL = re.compile('[&<>"\r\n\t\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]')
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;"}
@@ -74,7 +76,8 @@ def write(root: Element) -> str:
 
 
 class _Builder:
-    def __init__(self) -> None:
+    def __init__(self, elements_max: int) -> None:
+        self._elements_max = elements_max
         self.root: Element | None = None
         self._stack: list[Element] = []
         self._texts: list[list[str]] = []
@@ -82,7 +85,7 @@ class _Builder:
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._count += 1
-        if self._count > ELEMENTS_MAX or len(self._stack) >= DEPTH_MAX:
+        if self._count > self._elements_max or len(self._stack) >= DEPTH_MAX:
             raise MalformedXml("the document has too many elements or is nested too deeply")
         made = Element(name.rpartition(":")[2])
         if attributes:
@@ -105,9 +108,9 @@ class _Builder:
         raise MalformedXml("a document type declaration is not accepted")
 
 
-def parse(document: bytes) -> Element:
-    """The root element of `document`. Raises MalformedXml."""
-    builder = _Builder()
+def parse(document: bytes, elements_max: int = ELEMENTS_USUALLY_MAX) -> Element:
+    """The root element of `document`. Raises MalformedXml, also where it has too many elements."""
+    builder = _Builder(elements_max)
     parser = expat.ParserCreate()  # that spells no namespace out: each name would be as long as that of its namespace
     parser.buffer_text = True
     parser.StartElementHandler = builder.start

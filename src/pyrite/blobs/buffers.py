@@ -1,6 +1,7 @@
 """Owns the buffers for large bodies: reused, because fresh memory costs more than every copy, and bounded."""
 
 import asyncio
+import math
 import mmap
 from collections import deque
 from typing import NamedTuple
@@ -51,6 +52,7 @@ class BufferPool:
     def __init__(self, capacity_bytes: int) -> None:
         self._capacity_bytes = capacity_bytes
         self._lent_bytes = 0
+        self.refused_s = -math.inf
         self._free: dict[int, list[mmap.mmap]] = {}
         self._free_bytes = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
@@ -71,6 +73,10 @@ class BufferPool:
             timer = loop.call_at(give_up_s, _give_up, waiter)
             try:
                 await waiter
+            except BuffersLent:
+                self.refused_s = loop.time()
+                self._wake()
+                raise
             except BaseException:
                 self._wake()  # it may have been this one's turn
                 raise
@@ -119,6 +125,10 @@ class BufferPools(NamedTuple):
     def of(cls, capacity_bytes: int) -> "BufferPools":
         """Two pools that share `capacity_bytes`."""
         return cls(BufferPool(capacity_bytes // 2), BufferPool(capacity_bytes // 2))
+
+    def refuses(self, now_s: float) -> bool:
+        """Whether somebody has waited in vain lately; `now_s` is the time of the event loop."""
+        return now_s - max(self.reads.refused_s, self.writes.refused_s) < WAIT_MAX_S
 
     @property
     def is_short(self) -> bool:

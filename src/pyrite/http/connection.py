@@ -99,7 +99,12 @@ class Connection(asyncio.BufferedProtocol):
         """Serve the requests in `data` as far as they are complete; keep the rest."""
         if self._lingering:
             return
+        served = 0
         while data and not self._busy and not self._closing:
+            served += 1
+            if served > self._host.limits.requests_at_once:  # others have their turn, too
+                self._later(data)
+                return
             head = self._head
             if head is None:
                 start = 2 if data.startswith(b"\r\n") else 0  # RFC 9112 section 2.2
@@ -125,6 +130,22 @@ class Connection(asyncio.BufferedProtocol):
         if self._busy and len(data) > self._host.limits.pipelined_bytes and not self._paused_for_pipeline:
             self._paused_for_pipeline = True
             self.pause()
+
+    def _later(self, data: bytes) -> None:
+        """Go on with what is here after everything else on the loop."""
+        self._pending = data
+        if not self._paused_for_pipeline:
+            self._paused_for_pipeline = True
+            self.pause()
+        asyncio.get_running_loop().call_soon(self._go_on)
+
+    def _go_on(self) -> None:
+        if self._busy or self._closing:
+            return  # who is busy goes on when it has answered
+        self._paused_for_pipeline = False
+        self.resume()
+        data, self._pending = self._pending, b""
+        self._receive(data)
 
     def _begin(self, head: RequestHead, rest: bytes) -> bytes:
         """Start serving a request; what of `rest` belongs to the next one is returned."""

@@ -17,6 +17,7 @@ class Limits(msgspec.Struct, frozen=True):
     header_count: int = 200
     connections: int = 10_000
     pipelined_bytes: int = 256 * KIB
+    requests_at_once: int = 16
     body_buffer_bytes: int = 512 * KIB
     quick_body_bytes: int = 128 * KIB
     drain_bytes: int = 1024 * KIB

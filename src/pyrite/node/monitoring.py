@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import re
 from collections.abc import Callable, Coroutine
@@ -125,8 +126,8 @@ class Monitor(Observer, CallObserver):
         problems = []
         if not self._store.may_write():
             problems.append("too few drives are online for writes")
-        if self._store.buffers.is_short:
-            problems.append("requests wait for buffers: clients that are too slow are being ended")
+        if self._store.buffers.refuses(asyncio.get_running_loop().time()):
+            problems.append("requests wait for buffers in vain: clients that are too slow are being ended")
         return problems
 
     async def _gauges(self) -> list[Gauge]:

@@ -22,6 +22,7 @@ from pyrite.core.entropy import SystemEntropy
 from pyrite.core.errors import PyriteError
 from pyrite.core.offload import ThreadOffload, ThreadWorkforce
 from pyrite.core.pace import slow_drives
+from pyrite.core.turns import Turns
 from pyrite.functions.declared import Declaration, read_functions
 from pyrite.functions.running import Functions
 from pyrite.http.outbound import Outbound
@@ -161,6 +162,7 @@ class StoreProcess:
             self.clock,
             compat,
             config.region,
+            Turns(),
         )
 
     def _open_tiers(self, config: Config, store_id: str) -> Tiers:

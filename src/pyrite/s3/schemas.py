@@ -161,9 +161,9 @@ SCHEMAS: dict[str, Mapping[str, str]] = {
 _NOT_HERE = frozenset(("EventHold", "EventHoldDuration", "DefaultEventHold"))
 
 
-def parse_document(body: bytes) -> Element:
+def parse_document(body: bytes, elements_max: int = xml.ELEMENTS_USUALLY_MAX) -> Element:
     """The root element of a document that a client sends. Raises MalformedXml, or S3Error for unknown elements."""
-    root = xml.parse(body)
+    root = xml.parse(body, elements_max)
     if _has(root, _NOT_HERE):
         raise S3Error("NotImplemented", "Object lock has no event holds here")
     check_known(root)

@@ -3,6 +3,7 @@
 from typing import NamedTuple, Protocol
 
 from pyrite.core.clock import Clock
+from pyrite.core.turns import Turns
 from pyrite.functions.running import Functions
 from pyrite.iam.owners import Owners
 from pyrite.metadata.kv import Engine
@@ -52,3 +53,4 @@ class Service(NamedTuple):
     clock: Clock
     compat: Compat
     region: str
+    turns: Turns

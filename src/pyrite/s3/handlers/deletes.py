@@ -136,14 +136,22 @@ async def delete_objects(service: Service, request: S3Request) -> Response:
     for place, item in enumerate(doomed):
         places.setdefault(item.key, []).append(place)
 
+    refusals: dict[int, PyriteError] = {}
+
     async def delete_key(of_key: list[int]) -> None:
         for place in of_key:  # one after the other, as they stand in the request
-            await asyncio.sleep(0)  # others go on, however long the decisions take
-            results[place] = await _delete_one(service, request, bucket, doomed[place], quiet)
+            results[place] = await _delete_one(service, request, bucket, doomed[place], refusals.get(place), quiet)
 
     waiting = list(places.values())
     for first in range(0, len(waiting), _AT_ONCE):  # together, so that they share what is written and synced
-        done = await asyncio.gather(*map(delete_key, waiting[first : first + _AT_ONCE]), return_exceptions=True)
+        chosen = waiting[first : first + _AT_ONCE]
+        async with service.turns.one() as turn:  # decisions may take long
+            for place in (place for of_key in chosen for place in of_key):
+                refusal = await _decide(service, request, bucket, doomed[place])
+                if refusal is not None:
+                    refusals[place] = refusal
+                await turn.pause()
+        done = await asyncio.gather(*map(delete_key, chosen), return_exceptions=True)
         failures = [failure for failure in done if failure is not None]
         if failures:
             raise failures[0]
@@ -175,15 +183,28 @@ def _parse_delete(body: bytes) -> tuple[list[_Doomed], bool]:
     return doomed, (root.find("Quiet") or "").strip().lower() == "true"
 
 
-async def _delete_one(service: Service, request: S3Request, bucket: Bucket, item: _Doomed, quiet: bool) -> str:
+async def _decide(service: Service, request: S3Request, bucket: Bucket, item: _Doomed) -> PyriteError | None:
+    """Why the caller may not delete a key or a version; None where it may."""
+    raw = item.version.encode() if item.version else None
+    action = "s3:DeleteObject" if raw is None else "s3:DeleteObjectVersion"
+    try:
+        await service.access.require(request, action, bucket, item.key, version=raw)
+        if item.etag is not None:  # who tests it learns of the content
+            await service.access.require(request, "s3:GetObject", bucket, item.key)
+    except PyriteError as error:
+        return error
+    return None
+
+
+async def _delete_one(
+    service: Service, request: S3Request, bucket: Bucket, item: _Doomed, refusal: PyriteError | None, quiet: bool
+) -> str:
     key = element("Key", item.key.decode("utf-8", "replace"))
     version = element("VersionId", item.version) if item.version else ""
     raw = item.version.encode() if item.version else None
     try:
-        action = "s3:DeleteObject" if raw is None else "s3:DeleteObjectVersion"
-        await service.access.require(request, action, bucket, item.key, version=raw)
-        if item.etag is not None:  # who tests it learns of the content
-            await service.access.require(request, "s3:GetObject", bucket, item.key)
+        if refusal is not None:
+            raise refusal
         guard = request.judged.guard(bucket, item.key, raw)
         conditions = WriteConditions(item.etag, None, item.modified_s, item.size_bytes, guard)
         removed = await _delete(service, request, bucket, item.key, raw, conditions)

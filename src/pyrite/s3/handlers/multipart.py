@@ -4,7 +4,7 @@ from typing import Literal
 
 from pyrite.aws.checksums import ALGORITHMS, CRC64NVME, Algorithm
 from pyrite.aws.dates import format_iso
-from pyrite.aws.xml import Element, element
+from pyrite.aws.xml import ELEMENTS_MAX, Element, element
 from pyrite.core.counts import parse_count
 from pyrite.core.units import MIB
 from pyrite.http.response import Headers, Response
@@ -256,7 +256,7 @@ def _object_checksum(request: S3Request) -> Checksum | None:
 
 
 def _parse_complete(body: bytes) -> list[CompletePart]:
-    root = parse_document(body)
+    root = parse_document(body, ELEMENTS_MAX)
     items = [child for child in root.children if child.name == "Part"]
     if root.name != "CompleteMultipartUpload":
         raise S3Error("MalformedXML")
