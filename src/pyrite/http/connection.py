@@ -12,8 +12,9 @@ from pyrite.core.tasks import begin
 from pyrite.http.body import RequestBody
 from pyrite.http.deadlines import Deadlines, State, Verdict
 from pyrite.http.errors import BodyTooSlow, ClientGone, HttpError, MalformedBody
-from pyrite.http.head import RequestHead, parse_head
+from pyrite.http.head import RequestHead, head_end, parse_head
 from pyrite.http.hosting import Host, Peer, Request, may_be_quick, peer_of
+from pyrite.http.intake import Intake
 from pyrite.http.outlet import Outlet
 from pyrite.http.response import Response, UnsafeHeader
 
@@ -32,7 +33,7 @@ class Connection(asyncio.BufferedProtocol):
         self._busy = False
         self._closing = False
         self._lingering = False
-        self._paused_for_pipeline = False
+        self._intake = Intake()
         self._peer = Peer()
         self._deadlines = Deadlines(host.limits)
         self._received_bytes = 0
@@ -41,6 +42,7 @@ class Connection(asyncio.BufferedProtocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport) or hasattr(transport, "write")
         self._transport = transport  # type: ignore[assignment]
+        self._intake.attach(self._transport)  # type: ignore[arg-type]
         self._peer = peer_of(transport)
         self._outlet = Outlet(self._transport, self._peer.secure, self._host.date, self._host.on_crash)  # type: ignore[arg-type]
         self._deadlines.restart(self._host.now_s)
@@ -107,18 +109,15 @@ class Connection(asyncio.BufferedProtocol):
                 return
             head = self._head
             if head is None:
-                start = 2 if data.startswith(b"\r\n") else 0  # RFC 9112 section 2.2
-                end = data.find(b"\r\n\r\n", start)
                 try:
-                    if end > self._host.limits.head_bytes or (end < 0 and len(data) > self._host.limits.head_bytes):
-                        raise HttpError(431, "the request head is too long")
+                    start, end = head_end(data, self._host.limits)
                     if end < 0:
                         break
-                    head = parse_head(data[start : end + 4], self._host.limits)
+                    head = parse_head(data[start:end], self._host.limits)
                 except HttpError as error:
                     self._refuse(error)
                     return
-                data = data[end + 4 :]
+                data = data[end:]
             if head.length and len(data) < head.length and may_be_quick(self._host, head, self._outlet):
                 if self._head is None:
                     self._head = head
@@ -127,23 +126,19 @@ class Connection(asyncio.BufferedProtocol):
             self._head = None
             data = self._begin(head, data)
         self._pending = data
-        if self._busy and len(data) > self._host.limits.pipelined_bytes and not self._paused_for_pipeline:
-            self._paused_for_pipeline = True
-            self.pause()
+        if self._busy and len(data) > self._host.limits.pipelined_bytes:
+            self._intake.hold()
 
     def _later(self, data: bytes) -> None:
         """Go on with what is here after everything else on the loop."""
         self._pending = data
-        if not self._paused_for_pipeline:
-            self._paused_for_pipeline = True
-            self.pause()
+        self._intake.hold()
         asyncio.get_running_loop().call_soon(self._go_on)
 
     def _go_on(self) -> None:
         if self._busy or self._closing:
             return  # who is busy goes on when it has answered
-        self._paused_for_pipeline = False
-        self.resume()
+        self._intake.release()
         data, self._pending = self._pending, b""
         self._receive(data)
 
@@ -157,7 +152,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._begin_slowly(head, rest)
 
     def _begin_slowly(self, head: RequestHead, rest: bytes) -> bytes:
-        body = RequestBody(self, head.length, head.expect_continue, self._host.limits.body_buffer_bytes)
+        body = RequestBody(self._intake, head.length, head.expect_continue, self._host.limits.body_buffer_bytes)
         if head.length != 0:
             self._body = body
             if rest:
@@ -197,7 +192,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._closing:
             return
         if response is None:
-            body = RequestBody(self, head.length, False, self._host.limits.body_buffer_bytes)
+            body = RequestBody(self._intake, head.length, False, self._host.limits.body_buffer_bytes)
             body.feed(memoryview(content))
             await self._serve(Request(head, body, self._peer), body)
             return
@@ -211,9 +206,7 @@ class Connection(asyncio.BufferedProtocol):
         """The request is answered: go on with the one behind it."""
         self._deadlines.restart(self._host.now_s)
         self._busy = False
-        if self._paused_for_pipeline:
-            self._paused_for_pipeline = False
-            self.resume()
+        self._intake.release()
 
     def _body_received(self, rest: bytes) -> None:
         self._body = None
@@ -319,20 +312,6 @@ class Connection(asyncio.BufferedProtocol):
             body.fail(BodyTooSlow("the body comes too slowly while others wait for memory"))
         else:
             self.abort()
-
-    def send_continue(self) -> None:
-        if self._transport is not None and not self._closing:
-            self._transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-
-    def pause(self) -> None:
-        if self._transport is not None and not self._closing:
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        if self._paused_for_pipeline:
-            return  # what is kept for later requests is still too much
-        if self._transport is not None and not self._closing:
-            self._transport.resume_reading()
 
     def abort(self) -> None:
         """Break the connection off."""

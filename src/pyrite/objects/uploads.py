@@ -60,7 +60,9 @@ class Upload(NamedTuple):
 
 
 class Completion(NamedTuple):
-    """What a client says of the object it completes; `lenient`: checksums of parts need not be stated."""
+    """What a client says of the object it completes; `lenient`: checksums of parts need not be stated, `untyped`: that
+    of the whole need not have a type.
+    """
 
     parts: Sequence[CompletePart]
     conditions: WriteConditions = ALWAYS
@@ -69,6 +71,7 @@ class Completion(NamedTuple):
     size_bytes: int | None = None
     cause: Cause = SILENT
     lenient: bool = False
+    untyped: bool = False
 
 
 class _PartReplaced(Exception):
@@ -250,7 +253,8 @@ class Uploads:
             assembling.check_given(upload.record, completion.parts)
         is_checked = completion.lenient or bool(upload.record.checksum_algorithm)
         chosen = assembling.choose(uploaded, completion.parts, upload_id.hex(), is_checked)
-        checksum = assembling.object_checksum(upload.record, chosen, completion.checksum, completion.checksum_type)
+        kind = completion.checksum_type or (assembling.kind_of(upload.record) if completion.untyped else None)
+        checksum = assembling.object_checksum(upload.record, chosen, completion.checksum, kind)
         assembling.check_size(chosen, completion.size_bytes, OBJECT_MAX_BYTES)
         if not upload.record.checksum_algorithm:  # AWS tells none of single parts then, and none under a client's key
             chosen = [msgspec.structs.replace(part, checksum=None) for part in chosen]

@@ -39,6 +39,12 @@ class Compat(NamedTuple):
     `bucket_tags_count`: the tags of every bucket are condition keys, not only where attribute-based access is enabled.
     `misfit_actions`: a bucket's policy may name actions on what they cannot be done to.
     `bypass_anywhere`: who deletes may ask for lifting governance retention also where nothing can be locked.
+    `loose_lists`: lists take an empty token and tell StartAfter beside one. AWS refuses the first, omits the other.
+    `any_expected_owner`: an expected owner that is no account is another one; AWS says that it is none.
+    `counted_composites`: attributes tell composite checksums with the number of parts; AWS tells them without.
+    `untyped_checksums`: the checksum of a whole object may be stated without its type, which AWS takes for a wrong one.
+    `unsatisfiable_parts`: a part copied from behind the end of its source is InvalidRange; AWS says InvalidArgument.
+    `strips_aws_chunked`: aws-chunked is never kept as a coding; AWS keeps it where the body is not sent so.
     `constant_time_copies`: the copy of a multipart object keeps its ETag, its parts and its checksum. AWS tells the MD5
     and the checksum of the whole, for which the object is read.
     `no_torrents`: objects have no torrents, where AWS implements them no more.
@@ -75,6 +81,12 @@ class Compat(NamedTuple):
     misfit_actions: bool = False
     constant_time_copies: bool = False
     bypass_anywhere: bool = False
+    loose_lists: bool = False
+    any_expected_owner: bool = False
+    counted_composites: bool = False
+    untyped_checksums: bool = False
+    unsatisfiable_parts: bool = False
+    strips_aws_chunked: bool = False
 
 
 PRESETS = {
@@ -127,6 +139,12 @@ PRESETS = {
         bucket_tags_count=True,
         misfit_actions=True,
         bypass_anywhere=True,
+        loose_lists=True,
+        any_expected_owner=True,
+        counted_composites=True,
+        untyped_checksums=True,
+        unsatisfiable_parts=True,
+        strips_aws_chunked=True,
     ),
 }
 

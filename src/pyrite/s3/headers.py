@@ -93,8 +93,9 @@ def refuse_unimplemented(fields: Mapping[bytes, bytes]) -> None:
         )
 
 
-def attributes_of(fields: Mapping[bytes, bytes], are_words: bool = True) -> Attributes:
+def attributes_of(fields: Mapping[bytes, bytes], are_words: bool = True, strips: bool = False) -> Attributes:
     """What the headers of a request say of the object it makes; unless they `are_words`, metadata is taken as it is.
+    `strips`: aws-chunked is no coding of an object, however it is sent.
 
     Raises S3Error.
     """
@@ -115,7 +116,7 @@ def attributes_of(fields: Mapping[bytes, bytes], are_words: bool = True) -> Attr
     if size > USER_METADATA_MAX_BYTES:
         raise S3Error("MetadataTooLarge", None, (("Size", str(size)), ("MaxSizeAllowed", str(USER_METADATA_MAX_BYTES))))
     headers |= redirect_of(fields)
-    if "Content-Encoding" in headers and fields.get(b"x-amz-content-sha256") in STREAMING:
+    if "Content-Encoding" in headers and (strips or fields.get(b"x-amz-content-sha256") in STREAMING):
         _strip_aws_chunked(headers)
     content_type = fields.get(b"content-type")
     return Attributes(

@@ -49,8 +49,10 @@ def unsatisfiable(text: str, size: int) -> S3Error:
     return S3Error("InvalidRange", None, (("RangeRequested", text), ("ActualObjectSize", str(size))))
 
 
-def parse_copy_range(text: str, size: int) -> Range:
-    """The range of x-amz-copy-source-range, which has one strict form. Raises S3Error."""
+def parse_copy_range(text: str, size: int, is_range: bool = False) -> Range:
+    """The range of x-amz-copy-source-range, which has one strict form. Raises S3Error; one that is not there is a wrong
+    argument, unless it is a wrong range.
+    """
     match = _COPY_RANGE.match(text)
     if match is None or parse_clamped(match.group(2)) < parse_clamped(match.group(1)):
         raise S3Error(
@@ -60,6 +62,8 @@ def parse_copy_range(text: str, size: int) -> Range:
             (("ArgumentName", "x-amz-copy-source-range"), ("ArgumentValue", text)),
         )
     start, stop = parse_clamped(match.group(1)), parse_clamped(match.group(2)) + 1
+    if stop > size and is_range:
+        raise unsatisfiable(text, size)
     if start >= size:
         raise S3Error("InvalidRequest", "The specified copy range is invalid for the source object size")
     if stop > size:

@@ -68,7 +68,8 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     prefix, delimiter, start = (query.get(name, b"") for name in (b"prefix", b"delimiter", b"start-after"))
     _check_order(query)
     token = query.get(b"continuation-token")
-    after = decode_token(token) if token is not None else start
+    loose = service.compat.loose_lists
+    after = start if token is None or (loose and not token) else decode_token(token)
     fetch_owner = query.get(b"fetch-owner") == b"true"
     restores = _asks_for_restores(request)
     details = query.get(b"metadata") == b"true"
@@ -77,7 +78,7 @@ async def list_objects_v2(service: Service, request: S3Request) -> Response:
     head = [
         element("Name", request.bucket_name),
         names.element("Prefix", prefix),
-        names.element("StartAfter", start) if start and token is None else "",
+        names.element("StartAfter", start) if start and (loose or token is None) else "",
         element("ContinuationToken", token.decode("latin-1")) if token is not None else "",
         f"<KeyCount>{len(keys) + len(page.prefixes)}</KeyCount><MaxKeys>{limit}</MaxKeys>",
         names.element("Delimiter", delimiter) if delimiter else "",

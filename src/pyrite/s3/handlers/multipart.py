@@ -169,7 +169,11 @@ async def upload_part_copy(service: Service, request: S3Request) -> Response:
     source = await find_source(service, request)
     record = source.found.record
     text = request.header(b"x-amz-copy-source-range")
-    chosen = Range(0, record.size_bytes) if text is None else parse_copy_range(text, record.size_bytes)
+    chosen = (
+        Range(0, record.size_bytes)
+        if text is None
+        else parse_copy_range(text, record.size_bytes, service.compat.unsatisfiable_parts)
+    )
     if chosen.stop - chosen.start > PUT_MAX_BYTES:
         raise S3Error("InvalidRequest", f"The part is larger than the maximum allowable size: {PUT_MAX_BYTES}")
     integrity = _part_integrity(request, upload)
@@ -198,7 +202,10 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
     bucket = await find(service, request)
     body = await read_plain(request, _COMPLETE_MAX_BYTES)
     upload_id = upload_id_of(request)
-    parts = _parse_complete(body) if body else []
+    if not body:
+        await service.uploads.find(bucket, request.key, upload_id)
+        raise S3Error("MalformedXML")
+    parts = _parse_complete(body)
     if service.compat.repeated_parts:
         parts = last_of_each(parts)
     if not parts:
@@ -220,6 +227,7 @@ async def complete_upload(service: Service, request: S3Request) -> Response:
         size,
         cause_of(request, "s3:ObjectCreated:CompleteMultipartUpload"),
         service.compat.parts_without_checksums,
+        service.compat.untyped_checksums,
     )
     record = await service.uploads.complete(bucket, request.key, upload_id, completion)
     content = (

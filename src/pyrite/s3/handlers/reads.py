@@ -208,7 +208,9 @@ async def get_attributes(service: Service, request: S3Request) -> Response:
     if "ETag" in wanted:
         content += element("ETag", record.etag)
     if "Checksum" in wanted and record.checksum is not None:
-        value = record.checksum.value.partition("-")[0]  # the number of parts stands in ObjectParts
+        value = record.checksum.value
+        if not service.compat.counted_composites:  # the number of parts stands in ObjectParts
+            value = value.partition("-")[0]
         plain = Checksum(record.checksum.algorithm, value, record.checksum.type)
         content += f"<Checksum>{checksum_elements(plain, typed=True)}</Checksum>"
     if "ObjectParts" in wanted and record.part_count:

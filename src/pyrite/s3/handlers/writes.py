@@ -32,7 +32,7 @@ async def put_object(service: Service, request: S3Request) -> Response:
 
 async def put_new(service: Service, request: S3Request, bucket: Bucket, conditions: WriteConditions) -> Response:
     """Make an object of a request's body."""
-    attributes = attributes_of(request.headers)
+    attributes = attributes_of(request.headers, strips=service.compat.strips_aws_chunked)
     integrity = Integrity(request.headers, request.payload.sha256)
     source = open_source(request, integrity)
     if conditions.if_match is not None or conditions.if_none_match is not None:
