@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrite.aws import checksums, uri, xml
+from pyrite.aws import checksums, dates, uri, xml
 from pyrite.aws.checksums import ALGORITHMS
 from pyrite.aws.dates import format_basic, parse_basic, parse_http
 from pyrite.aws.errors import AuthFault
@@ -147,3 +147,36 @@ def test_checksums_combine_over_parts(name: str, parts: list[bytes]) -> None:
 
     combined = checksums.full_object(algorithm, [(digest(part), len(part)) for part in parts])
     assert combined == checksums.encode(digest(b"".join(parts)))
+
+
+@pytest.mark.parametrize("text", ["00000101T000000Z", "20260230T000000Z", "20260101T240000Z", "20260101T00000²Z"])
+def test_moments_that_there_are_not(text: str) -> None:
+    """A date or time that no calendar or clock knows is none, and raises nothing."""
+    assert parse_basic(text) is None
+
+
+@pytest.mark.parametrize("text", ["Mon", "1 Jan", ",", "Fri, 01 Jan 99999999999999999999 00:00:00 GMT", "0 a:a:"])
+def test_dates_that_are_half_there(text: str) -> None:
+    """Dates that break off, or are too far away, raise nothing."""
+    assert parse_http(text) is None
+
+
+def test_long_dates_are_not_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A date longer than dates are is none, without being parsed."""
+    monkeypatch.setattr(dates, "parsedate_tz", lambda _: pytest.fail("it is parsed"))
+    assert parse_http("Mon, " * 100) is None
+
+
+@pytest.mark.parametrize("encoding", ["utf-7", "idna", "hex", "none-such", "utf-16"])
+def test_encodings_that_are_refused(encoding: str) -> None:
+    """A document is read in encodings of text that parsers of XML know, and in no other."""
+    with pytest.raises(xml.MalformedXml):
+        xml.parse(f'<?xml version="1.0" encoding="{encoding}"?><a>+AGE-</a>'.encode())
+
+
+def test_the_largest_completion_is_parsed() -> None:
+    """A list of 10,000 parts with two checksums each is within the limit of elements."""
+    checksums_of_it = "<ChecksumCRC32>c</ChecksumCRC32><ChecksumSHA1>c</ChecksumSHA1>"
+    part = f"<Part><PartNumber>1</PartNumber><ETag>e</ETag>{checksums_of_it}</Part>"
+    root = xml.parse(f"<CompleteMultipartUpload>{part * 10_000}</CompleteMultipartUpload>".encode(), xml.ELEMENTS_MAX)
+    assert len(root.children) == 10_000

@@ -2,7 +2,7 @@
 
 import pytest
 
-from pyrite.aws import sigv4
+from pyrite.aws import sigv2, sigv4, uri
 from pyrite.aws.errors import AuthFault, Fault
 from pyrite.aws.payload import ChunkSigner, PayloadDecoder
 from pyrite.aws.uri import split_target
@@ -185,3 +185,31 @@ def test_dates() -> None:
         with pytest.raises(AuthFault) as caught:
             sigv4.check_date(DATE, presigned, at)
         assert caught.value.fault is fault
+
+
+def test_two_queries_of_version_2_have_two_signatures() -> None:
+    """A value with `&` in it would sign like two fields: Version 2 refuses it."""
+    one = uri.parse_query(b"response-content-type=a%26versionId%3Dnull")
+    with pytest.raises(AuthFault):
+        sigv2.string_to_sign(b"GET", b"/b/k", one, {}, b"1")
+
+
+def _authorization(signed: str) -> bytes:
+    return (
+        f"AWS4-HMAC-SHA256 Credential=A/20130524/us-east-1/s3/aws4_request,SignedHeaders={signed},Signature=00".encode()
+    )
+
+
+@pytest.mark.parametrize("signed", ["host;host", "a;a;host", ";".join([*(f"a{n:03d}" for n in range(200)), "host"])])
+def test_lists_of_signed_headers_that_are_refused(signed: str) -> None:
+    """Names that are signed twice, or more of them than anybody sends, are refused."""
+    with pytest.raises(AuthFault) as caught:
+        sigv4.parse_authorization(_authorization(signed))
+    assert caught.value.fault is Fault.MALFORMED_AUTHORIZATION
+
+
+def test_a_long_canonical_request_is_not_shown() -> None:
+    """What was signed is told to who signed wrongly, unless it is long."""
+    claim = sigv4.parse_authorization(_authorization("host"))
+    for size, shown in ((100, True), (sigv4.SHOWN_MAX_BYTES + 1, False)):
+        assert ("CanonicalRequest" in dict(sigv4.mismatch(claim, b"t", b"x" * size).details)) == shown

@@ -88,3 +88,21 @@ def test_in_task_makes_sure_of_one() -> None:
     finally:
         loop.close()
     assert found == [True]
+
+
+def test_what_is_cancelled_between_two_turns_is_told() -> None:
+    """A cancellation reaches a coroutine that only lets others go on."""
+
+    async def main() -> None:
+        async def work() -> None:
+            for _ in range(10):
+                await asyncio.sleep(0)
+
+        task = begin(work())
+        assert task is not None
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    asyncio.run(main())

@@ -35,6 +35,9 @@ class FakeTransport:
     def can_write_eof(self) -> bool:
         return True
 
+    def is_closing(self) -> bool:
+        return self.ended in ("closed", "aborted")
+
     def write_eof(self) -> None:
         self.ended = "eof"
 

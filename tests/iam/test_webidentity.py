@@ -10,7 +10,9 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, OctKey, RSAKey
 
+from pyrite.core.errors import PyriteError
 from pyrite.iam.errors import ExpiredToken, RejectedIdentity
+from pyrite.iam.providers import _check as check_provider
 from pyrite.iam.records import ProviderRecord
 from pyrite.iam.webidentity import believe, peek, usable_keys
 
@@ -144,3 +146,18 @@ def test_a_changed_token() -> None:
         except RejectedIdentity:
             continue
         assert found == believe(good, KEYS, PROVIDER, NOW)  # the last character of a part may carry unused bits
+
+
+def test_claims_that_differ_in_case_alone() -> None:
+    """Condition keys have no case: a token whose claims differ in it alone is refused."""
+    for more in ({"Sub": "eve"}, {"AUD": "other"}, {"groups": ["a"], "Groups": ["b"]}):
+        with pytest.raises(RejectedIdentity):
+            believe(token(**more), KEYS, PROVIDER, NOW)
+
+
+@pytest.mark.parametrize("url", ["https://aws", "https://s3/x", "https://sts"])
+def test_no_provider_is_called_as_reserved_keys(url: str) -> None:
+    """A provider's host becomes a prefix of condition keys, so that it is not called like a service."""
+    with pytest.raises(PyriteError):
+        check_provider(url, ["client"], [])
+    check_provider("https://login.example", ["client"], [])

@@ -483,3 +483,11 @@ def test_mirrors_that_were_given_up_are_closed(tmp_path: Path) -> None:
         assert await get(store.engine, b"k") == b"w"
 
     store.run(body)
+
+
+def test_a_newer_epoch_is_not_lost() -> None:
+    """A process that writes the number it read a while ago does not take back a newer one."""
+    epoch = SharedEpoch()
+    epoch.raise_to(7)
+    epoch._number[0] = 5  # another process has read 4 before, and writes now
+    assert epoch.value == 7 and epoch._number[0] == 7

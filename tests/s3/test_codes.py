@@ -9,9 +9,12 @@ import pytest
 
 import pyrite
 from pyrite.aws.errors import Fault
+from pyrite.blobs.buffers import BuffersLent
+from pyrite.core.errors import PyriteError
+from pyrite.iam.patterns import TooLongForPolicy
 from pyrite.s3 import codes, errors
 from pyrite.s3.codes import CODES, ELEMENTS
-from pyrite.s3.errors import S3Error
+from pyrite.s3.errors import S3Error, translate
 
 SOURCE = Path(pyrite.__file__).parent
 ELSEWHERE = {
@@ -173,3 +176,10 @@ def test_faults_tell_what_the_table_says(path: Path) -> None:
             continue
         code = errors._FAULTS[Fault[fault.removeprefix("Fault.")]]
         assert set(told) <= set(ELEMENTS.get(code, ())), f"{path.name}:{node.lineno} {code}"
+
+
+@pytest.mark.parametrize(("error", "code"), [(TooLongForPolicy("x"), "AccessDenied"), (BuffersLent("x"), "SlowDown")])
+def test_refusals_are_no_errors_of_the_server(error: PyriteError, code: str) -> None:
+    """What is too long for a policy, or waited for memory, is refused by its own code, not by a 500."""
+    found = translate(error)
+    assert found is not None and found.code == code

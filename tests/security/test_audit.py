@@ -1,5 +1,6 @@
 """The audit log: complete, without secrets, and no change of it goes unnoticed."""
 
+import errno
 import hashlib
 import json
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 import pytest
 from botocore.exceptions import BotoCoreError, ClientError
 
+from pyrite.telemetry import audit
 from tests.brokers import Kafka
 from tests.security.conftest import client_of
 from tests.security.people import OWNER, SECRET, document, write_identities
@@ -324,3 +326,17 @@ def test_commands_are_there_too(tmp_path: Path) -> None:
     text = "".join(path.read_text() for path in log.iterdir())
     assert "hunter2secret" not in text and "alsosecret" not in text and "example.com" in text
     assert any(record.get("claimed_key") == "somebody" and record["status"] == 403 for record in records)
+
+
+def test_a_short_write_is_gone_on_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a disk takes a part of a line, the rest of it follows once there is space again."""
+    log = audit.AuditLog.__new__(audit.AuditLog)
+    log._path, log._lines, log._size = tmp_path / "log", [b"one\n", b"two\n"], 8
+    write = os.write
+    monkeypatch.setattr(audit.os, "write", lambda descriptor, block: write(descriptor, block[:5]))
+    with pytest.raises(OSError) as caught:
+        log.flush()
+    assert caught.value.errno == errno.ENOSPC
+    monkeypatch.undo()
+    log.flush()
+    assert log._path.read_bytes() == b"one\ntwo\n"
