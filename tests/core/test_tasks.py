@@ -83,6 +83,7 @@ def test_in_task_makes_sure_of_one() -> None:
 
     loop = asyncio.new_event_loop()
     try:
+        loop.call_later(10, loop.stop)  # where nothing would
         loop.call_soon(lambda: begin(work()).add_done_callback(lambda _: loop.stop()))  # type: ignore[union-attr]
         loop.run_forever()
     finally:

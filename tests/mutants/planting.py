@@ -44,16 +44,44 @@ def planted(mutant: Mutant) -> str:
     return text.replace(mutant.old, mutant.new)
 
 
+def _python_with(source: Path, folder: Path) -> Path:
+    """An interpreter that finds `source` before the installed package, isolated children (`-I`) of tests too.
+
+    `folder` becomes a virtual environment beside the one that runs, whose packages and commands it shares.
+    """
+    own = Path(sys.prefix)
+    site = folder / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
+    site.mkdir(parents=True)
+    (folder / "bin").mkdir()
+    shutil.copy(own / "pyvenv.cfg", folder)
+    for one in (own / "bin").iterdir():
+        place = folder / "bin" / one.name
+        if one.name == "pyrite":
+            place.write_text(one.read_text().replace(str(own), str(folder)))
+            place.chmod(0o755)
+        else:
+            place.symlink_to(one.resolve() if one.name.startswith("python") else one)
+    packages = own / site.relative_to(folder)
+    (site / "planted.pth").write_text(f"{source}\nimport site; site.addsitedir({str(packages)!r})\n")
+    return folder / "bin" / "python"
+
+
+def _ends(python: Path, killer: str, cwd: Path) -> subprocess.CompletedProcess[bytes]:
+    command = [python, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *killer.split()]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    environment["PYTHONDONTWRITEBYTECODE"] = "1"
+    return subprocess.run(command, cwd=cwd, env=environment, capture_output=True, timeout=TIMEOUT_S)
+
+
 def survives(mutant: Mutant) -> bool:
     """Whether the tests that should notice the bug do not. A run that never ends has noticed it."""
-    with tempfile.TemporaryDirectory(prefix="pyrite-mutant-") as folder:
-        source = Path(folder) / "src"
+    with tempfile.TemporaryDirectory(prefix="pyrite-mutant-") as name:
+        folder = Path(name)
+        source = folder / "src"
         shutil.copytree(ROOT / "src", source, ignore=shutil.ignore_patterns("__pycache__"))
         (source / "pyrite" / mutant.file).write_text(planted(mutant))
-        environment = {**os.environ, "PYTHONPATH": str(source), "PYTHONDONTWRITEBYTECODE": "1"}
-        command = [sys.executable, "-m", "pytest", "-x", "-q", "-p", "no:cacheprovider", *mutant.killer.split()]
         try:
-            done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, timeout=TIMEOUT_S)
+            done = _ends(_python_with(source, folder / "environment"), mutant.killer, ROOT)
         except subprocess.TimeoutExpired:
             return False
     if done.returncode not in (0, 1):

@@ -23,7 +23,26 @@ def test_every_planted_bug_fits_the_source() -> None:
     for mutant in MUTANTS:
         text = planted(mutant)
         assert ast.dump(ast.parse(text)) != ast.dump(ast.parse((ROOT / "src" / "pyrite" / mutant.file).read_text()))
-        assert all((ROOT / killer).exists() for killer in mutant.killer.split())
+        assert all((ROOT / killer.partition("::")[0]).exists() for killer in mutant.killer.split())
+
+
+HARMLESS = Mutant(
+    "nothing is wrong", "core/counts.py", "def parse_clamped(", "parse_nothing = None\n\n\ndef parse_clamped(", ""
+)
+
+
+@pytest.mark.parametrize("killer", ["tests/core/test_confine.py", "tests/core/test_counts.py"])
+def test_what_does_no_harm_survives(killer: str) -> None:
+    """Tests that pass without a bug pass in the environment of planted ones: what fails there fails for the bug."""
+    assert survives(HARMLESS._replace(killer=killer))
+
+
+@pytest.mark.long
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("killer", sorted({mutant.killer for mutant in MUTANTS}))
+def test_every_killer_passes_without_a_bug(killer: str) -> None:
+    """No bug counts as found by tests that fail, or do not end, without it."""
+    assert survives(HARMLESS._replace(killer=killer))
 
 
 @pytest.mark.parametrize("mutant", [mutant for mutant in MUTANTS if mutant.name in SAMPLED], ids=lambda one: one.name)
