@@ -37,7 +37,7 @@ def s3(own: Server):
     client = own.client()
     client.create_bucket(Bucket="tiered")
     rules = [
-        {"ID": name, "Status": "Enabled", "Filter": {"Prefix": f"{name}/"},
+        {"ID": name, "Status": "Enabled", "Filter": {"And": {"Prefix": f"{name}/", "ObjectSizeLessThan": 50 << 40}},  # small ones, too
          "Transitions": [{"Days": 0, "StorageClass": storage_class}]}
         for name, storage_class in (("shelf", "STANDARD_IA"), ("far", "GLACIER"))
     ]  # fmt: skip

@@ -158,6 +158,15 @@ def test_filters() -> None:
     assert store.there() == ["a2", "a3", "a4", "b1"]
 
 
+def test_filters_by_sizes_of_the_largest_objects() -> None:
+    """Sizes go up to those that objects have, 50 TB, and further."""
+    for size, left in ((50 * 10**12, ["k"]), (9, [])):
+        store = Store(rule(EXPIRE, f"<ObjectSizeGreaterThan>{size}</ObjectSizeGreaterThan>"))
+        store.put(b"k", 10)
+        store.days_go_by(5)
+        assert store.there() == left
+
+
 def test_disabled_rules_do_nothing() -> None:
     """A rule that is disabled is kept and not followed."""
     store = Store(rule(EXPIRE, status="Disabled"))

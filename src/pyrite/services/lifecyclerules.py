@@ -111,6 +111,7 @@ MINIMUM = "lifecycle-minimum"
 ALL_LARGE, VARIES = "all_storage_classes_128K", "varies_by_storage_class"
 MINIMUMS = (ALL_LARGE, VARIES)
 MINIMUM_BYTES = 128 * 1024
+_SIZE_DIGITS_MAX = 18
 _FOR_SMALL = frozenset(("GLACIER", "DEEP_ARCHIVE"))
 
 
@@ -192,8 +193,8 @@ def _is_late(expiration: When, transition: When) -> bool:
     return days or (dates and (expiration.date_ms or 0) <= (transition.date_ms or 0))
 
 
-def _number(text: str | None) -> int:
-    if text is None or not re.fullmatch(r"-?[0-9]{1,10}", text.strip()):
+def _number(text: str | None, digits_max: int = 10) -> int:
+    if text is None or not re.fullmatch(rf"-?[0-9]{{1,{digits_max}}}", text.strip()):
         raise BadRule
     return int(text)
 
@@ -292,9 +293,9 @@ def _conditions(conditions: list[Element], lenient: bool) -> Filter:
                 raise BadRule("Duplicate Tag Keys are not allowed.")
             tags[key] = value
         elif one.name == "ObjectSizeGreaterThan":
-            made = made._replace(greater=_number(one.text))
+            made = made._replace(greater=_number(one.text, _SIZE_DIGITS_MAX))
         elif one.name == "ObjectSizeLessThan":
-            made = made._replace(less=_number(one.text))
+            made = made._replace(less=_number(one.text, _SIZE_DIGITS_MAX))
         else:
             raise BadRule
     if made.greater is not None and made.less is not None and made.greater >= made.less:
