@@ -6,7 +6,8 @@ import pytest
 
 from pyrite.aws.checksums import CRC64NVME
 from pyrite.metadata.keyspaces import GARBAGE, OBJECTS, PAGES, PARTS, REFERENCES, UPLOADS
-from pyrite.metadata.kv import after_prefix
+from pyrite.metadata.kv import Batch, after_prefix
+from pyrite.objects import keys
 from pyrite.objects.assembling import CompletePart
 from pyrite.objects.buckets import Bucket
 from pyrite.objects.conditions import WriteConditions
@@ -23,6 +24,7 @@ from pyrite.objects.listing import list_versions
 from pyrite.objects.objects import Copied
 from pyrite.objects.records import Attributes
 from pyrite.objects.renaming import rename
+from pyrite.objects.standing import Found, Standing
 from pyrite.objects.uploads import Completion, Upload
 from pyrite.objects.versionids import parse_id
 from pyrite.testing.workload import Body
@@ -362,5 +364,60 @@ def test_a_new_part_while_its_upload_is_completed() -> None:
         await process.uploads.complete(bucket, b"k", upload.id, Completion([part]))
         await process.objects.delete(bucket, b"k")
         assert await bytes_left(process) == 0 and await rows(process, PARTS, PAGES, UPLOADS, REFERENCES) == 0
+
+    store.run(body)
+
+
+async def rewrap(process: Process, bucket: Bucket, key: bytes, upload_id: bytes) -> None:
+    """Write an upload's record again, as where its key is wrapped under a newer one."""
+    name = keys.upload(bucket.id, key, upload_id)
+    entry = await process.engine.get(name)
+    assert entry is not None
+    batch = Batch()
+    batch.expect(name, entry.version)
+    batch.put(name, entry.value)
+    await process.engine.commit(batch)
+
+
+def test_a_part_of_an_upload_that_is_wrapped_anew() -> None:
+    """A part is stored although the record of its upload was written again meanwhile, and so is the whole."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, _ = await begin(process, bucket, b"k", b"one")
+        store.meddle(lambda: rewrap(process, bucket, b"k", upload.id))
+        await send_part(process, bucket, upload, 2, b"two")
+        listed = [CompletePart(part.number, part.etag, {}) for part in await process.uploads.parts(upload, 0, 10)]
+        assert len(listed) == 2
+        store.meddle(lambda: rewrap(process, bucket, b"k", upload.id))
+        await process.uploads.complete(bucket, b"k", upload.id, Completion(tuple(listed[:1])))
+        assert await get(process, bucket, b"k") == b"one"
+        assert await rows(process, UPLOADS) == 0
+
+    store.run(body)
+
+
+def test_a_version_that_rises_while_it_is_deleted() -> None:
+    """A version that becomes the current one between two looks at its key is removed, or found, all the same."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        bucket = await versioned(process, bucket)
+        older = (await put(process, bucket, b"k", b"old")).version
+        finding = process.naming._of
+
+        async def looked_at_late(at: Bucket, key: bytes, version: int, standing: Standing) -> Found | None:
+            nonlocal newer
+            if newer:
+                gone, newer = newer, 0
+                await process.naming.delete_version(at, key, gone, WriteConditions())
+            return await finding(at, key, version, standing)
+
+        process.naming._of = looked_at_late  # type: ignore[method-assign]
+        newer = (await put(process, bucket, b"k", b"new")).version
+        assert (await process.naming.find(bucket, b"k", older)).record.version == older
+        newer = (await put(process, bucket, b"k", b"new")).version
+        assert (await process.naming.delete_version(bucket, b"k", older, WriteConditions())).existed
+        assert await rows(process, OBJECTS) == 0
 
     store.run(body)

@@ -15,11 +15,22 @@ from pyrite.iam.records import AccessKeyRecord, access_key_key
 from pyrite.kms.access import default_policy
 from pyrite.kms.keys import KmsKeys
 from pyrite.kms.upkeep import keep_keys
+from pyrite.metadata.keyspaces import OBJECTS, UPLOADS, VERSIONS
+from pyrite.metadata.kv import Batch, after_prefix
 from pyrite.metadata.memory import MemoryEngine
 from pyrite.objects.buckets import Buckets
 from pyrite.objects.conditions import ALWAYS
 from pyrite.objects.naming import Naming
-from pyrite.objects.records import FORMAT, Attributes, Encryption, ObjectRecord
+from pyrite.objects.records import (
+    FORMAT,
+    Attributes,
+    Encryption,
+    ObjectRecord,
+    UploadRecord,
+    decode_object,
+    decode_upload,
+    encode,
+)
 from pyrite.objects.sealing import KEY_PURPOSE
 from pyrite.services.rewrap import SETTLE_MS, Rewrapper, count_uses
 
@@ -133,3 +144,107 @@ def test_keys_rotate_and_go_by_themselves() -> None:
     assert run(keep_keys(store.keys, gone_ms - 1)) == 0
     assert run(keep_keys(store.keys, gone_ms)) == 1
     assert run(store.keys.list_all(ACCOUNT)) == []
+
+
+@pytest.mark.parametrize("way", ["forward", "back"])
+@pytest.mark.parametrize("looked_at", [UPLOADS, OBJECTS, VERSIONS])
+def test_what_moves_while_uses_are_counted_counts(looked_at: bytes, way: str) -> None:
+    """A name that moves to another space right behind a look at one of them is counted: its key is not let go."""
+    store = Store()
+    store.put(b"k")
+    (row,) = run(store.engine.scan(OBJECTS, after_prefix(OBJECTS), 10))
+    places = [OBJECTS + row.key[1:], VERSIONS + row.key[1:]]
+    source, target = places if way == "forward" else reversed(places)
+    batch = Batch()
+    batch.delete(row.key)
+    batch.put(source, row.value)
+    run(store.engine.commit(batch))
+    scan = store.engine.scan
+    looks = 0
+
+    async def moving(start: bytes, end: bytes, limit: int, reverse: bool = False) -> Any:
+        nonlocal looks
+        found = await scan(start, end, limit, reverse)
+        if start[:1] == looked_at and not looks:
+            looks += 1
+            batch = Batch()
+            batch.delete(source)
+            batch.put(target, row.value)
+            await store.engine.commit(batch)
+        return found
+
+    store.engine.scan = moving  # type: ignore[method-assign]
+    assert run(count_uses(store.engine))["one"] >= 1 and looks == 1
+
+
+@pytest.mark.parametrize("space", [UPLOADS, OBJECTS])
+def test_an_upload_that_is_completed_while_uses_are_counted_counts(space: bytes) -> None:
+    """An upload that becomes an object right behind a look at either is counted."""
+    store = Store()
+    secret = store.keyring.wrap(store.keyring.new_key(), KEY_PURPOSE)
+    sealed = {"encryption": Encryption("AES256", secret.key_id, secret.secret)}
+    record = ObjectRecord(FORMAT, 0, "e", 0, "STANDARD", None, 1, (), Attributes(), "owner", **sealed)
+    batch = Batch()
+    batch.put(UPLOADS + b"u", encode(UploadRecord(FORMAT, 0, Attributes(), "owner", **sealed)))
+    run(store.engine.commit(batch))
+    scan, looks = store.engine.scan, []
+
+    async def completing(start: bytes, end: bytes, limit: int, reverse: bool = False) -> Any:
+        found = await scan(start, end, limit, reverse)
+        if start[:1] == space and not looks:
+            looks.append(start)
+            batch = Batch()
+            batch.delete(UPLOADS + b"u")
+            batch.put(OBJECTS + b"o", encode(record))
+            await store.engine.commit(batch)
+        return found
+
+    store.engine.scan = completing  # type: ignore[method-assign]
+    assert run(count_uses(store.engine))["one"] >= 1 and looks
+
+
+def test_uploads_are_wrapped_anew() -> None:
+    """An upload that has begun gets the newest key, too."""
+    store = Store()
+    secret = store.keyring.wrap(store.keyring.new_key(), KEY_PURPOSE)
+    upload = UploadRecord(
+        FORMAT, 0, Attributes(), "owner", encryption=Encryption("AES256", secret.key_id, secret.secret)
+    )  # fmt: skip
+    batch = Batch()
+    batch.put(UPLOADS + b"u", encode(upload))
+    run(store.engine.commit(batch))
+    store.rotate("two")
+    assert store.move_everything() == 1
+    assert set(run(count_uses(store.engine))) == {"two"}
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3])
+@pytest.mark.parametrize("names", [UPLOADS + OBJECTS, OBJECTS + VERSIONS])
+def test_what_moves_during_a_pass_is_wrapped_anew(names: bytes, steps: int) -> None:
+    """An upload that is completed, or an object that is replaced, between any two steps gets the newest key."""
+    store = Store()
+    secret = store.keyring.wrap(store.keyring.new_key(), KEY_PURPOSE)
+    sealed = {"encryption": Encryption("AES256", secret.key_id, secret.secret)}
+    upload = UploadRecord(FORMAT, 0, Attributes(), "owner", **sealed)
+    record = ObjectRecord(FORMAT, 0, "e", 0, "STANDARD", None, 1, (), Attributes(), "owner", **sealed)
+    source, target = names[:1] + b"name", names[1:] + b"name"
+    batch = Batch()
+    batch.put(source, encode(upload if names[:1] == UPLOADS else record))
+    run(store.engine.commit(batch))
+    store.rotate("two")
+    run(store.rewrapper.step(store.now_ms))
+    store.now_ms += SETTLE_MS
+    for _ in range(steps):
+        run(store.rewrapper.step(store.now_ms))
+    standing = run(store.engine.get(source))
+    moved = ObjectRecord(
+        FORMAT, 0, "e", 0, "STANDARD", None, 1, (), Attributes(), "owner",
+        encryption=(decode_upload if names[:1] == UPLOADS else decode_object)(standing.value).encryption,
+    )  # fmt: skip
+    batch = Batch()
+    batch.delete(source)
+    batch.put(target, encode(moved))
+    run(store.engine.commit(batch))
+    while store.rewrapper.is_busy:
+        run(store.rewrapper.step(store.now_ms))
+    assert set(run(count_uses(store.engine))) == {"two"}
