@@ -421,3 +421,26 @@ def test_a_version_that_rises_while_it_is_deleted() -> None:
         assert await rows(process, OBJECTS) == 0
 
     store.run(body)
+
+
+def test_an_append_to_the_copy_of_an_upload() -> None:
+    """A copy that shares the parts of an upload grows in pages of its own, also once it is the only one left."""
+    store = Meddled()
+
+    async def body(process: Process, bucket: Bucket) -> None:
+        upload, first = await begin(process, bucket, b"k", b"a" * (5 << 20))
+        await send_part(process, bucket, upload, 2, b"b" * 1000)
+        parts = [CompletePart(part.number, part.etag, {}) for part in await process.uploads.parts(upload, 0, 10)]
+        await process.uploads.complete(bucket, b"k", upload.id, Completion(tuple(parts)))
+        found = await process.naming.current(bucket, b"k")
+        assert found is not None and parts[0] == first
+        await process.objects.copy(bucket, b"k", found, bucket, b"copy", Copied(Attributes(), "owner"))
+        await process.objects.delete(bucket, b"k")
+        await process.world.settle(process)
+        await append(process, bucket, b"copy", b"c" * 10)
+        await process.world.settle(process)
+        assert await get(process, bucket, b"copy") == b"a" * (5 << 20) + b"b" * 1000 + b"c" * 10
+        await process.objects.delete(bucket, b"copy")
+        assert await bytes_left(process) == 0
+
+    store.run(body)
