@@ -215,3 +215,55 @@ def test_headers_of_new_objects_say_nothing_elsewhere(store: Server, s3) -> None
     copy = {"Bucket": BUCKET, "Key": "copied", "CopySource": f"{BUCKET}/tagged", "Tagging": "class=public"}
     assert code_of(s3.copy_object, **copy) == "AccessDenied"
     assert s3.copy_object(**copy, TaggingDirective="REPLACE")["CopyObjectResult"]
+
+
+ADA = {"StringEquals": {"aws:username": "ada"}}
+
+
+def with_header(s3, operation: str, name: str, value: str):
+    """Add a header that the SDK does not know to the next requests of an operation."""
+
+    def add(request, **_) -> None:
+        request.headers[name] = value
+
+    event = f"before-sign.s3.{operation}"
+    s3.meta.events.register(event, add, unique_id=event)
+    return lambda: s3.meta.events.unregister(event, add, unique_id=event)
+
+
+@pytest.mark.parametrize("grant", ["full-control", "read", "read-acp", "write", "write-acp"])
+def test_a_grant_in_a_header_is_a_right_of_its_own(store: Server, s3, grant: str) -> None:
+    """Who may put objects and not their access lists may send no header that grants anything."""
+    deny(store, "s3:PutObjectAcl", ADA)
+    s3.put_object(Bucket=BUCKET, Key="plain", Body=b"x")
+    remove = with_header(
+        s3, "PutObject", f"x-amz-grant-{grant}", 'uri="http://acs.amazonaws.com/groups/global/AllUsers"'
+    )
+    assert code_of(s3.put_object, Bucket=BUCKET, Key="granted", Body=b"x") == "AccessDenied"
+    remove()
+    assert code_of(client(store, "s3").head_object, Bucket=BUCKET, Key="granted") == "404"
+
+
+def test_conditions_of_writers_tell_nothing_of_content(store: Server, s3) -> None:
+    """Who may not read an object learns nothing of its ETag by conditions of writes and deletions."""
+    owner = client(store, "s3")
+    etag = owner.put_object(Bucket=BUCKET, Key="guessed", Body=b"secret")["ETag"]
+    deny(store, "s3:GetObject", ADA)
+    named = {"Bucket": BUCKET, "Key": "guessed"}
+    for guess in (etag, '"00000000000000000000000000000000"'):
+        assert code_of(s3.put_object, **named, Body=b"x", IfMatch=guess) == "AccessDenied"
+        told = s3.delete_objects(Bucket=BUCKET, Delete={"Objects": [{"Key": "guessed", "ETag": guess}]})
+        assert [error["Code"] for error in told["Errors"]] == ["AccessDenied"]
+    assert owner.get_object(**named)["Body"].read() == b"secret"
+
+
+def test_a_copy_source_hides_no_tags(store: Server, s3) -> None:
+    """A header of copies beside tags of an upload does not make the tags unseen by the policy."""
+    deny(store, "s3:PutObject", {"StringEquals": {"s3:RequestObjectTag/class": "secret"}})
+    client(store, "s3").put_object(Bucket=BUCKET, Key="source", Body=b"x")
+    tagged = {"Bucket": BUCKET, "Key": "tagged", "Tagging": "class=secret"}
+    assert code_of(s3.create_multipart_upload, **tagged) == "AccessDenied"
+    remove = with_header(s3, "CreateMultipartUpload", "x-amz-copy-source", f"/{BUCKET}/source")
+    assert code_of(s3.create_multipart_upload, **tagged) == "AccessDenied"
+    remove()
+    assert "Uploads" not in client(store, "s3").list_multipart_uploads(Bucket=BUCKET)
