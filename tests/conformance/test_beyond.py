@@ -72,6 +72,30 @@ def test_another_key_around_an_object(own: Server, s3) -> None:
     assert code_of(s3.get_object, Bucket="reseal-1", Key="k")[0] == "KMS.DisabledException"
 
 
+def account(own: Server, name: str) -> dict[str, str]:
+    """The access key of a new account."""
+    run = [PYRITE, "iam", "create-account", "--json", "--store", str(own.drives[0]), name]
+    variables = {**os.environ, "PYRITE_KEYRING": own.options[1]}
+    made = json.loads(subprocess.run(run, check=True, capture_output=True, env=variables).stdout)
+    return made[0] if isinstance(made, list) else made
+
+
+def test_no_key_of_another_account_around_an_object(own: Server, s3) -> None:
+    """Nobody takes an object from its owner by wrapping its key under one of theirs, which they let everybody use."""
+    s3.create_bucket(Bucket="reseal-2")
+    s3.put_object(Bucket="reseal-2", Key="k", Body=b"mine")
+    stranger = account(own, "stranger")
+    kms = own.client(stranger["access_key"], stranger["secret_key"], service="kms")
+    open_to_all = {"Effect": "Allow", "Principal": {"AWS": "*"}, "Action": "kms:*", "Resource": "*"}
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [open_to_all]})
+    arn = kms.create_key(Policy=policy, BypassPolicyLockoutSafetyCheck=True)["KeyMetadata"]["Arn"]
+    asked = {"SSEKMS": {"KMSKeyArn": arn, "BucketKeyEnabled": False}}
+    refused = code_of(s3.update_object_encryption, Bucket="reseal-2", Key="k", ObjectEncryption=asked)
+    assert refused == ("AccessDenied", 403)
+    assert s3.head_object(Bucket="reseal-2", Key="k")["ServerSideEncryption"] == "AES256"
+    assert read(s3, "reseal-2", "k") == b"mine"
+
+
 def test_quotas_are_exact(own: Server, s3) -> None:
     """A bucket holds what its quota allows and not a byte more, whoever writes at once; deleting always works."""
     s3.create_bucket(Bucket="quota-1")
@@ -100,10 +124,7 @@ def test_requesters_who_pay(own: Server, s3) -> None:
     allow = {"Effect": "Allow", "Principal": "*", "Action": "s3:GetObject", "Resource": "arn:aws:s3:::payer-1/*"}
     s3.put_bucket_policy(Bucket="payer-1", Policy=json.dumps({"Statement": [allow]}))
     assert s3.get_bucket_request_payment(Bucket="payer-1")["Payer"] == "Requester"
-    run = [PYRITE, "iam", "create-account", "--json", "--store", str(own.drives[0]), "guest"]
-    variables = {**os.environ, "PYRITE_KEYRING": own.options[1]}
-    made = json.loads(subprocess.run(run, check=True, capture_output=True, env=variables).stdout)
-    made = made[0] if isinstance(made, list) else made
+    made = account(own, "guest")
     guest = own.client(made["access_key"], made["secret_key"])
     assert code_of(guest.get_object, Bucket="payer-1", Key="k") == ("AccessDenied", 403)
     assert guest.get_object(Bucket="payer-1", Key="k", RequestPayer="requester")["RequestCharged"] == "requester"

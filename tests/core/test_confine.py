@@ -70,3 +70,13 @@ def test_a_function_reads_all_but_the_store(tmp_path: Path) -> None:
         program + f"try:\n    open({str(hidden / 'file')!r})\nexcept PermissionError:\n    sys.exit(7)", tmp_path
     )
     assert done.returncode == 7
+
+
+def test_a_function_signals_nobody_outside(tmp_path: Path) -> None:
+    """A function, which may use files and the network, still cannot signal the server that runs it."""
+    if landlock_version() < 6:
+        pytest.skip("the kernel has no Landlock of version 6")
+    signals = "os.kill(os.getppid(), 0)"
+    done = run(f"assert confine(all_but([]))\ntry:\n    {signals}\nexcept PermissionError:\n    sys.exit(7)", tmp_path)
+    assert done.returncode == 7, done.stderr
+    assert run(signals, tmp_path).returncode == 0
