@@ -2,7 +2,7 @@
 
 PAUSE_S = 0.2
 PAUSE_MAX_S = 30.0
-LIVED_S = 60.0
+LIVED_S = 10.0
 """A process that lived as long as this, in seconds, began well: the next pause is the shortest again."""
 
 
