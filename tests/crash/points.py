@@ -181,13 +181,14 @@ def main() -> None:
     from pyrite.blobs import drivelog
     from pyrite.blobs.volumes import Volumes
     from pyrite.cli.main import main as pyrite
-    from pyrite.node import dumping
+    from pyrite.node import dumping, restarts
     from pyrite.services import compact, reaper, repair
 
     drivelog.SEGMENT_BYTES = dumping.SEGMENT_BYTES = _SEGMENT_BYTES
     repair.SETTLED_AFTER_MS = compact.SETTLED_AFTER_MS = repair.RETRY_MS = reaper.GRACE_MS = _SOON_MS
     compact.Compactor.__init__.__defaults__ = (_WASTE_BYTES, _SOON_MS)
     reaper.Reaper.__init__.__defaults__ = (_SOON_MS,)
+    restarts.PAUSE_MAX_S = restarts.PAUSE_S  # here processes die early all the time
 
     original = Volumes.__init__
 
