@@ -83,19 +83,6 @@ def head_end(data: bytes, limits: Limits) -> tuple[int, int]:
     return start, end + 4 if end >= 0 else -1
 
 
-def head_end(data: bytes, limits: Limits) -> tuple[int, int]:
-    """Where the head that `data` begins with starts and ends; it ends at -1 while it is incomplete.
-
-    Raises:
-        HttpError: It is too long.
-    """
-    start = 2 if data.startswith(b"\r\n") else 0  # RFC 9112 section 2.2
-    end = data.find(b"\r\n\r\n", start)
-    if end > limits.head_bytes or (end < 0 and len(data) > limits.head_bytes):
-        raise HttpError(431, "the request head is too long")
-    return start, end + 4 if end >= 0 else -1
-
-
 def _check_bytes(raw: bytes) -> None:
     lines = raw.count(b"\r\n")
     if raw.count(b"\n") != lines or raw.count(b"\r") != lines:
