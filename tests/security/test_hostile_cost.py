@@ -84,6 +84,7 @@ Run = Callable[[], object]
 def spent(run: Run) -> float:
     """The processor time of a call in seconds; a refusal is an answer like others."""
     gc.disable()  # what else lives in this process is not to be counted
+    re.purge()  # the library remembers a few hundred expressions: a small input would be compiled once, a large one always
     try:
         begun = process_time()
         with suppress(PyriteError):
