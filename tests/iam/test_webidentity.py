@@ -155,9 +155,10 @@ def test_claims_that_differ_in_case_alone() -> None:
             believe(token(**more), KEYS, PROVIDER, NOW)
 
 
-@pytest.mark.parametrize("url", ["https://aws", "https://s3/x", "https://sts"])
+@pytest.mark.parametrize("url", ["https://aws", "https://s3/", "https://sts"])
 def test_no_provider_is_called_as_reserved_keys(url: str) -> None:
     """A provider's host becomes a prefix of condition keys, so that it is not called like a service."""
     with pytest.raises(PyriteError):
         check_provider(url, ["client"], [])
-    check_provider("https://login.example", ["client"], [])
+    for other in ("https://login.example", "https://login:8443", "https://login/realm"):
+        check_provider(other, ["client"], [])

@@ -24,9 +24,9 @@ _PREFIX = "oidc-provider/"
 def _check(url: str, client_ids: Iterable[str], thumbprints: Iterable[str]) -> None:
     if not _URL.match(url) or len(url) > 255:
         raise InvalidInput("The URL of a provider is https://HOST/PATH without a query")
-    host = url.partition("://")[2].partition("/")[0]
-    if "." not in host and ":" not in host:  # its claims are condition keys that begin with it, such as aws:
-        raise InvalidInput("The host of a provider has a dot in its name, or a port")
+    name = url.partition("://")[2].rstrip("/")
+    if not set(name) & set(".:/"):  # its claims are condition keys that begin with it, such as aws:
+        raise InvalidInput("A provider has a dot in the name of its host, a port, or a path")
     if any(not 1 <= len(client_id) <= 255 for client_id in client_ids):
         raise InvalidInput("A client id has 1 to 255 characters")
     if any(len(thumbprint) != 40 for thumbprint in thumbprints):
