@@ -9,8 +9,11 @@ import urllib.request
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from botocore.auth import S3SigV4Auth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 
-from tests.server import SECRET_KEY, Server
+from tests.server import ACCESS_KEY, SECRET_KEY, Server
 
 CORS = {
     "CORSRules": [
@@ -131,6 +134,19 @@ def test_forms_that_their_policy_forbids(server: Server, s3, bucket: str) -> Non
     assert post(server, bucket, {"key": "k"})[0] == 403
     assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
     assert "Contents" not in s3.list_objects_v2(Bucket=other)
+
+
+def test_a_form_that_headers_sign(server: Server, s3, bucket: str) -> None:
+    """Without a policy the headers may be signed, and the body with them: another one than that is not stored."""
+    body, kind = encode({"key": "k"}, b"picture")
+    asked = AWSRequest("POST", f"{server.endpoint}/{bucket}", {"Content-Type": kind}, body)
+    S3SigV4Auth(Credentials(ACCESS_KEY, SECRET_KEY), "s3", "us-east-1").add_auth(asked)
+    headers = {name.replace("-", "_"): value for name, value in asked.headers.items()}
+    status, _, answer = send(asked.url, "POST", body.replace(b"picture", b"another"), **headers)
+    assert (status, code(answer)) == (400, "XAmzContentSHA256Mismatch")
+    assert "Contents" not in s3.list_objects_v2(Bucket=bucket)
+    assert send(asked.url, "POST", body, **headers)[0] == 204
+    assert s3.get_object(Bucket=bucket, Key="k")["Body"].read() == b"picture"
 
 
 @pytest.mark.parametrize("body", [b"", b"--xYzZY", b"--xYzZY\r\n\r\n", b"\0" * 100, b"--xYzZY--\r\n", b"--other\r\n"])

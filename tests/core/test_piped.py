@@ -7,6 +7,7 @@ import pytest
 
 from pyrite.core import piped
 from pyrite.core.piped import Places
+from pyrite.core.tasks import begin
 
 
 class Process:
@@ -90,5 +91,32 @@ def test_places_are_few() -> None:
             async with places.one() as other:
                 assert other.is_given
         assert places._free._value == 1
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("turns", range(8))
+def test_who_is_cancelled_holds_no_place(turns: int) -> None:
+    """A client that leaves while it waits, or in the very moment in which it gets a place, leaves it to the next."""
+
+    async def main() -> None:
+        places = Places(1, 8)
+
+        async def wait() -> None:
+            async with places.one():
+                await asyncio.Event().wait()
+
+        async with places.one():
+            waiting = begin(wait())  # as requests are
+            assert waiting is not None
+            if turns >= 4:
+                await until(lambda: places.are_wanted)
+        for _ in range(turns % 4):
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.wait({waiting})
+        assert waiting.cancelled() and not places.are_wanted
+        async with places.one() as place:
+            assert place.is_given
 
     asyncio.run(main())

@@ -59,6 +59,8 @@ def transform(source, call):
         return b""
     if what == "parent":
         open("/proc/%d/environ" % os.getppid(), "rb").read()
+    if what == "look":
+        open(call.query["file"], "rb").read()
     if what == "remove":
         os.unlink(call.query["file"])
     if what == "long":
@@ -209,13 +211,15 @@ def test_python_that_fails(s3, tmp_path: Path) -> None:
 
 
 def test_what_a_function_may_not(own: Server, s3, tmp_path: Path) -> None:
-    """It does not see the server's environment, and where the kernel has Landlock it removes no file."""
+    """It does not see the server's environment; where the kernel has Landlock it removes no file and sees no drive."""
     assert "PermissionError" in str(refused_by(s3, "parent"))
     kept = tmp_path / "kept"
     kept.write_bytes(b"x")
     if confined():
         assert "PermissionError" in str(refused_by(s3, f"remove&file={kept}"))
         assert kept.read_bytes() == b"x"
+        for file in (own.drives[0] / "pyrite.json", own.drives[0].parent / "functions.toml"):
+            assert file.exists() and "PermissionError" in str(refused_by(s3, f"look&file={file}"))
 
 
 def confined() -> bool:

@@ -19,12 +19,19 @@ class FakeTransport:
         self.written = b""
         self.ended = ""
         self.unsent = 0
+        self.reading = True
 
     def write(self, data: bytes) -> None:
         self.written += bytes(data)
 
     def get_extra_info(self, name: str) -> None:
         return None
+
+    def pause_reading(self) -> None:
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        self.reading = True
 
     def set_write_buffer_limits(self, high: int) -> None:
         assert high == 0
@@ -236,7 +243,6 @@ def test_many_requests_in_one_burst_leave_others_their_turn() -> None:
 
     async def main() -> None:
         host, transport = FakeHost(), FakeTransport()
-        transport.pause_reading = transport.resume_reading = lambda: None  # type: ignore[attr-defined]
         connection = Connection(host)  # type: ignore[arg-type]
         connection.connection_made(transport)  # type: ignore[arg-type]
         burst = b"GET /b/k HTTP/1.1\r\nHost: a\r\n\r\n" * 100
@@ -253,3 +259,107 @@ def test_many_requests_in_one_burst_leave_others_their_turn() -> None:
         assert transport.written.count(b"HTTP/1.1 200") == 100 and not transport.ended
 
     asyncio.run(main())
+
+
+class Failing(FakeHost):
+    """A host in which something is defective: its quick way, or its handler after it has waited."""
+
+    def __init__(self, quick: bool) -> None:
+        super().__init__()
+        self.crashes: list[BaseException] = []
+        self.may_go_on = asyncio.Event()
+        if not quick:
+            self.quick = None  # type: ignore[assignment]
+
+    def quick(self, head: Any, body: bytes) -> Response:
+        raise ValueError("a defect of the quick way")
+
+    async def handler(self, request: Any) -> Response:
+        if self.quick is None:
+            await self.may_go_on.wait()
+            raise RuntimeError("a defect of the handler")
+        return Response(200, [], b"from the handler")
+
+    def on_crash(self, error: BaseException) -> None:
+        self.crashes.append(error)
+
+
+def test_a_defect_of_the_quick_way_is_one_there_alone() -> None:
+    """It is told, and the request is answered by the handler."""
+
+    async def main() -> None:
+        host = Failing(quick=True)
+        talk = Talk(host)
+        talk.send(b"GET /b/k HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert [type(error) for error in host.crashes] == [ValueError]
+        assert talk.transport.written.endswith(b"from the handler") and not talk.transport.ended
+
+    asyncio.run(main())
+
+
+def test_a_request_that_fails_after_it_waited_ends_its_connection() -> None:
+    """Nobody waits for an answer that does not come: the defect is told, and the client sees the end."""
+
+    async def main() -> None:
+        host = Failing(quick=False)
+        talk = Talk(host)
+        talk.send(b"GET /b/k HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0)
+        assert not host.crashes and not talk.transport.ended
+        host.may_go_on.set()
+        while not host.crashes:
+            await asyncio.sleep(0)
+        assert [type(error) for error in host.crashes] == [RuntimeError]
+        assert talk.transport.ended == "aborted"
+
+    asyncio.run(main())
+
+
+class Sending(FakeHost):
+    """A host that answers with a stream, of which the client's system takes a little at a time."""
+
+    def __init__(self, short: bool) -> None:
+        super().__init__()
+        self.quick = None  # type: ignore[assignment]
+        self.short = short
+
+    async def handler(self, request: Any) -> Response:
+        async def blocks() -> Any:
+            while True:
+                yield [memoryview(bytes(1 << 20))]
+
+        return Response(200, [], blocks(), length=1 << 40)
+
+
+def slow_download(short: bool, rate: int, seconds: int) -> str:
+    """How a connection ended ("": not) whose client took `rate` bytes of an answer each second."""
+
+    async def talk() -> str:
+        talking = Talk(Sending(short))
+        connection, transport = talking.connection, talking.transport
+
+        def stall(views: Any) -> None:
+            transport.unsent += sum(map(len, views))
+            connection.pause_writing()
+
+        transport.writelines = stall  # type: ignore[attr-defined]
+        talking.send(b"GET /b/k HTTP/1.1\r\nHost: a\r\n\r\n")
+        for _ in range(seconds):
+            await asyncio.sleep(0)
+            transport.unsent = max(transport.unsent - rate, 0)
+            if not transport.unsent:
+                connection.resume_writing()
+            talking.wait(1)
+        connection.connection_lost(None)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        return transport.ended
+
+    return asyncio.run(talk())
+
+
+def test_a_slow_download_is_ended_only_while_others_wait() -> None:
+    """A client that takes a trickle of a large answer loses it once memory is short, as one that sends a trickle does."""
+    assert slow_download(short=False, rate=2000, seconds=8) == ""
+    assert slow_download(short=True, rate=80_000, seconds=8) == ""
+    assert slow_download(short=True, rate=2000, seconds=8) == "aborted"

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
 
+import lmdb
 import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pyrite.core.errors import Unavailable
+from pyrite.core.errors import OutcomeUnknown, OutOfSpace, Unavailable
 from pyrite.metadata import journal
-from pyrite.metadata.environment import LmdbEnvironment, MirrorSet, encode_redo
+from pyrite.metadata.environment import LmdbEnvironment, MirrorSet, WriteTransaction, encode_redo
 from pyrite.metadata.journal import Entry, Journal, decode_entry, decode_piece, load, order, replay
 from pyrite.metadata.kv import Batch, Engine
 from pyrite.metadata.lmdb import LmdbEngine
@@ -90,6 +91,30 @@ def test_a_journal_that_fails_is_counted(tmp_path: Path) -> None:
         kept.broken = False
         await kept.engine.commit(put(b=b"1"))
         assert kept.engine.journal_failures == 1
+        await kept.engine.close()
+
+    asyncio.run(body())
+
+
+@pytest.mark.parametrize("moment", ["apply", "commit"])
+def test_a_transaction_in_the_journal_is_not_said_to_have_failed(
+    tmp_path: Path, moment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without space a change has failed for certain until it is in the journal, from which a recovery brings it back."""
+    kept = Kept(tmp_path / "a")
+
+    def fail(*_: object) -> None:
+        raise lmdb.MapFullError("no space")
+
+    async def body() -> None:
+        await kept.engine.commit(put(before=b"1"))  # what became of an earlier one does not count
+        monkeypatch.setattr(WriteTransaction, "write" if moment == "apply" else "commit", fail)
+        with pytest.raises(Unavailable) as failed:
+            await kept.engine.commit(put(a=b"1"))
+        assert type(failed.value) is (OutOfSpace if moment == "apply" else OutcomeUnknown)
+        assert len(kept.entries) == 1 + (moment == "commit")
+        monkeypatch.undo()
+        await kept.engine.commit(put(b=b"1"))
         await kept.engine.close()
 
     asyncio.run(body())

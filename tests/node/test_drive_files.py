@@ -1,6 +1,8 @@
 """The small files of a drive: what was damaged is not believed."""
 
 import random
+import subprocess
+import sys
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -102,3 +104,16 @@ def test_processes_that_announce_at_once(drives: list[Path]) -> None:
         list(pool.map(announce, epochs))
     for path in drives:  # one that takes long is not waited for
         wait_until(lambda path=path: identities.read_announced([path]) == MirrorSet(40, ("one", "two")))
+
+
+def test_a_file_that_does_not_fit_is_not_replaced_by_a_part_of_it(tmp_path: Path) -> None:
+    """Where the file system takes a part of what is written, the file stays as it was, and somebody hears of it."""
+    path = tmp_path / "identity"
+    path.write_bytes(b"as it was")
+    program = (
+        "import pathlib, resource, sys\nfrom pyrite.node.drives import write_durably\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))\n"
+        "try:\n    write_durably(pathlib.Path(sys.argv[1]), bytes(200))\nexcept OSError:\n    sys.exit(7)"
+    )
+    assert subprocess.run([sys.executable, "-c", program, str(path)]).returncode == 7
+    assert path.read_bytes() == b"as it was"

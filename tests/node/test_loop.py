@@ -231,6 +231,8 @@ def test_a_drive_that_hangs_is_probed_once(tmp_path: Path, monkeypatch: pytest.M
         release.set()
         while store.drives[first].state is DriveState.ONLINE:
             await asyncio.sleep(0)
+        await store.volumes.workforce.lane(f"probe {first}").run(len, "")  # behind whatever else was asked of it
+        assert asked == [first], "it was asked again while it hung"
         monkeypatch.undo()
         await store.tick()
         assert store.drives[first].state is DriveState.ONLINE, "it is there, and is taken in again"

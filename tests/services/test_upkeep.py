@@ -32,3 +32,20 @@ def test_shards_do_not_move_to_and_fro(monkeypatch: pytest.MonkeyPatch, seed: in
         assert {record.id: record.drives for record in await process.catalog.all()} == settled
 
     world.live(body)
+
+
+def test_an_open_volume_of_a_drive_that_failed_is_verified_later() -> None:
+    """A drive that failed a write has its open volumes in the queue, too: they are looked at once they are sealed."""
+    world = World(1, 3, 1)
+
+    async def body(process: Process) -> None:
+        await process.buckets.create("bucket", "owner", "")
+        bucket = await process.buckets.find("bucket")
+        record = await put(process, bucket, b"k", b"v" * 1000)
+        (volume,) = await process.catalog.all()
+        assert (volume.state, volume.id) == ("open", record.extents[0].volume)
+        await process.upkeep.verify_drive(volume.drives[1])
+        (queued,) = await process.upkeep._store.queue.all()
+        assert (queued.record.volume, queued.record.shards) == (volume.id, (1,))
+
+    world.live(body)

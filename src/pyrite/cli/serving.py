@@ -153,6 +153,7 @@ def _config(given: dict[str, Any], environment: Environment) -> Config:
         targets=_checked(path("targets", "TARGETS"), read_targets),
         functions=_checked(path("functions", "FUNCTIONS"), read_functions),
         tiers=_checked(path("tiers", "TIERS"), read_tiers),
+        secret_files=environment.secret_files,
         scrub_period_s=_decimal("SCRUB_PERIOD", environment, given["scrub_period"], 14) * 86_400,
         volume_shard_bytes=_number("PYRITE_VOLUME_MIB", environment.get("VOLUME_MIB"), None, 2048) * MIB,
         compact_interval_s=_decimal("COMPACT_INTERVAL_S", environment, None, 60),

@@ -131,9 +131,10 @@ class Places:
             yield Place(self, False)
             return
         self._waiting += 1
-        await in_task()
         try:
-            await asyncio.wait_for(self._free.acquire(), _WAIT_MAX_S)
+            await in_task()
+            async with asyncio.timeout(_WAIT_MAX_S):
+                await self._free.acquire()
         except TimeoutError:
             yield Place(self, False)
             return

@@ -51,7 +51,8 @@ class Handover:
         """The answer as it comes; `timeout_s` is for each piece of it. Raises FunctionFailure."""
         while True:
             try:
-                told = await asyncio.wait_for(self._queue.get(), timeout_s)
+                async with asyncio.timeout(timeout_s):
+                    told = await self._queue.get()
             except TimeoutError:
                 raise FunctionFailure("LambdaTimeout", "The function took too long to answer.") from None
             if told is None:

@@ -198,7 +198,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         self._outlet.write(response, False, self._host.draining)  # type: ignore[union-attr]
         if self._host.draining:
-            self._linger()
+            self._linger(is_sending=False)
         else:
             self._next()
 
@@ -264,7 +264,7 @@ class Connection(asyncio.BufferedProtocol):
             self._refuse(HttpError(500, "internal error"))
             return
         if close:
-            self._linger()
+            self._linger(is_sending=not body.received)
             return
         if not body.received:
             await self._drain(body)
@@ -274,7 +274,7 @@ class Connection(asyncio.BufferedProtocol):
         """Read and drop the rest of a body that the handler did not want, up to a limit."""
         try:
             if not await body.drop(self._host.limits.drain_bytes):
-                self._linger()
+                self._linger(is_sending=True)
         except (ClientGone, MalformedBody, BodyTooSlow):
             self.abort()
 
@@ -284,22 +284,21 @@ class Connection(asyncio.BufferedProtocol):
         self._pending = b""
         if self._outlet is not None and not self._closing:
             self._outlet.write(self._host.on_http_error(error), False, True)
-        self._linger()
+        self._linger(is_sending=True)
 
-    def _linger(self) -> None:
-        """Close, but read on for a while: a reset now could take the response from the client."""
-        self._busy = True
-        self._body = None
-        self._pending = b""
-        self._lingering = True
+    def _linger(self, is_sending: bool) -> None:
+        """Close, but read on for a while where the client may be sending: a reset could take the response from it."""
+        self._busy = self._lingering = True
+        self._body, self._pending = None, b""
         self._deadlines.restart(self._host.now_s)
         transport = self._transport
         if transport is None or self._closing:
             return
-        if self._peer.secure or not transport.can_write_eof():
-            transport.close()
-        else:
+        self._intake.let_in()  # what a client still sends keeps it from reading the answer
+        if not self._peer.secure and transport.can_write_eof():
             transport.write_eof()
+        elif not is_sending:
+            transport.close()
 
     def _end_if_slow(self, progress: int, now_s: float) -> None:
         """End a large body that hardly gets on while others wait for buffers."""

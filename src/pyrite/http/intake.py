@@ -42,3 +42,8 @@ class Intake:
         if self._held:
             self._held = False
             self.resume()
+
+    def let_in(self) -> None:
+        """Receive whatever comes: nobody keeps it any more."""
+        self._held = False
+        self.resume()

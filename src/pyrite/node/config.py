@@ -25,6 +25,7 @@ _ALIASES = {
     **{name: (f"PYRITE_{name}", name) for name in ("VAULT_NAMESPACE", "VAULT_CACERT")},
     "DOMAIN": ("PYRITE_DOMAIN", "MINIO_DOMAIN", "RUSTFS_SERVER_DOMAINS"),
 }
+_FILE = "_FILE"
 ACCESS_KEY_MIN = 3
 SECRET_KEY_MIN = 8
 
@@ -61,6 +62,7 @@ class Config(msgspec.Struct, frozen=True):
     targets: Path | None = None
     functions: Path | None = None
     tiers: Path | None = None
+    secret_files: tuple[Path, ...] = ()
     drain_timeout_s: float = 25.0
     buffer_memory_bytes: int = 128 * MIB
     volume_shard_bytes: int = 2048 * MIB
@@ -84,10 +86,17 @@ class Environment:
             value = self._variables.get(alias)
             if value:
                 return value
-            file = self._variables.get(alias + "_FILE")
+            file = self._variables.get(alias + _FILE)
             if file:
                 return _read_secret(alias, Path(file))
         return None
+
+    @property
+    def secret_files(self) -> tuple[Path, ...]:
+        """Every file from which a setting is, or would be, read."""
+        known = {alias for aliases in _ALIASES.values() for alias in aliases}
+        named = [(name.removesuffix(_FILE), path) for name, path in self._variables.items() if name.endswith(_FILE)]
+        return tuple(Path(path) for name, path in named if path and (name in known or name.startswith("PYRITE_")))
 
 
 def _read_secret(alias: str, path: Path) -> str:

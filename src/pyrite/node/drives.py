@@ -179,12 +179,11 @@ def write_durably(path: Path, content: bytes, mode: int = 0o644) -> None:
     """Replace a small file so that after a crash there is the old or the new content."""
     staging = path.with_name(path.name + ".new")
     descriptor = os.open(staging, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, mode)
-    try:
+    with os.fdopen(descriptor, "wb") as file:  # which writes all of it, or raises
         os.fchmod(descriptor, mode)
-        os.write(descriptor, content)
+        file.write(content)
+        file.flush()
         os.fsync(descriptor)  # noqa: TID251 - identity files are this layer's own
-    finally:
-        os.close(descriptor)
     os.replace(staging, path)
     directory = os.open(path.parent, os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -181,11 +181,13 @@ class StoreProcess:
         )
 
     def _hidden(self, config: Config) -> tuple[str, ...]:
-        """What no function may read: drives, keys, and the files that say whom the store knows."""
+        """What no function may read: drives, folders of tiers, secrets, logs, and what says whom the store knows."""
         files = (config.keyring, config.tls_key, config.targets, config.tiers, config.ldap, config.identities)
-        logs = (config.audit_log, config.access_log)
+        others = (config.functions, config.audit_log, config.access_log)
+        tiers = (tier.path for tier in (read_tiers(config.tiers) if config.tiers is not None else ()) if tier.path)
+        secrets = (*config.secret_files, *((read_config(config.ldap).bind_password_file,) if config.ldap else ()))
         drives = (drive.path for drive in self.opened.drives)
-        return tuple(str(path) for path in (*drives, *files, *logs) if path is not None)
+        return tuple(str(path) for path in (*drives, *files, *others, *tiers, *secrets) if path is not None)
 
     def targets(self, config: Config) -> Targets:
         """Where events can go."""

@@ -143,7 +143,8 @@ async def housekeep(config: Config, opened: Opened, board: StatusBoard, locks: D
         await store.tick()
         store.engine.reap_readers()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _TICK_S)
+            async with asyncio.timeout(_TICK_S):
+                await stop.wait()
     await running
     beating.cancel()
     await store.close()

@@ -36,6 +36,7 @@ class AccessLog:
         self._log = structlog.get_logger(component="access")
         self._lines: list[bytes] = []
         self._size = 0
+        self._is_cut = False  # whether the last line of the file is not whole
 
     def write(self, record: AccessRecord) -> None:
         """Add a line; it reaches the file with the next flush."""
@@ -47,18 +48,25 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write what is buffered; the file is opened anew, so that rotation needs no signal. What cannot be written is
-        lost, and that is logged.
+        lost, and that is logged. A line that is cut off, as on a full file system, takes no other one with it.
         """
         if not self._lines:
             return
-        block = b"".join(self._lines)
+        block = b"".join((b"\n" if self._is_cut else b"", *self._lines))
         self._lines.clear()
         self._size = 0
         try:
             descriptor = os.open(self._path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
             try:
-                os.write(descriptor, block)
+                written = os.write(descriptor, block)  # one call, between whose lines no other process writes
             finally:
                 os.close(descriptor)
         except OSError as error:  # requests do not depend on it
-            self._log.error("access_log_not_written", path=str(self._path), reason=str(error), lost_bytes=len(block))
+            self._tell_loss(str(error), len(block))
+            return
+        self._is_cut = written < len(block)
+        if self._is_cut:
+            self._tell_loss("the file system took a part of it", len(block) - written)
+
+    def _tell_loss(self, reason: str, lost_bytes: int) -> None:
+        self._log.error("access_log_not_written", path=str(self._path), reason=reason, lost_bytes=lost_bytes)
