@@ -107,3 +107,40 @@ def test_what_is_cancelled_between_two_turns_is_told() -> None:
             await task
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("waits_for", ["a turn", "a future", "a task"])
+def test_what_is_cancelled_before_its_task_begins_cleans_up(waits_for: str) -> None:
+    """A cancellation in the very turn in which a coroutine became a task reaches it, and what it waits for."""
+
+    async def main() -> None:
+        ended: list[str] = []
+
+        async def inner() -> None:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append("inner")
+
+        async def work() -> None:
+            try:
+                if waits_for == "a turn":
+                    await asyncio.sleep(0)
+                elif waits_for == "a future":
+                    await asyncio.Event().wait()
+                else:
+                    await waited
+            finally:
+                ended.append("work")
+
+        waited = asyncio.create_task(inner())
+        await asyncio.sleep(0)
+        task = begin(work())
+        assert task is not None
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert ended == (["inner", "work"] if waits_for == "a task" else ["work"])
+        waited.cancel()
+
+    asyncio.run(main())

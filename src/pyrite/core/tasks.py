@@ -5,7 +5,6 @@ groups, cancellation) works in it. Before it first waits there is no task yet: `
 """
 
 import asyncio
-import types
 from collections.abc import Coroutine, Generator
 from typing import Any, TypeVar
 
@@ -21,25 +20,38 @@ def begin(coroutine: Coroutine[Any, Any, T]) -> "asyncio.Task[T] | None":
         waiting = coroutine.send(None)
     except StopIteration:
         return None
-    return asyncio.get_running_loop().create_task(_continued(coroutine, waiting))
+    return asyncio.get_running_loop().create_task(_Continued(coroutine, waiting))
 
 
-@types.coroutine
-def _continued(coroutine: Coroutine[Any, Any, T], waiting: Any) -> Generator[Any, Any, T]:
-    """What is left of a coroutine that waits for `waiting`: a future, or None for the next turn of the loop."""
-    try:
-        while True:
-            try:
-                sent = yield waiting
-            except GeneratorExit:
-                coroutine.close()
-                raise
-            except BaseException as error:  # noqa: BLE001 - whatever the task throws in, cancellation too
-                waiting = coroutine.throw(error)
-            else:
-                waiting = coroutine.send(sent)
-    except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+class _Continued(Coroutine[Any, Any, T]):
+    """What is left of a coroutine that waits for `waiting`: a future, or None for the next turn of the loop.
+
+    No generator: one that is cancelled before it begins never runs, and would leave the coroutine where it waits.
+    """
+
+    def __init__(self, coroutine: Coroutine[Any, Any, T], waiting: Any) -> None:
+        self._coroutine = coroutine
+        self._waiting = waiting
+        self._is_begun = False
+
+    def send(self, value: Any) -> Any:
+        if self._is_begun:
+            return self._coroutine.send(value)
+        self._is_begun = True
+        return self._waiting
+
+    def throw(self, *error: Any) -> Any:
+        if not self._is_begun:
+            self._is_begun = True
+            if self._waiting is not None and self._waiting.cancel():
+                return self._waiting  # as a task does that is cancelled while it waits
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        self._coroutine.close()
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        raise TypeError("it is a task's")
 
 
 async def in_task() -> None:
