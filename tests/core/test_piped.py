@@ -106,11 +106,21 @@ def test_who_is_cancelled_holds_no_place(turns: int) -> None:
             async with places.one():
                 await asyncio.Event().wait()
 
+        tasks: list[asyncio.Task[None]] = []
+
+        def start() -> None:  # as a connection begins a request: in a callback, outside of any task
+            task = begin(wait())
+            assert task is not None
+            tasks.append(task)
+            if not turns:
+                task.cancel()
+
         async with places.one():
-            waiting = begin(wait())  # as requests are
-            assert waiting is not None
+            asyncio.get_running_loop().call_soon(start)
+            await until(lambda: tasks)
             if turns >= 4:
                 await until(lambda: places.are_wanted)
+        (waiting,) = tasks
         for _ in range(turns % 4):
             await asyncio.sleep(0)
         waiting.cancel()
