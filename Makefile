@@ -9,7 +9,7 @@ serve: $(VENV)/.runtime ## a store on ./data, with credentials made for it
 	$(BIN)/pyrite serve ./data
 
 test: setup check ## everything that CI runs
-	$(BIN)/pytest -n 4 --dist loadgroup
+	$(BIN)/pytest -n 3 --dist loadgroup
 
 setup: $(VENV)/.dev
 

@@ -28,6 +28,19 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return chain, key
 
 
+OVER_BOTH = frozenset(("test_bodies", "test_boto3", "test_browsers", "test_clients", "test_versions"))
+"""Suites that run over HTTP and HTTPS by default: bodies and answers of every kind. The others do with `-m long`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a scheme makes no difference to takes its time over one of them."""
+    for item in items:
+        scheme = getattr(item, "callspec", None) and item.callspec.params.get("server")  # type: ignore[attr-defined]
+        if scheme == "https" and item.path.stem not in OVER_BOTH:
+            item.add_marker(pytest.mark.long)
+
+
 @pytest.fixture(scope="module", params=["http", "https"])
 def server(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, certificate: tuple[Path, Path]

@@ -17,7 +17,7 @@ def other(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(scope="module", params=["plain", "sealed"])
+@pytest.fixture(scope="module", params=[pytest.param("plain", marks=pytest.mark.long), "sealed"])
 def own(request, tmp_path_factory, other: Server):
     folder = tmp_path_factory.mktemp("tiers")
     (folder / "tiers.toml").write_text(

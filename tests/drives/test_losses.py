@@ -25,7 +25,7 @@ def replace(server: Server, lost: Path, new: Path) -> None:
     server.drives[server.drives.index(lost)] = new
 
 
-@pytest.mark.parametrize("lost", [(0,), (5,), (0, 1), (2, 5)])
+@pytest.mark.parametrize("lost", [(0,), (2, 5), *(pytest.param(one, marks=pytest.mark.long) for one in ((5,), (0, 1)))])
 def test_drives_vanish_under_load(tmp_path: Path, lost: tuple[int, ...]) -> None:
     """One or two of six folders are deleted at once under mixed load; none of the requests fails, and all is rebuilt."""
     drives = folders(tmp_path, 6)

@@ -33,7 +33,7 @@ def mended(server: Server) -> bool:
     return nothing_waits(server) and all(found["volumes_waiting_for_repair"] == 0 for found in drive(server, "list"))
 
 
-@pytest.mark.parametrize("bad", [(0,), (1, 4), (0, 5)])
+@pytest.mark.parametrize("bad", [(1, 4), *(pytest.param(one, marks=pytest.mark.long) for one in ((0,), (0, 5)))])
 def test_a_bit_in_every_page_of_the_volumes(tmp_path: Path, bad: tuple[int, ...]) -> None:
     """With a bit flipped in every page of one or two of six drives every read is right, and scrub mends all of it."""
     drives = folders(tmp_path, 6)
@@ -98,7 +98,7 @@ def test_more_rot_than_the_parity_names_what_is_lost(tmp_path: Path) -> None:
 NAMES = ("metadata/data.mdb", "metadata/lock.mdb", "mirrors.json")
 
 
-@pytest.mark.parametrize("bad", [(0,), (0, 2)])
+@pytest.mark.parametrize("bad", [(0, 2), pytest.param((0,), marks=pytest.mark.long)])
 def test_a_bit_in_every_page_of_every_file(tmp_path: Path, bad: tuple[int, ...]) -> None:
     """With a bit flipped in every page of every file of one or two of six drives, names too, all is right and mended."""
     drives = folders(tmp_path, 6)
