@@ -34,7 +34,7 @@ OVER_BOTH = frozenset(("test_bodies", "test_boto3", "test_browsers", "test_clien
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a scheme makes no difference to takes its time over one of them."""
+    """Mark the HTTPS run of every other suite as long."""
     for item in items:
         scheme = getattr(item, "callspec", None) and item.callspec.params.get("server")  # type: ignore[attr-defined]
         if scheme == "https" and item.path.stem not in OVER_BOTH:

@@ -41,7 +41,7 @@ def refuse_one_write(store: Store, error: Exception) -> None:
 
 @pytest.mark.parametrize("error", REFUSALS, ids=lambda error: type(error).__name__)
 def test_a_small_blob_goes_on_in_another_volume(tmp_path: Path, error: Exception) -> None:
-    """Where the drives of a volume are full, or fail, a small blob is placed anew, and the volume is sealed."""
+    """Where the drives of a volume are full, or fail, a small blob goes to another volume, and the first is sealed."""
     store = Store(tmp_path, 3, 1)
 
     async def body() -> None:

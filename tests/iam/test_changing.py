@@ -15,23 +15,29 @@ OTHER = "210987654321"
 Step = Callable[[], Awaitable[object]]
 
 
+def before_commit(store: Store, step: Step) -> None:
+    """Let another change be made between the reads of the next one and its commit."""
+    commit = store.engine.commit
+
+    async def commit_after(batch: Batch) -> None:
+        store.engine.commit = commit  # type: ignore[method-assign]
+        await step()
+        await commit(batch)
+
+    store.engine.commit = commit_after  # type: ignore[method-assign]
+
+
 @pytest.mark.parametrize("kind", ["user", "role"])
 def test_nobody_is_made_in_an_account_while_it_is_deleted(kind: str) -> None:
-    """That an account is empty is not believed after somebody was made in it, whoever commits first."""
+    """An account is not deleted when a user or role is made in it between the check and the commit."""
 
     async def main() -> None:
         store = Store()
         await store.changes.make(lambda change: accounts.create(change, "other", OTHER))
-        commit = store.engine.commit
-        made = []
-
-        async def commit_after(batch: Batch) -> None:
-            if not made:
-                made.append(kind)
-                await store.changes.make(lambda change: entities.create(change, kind, OTHER, "ada"))  # type: ignore[arg-type]
-            await commit(batch)
-
-        store.engine.commit = commit_after  # type: ignore[method-assign]
+        before_commit(
+            store,
+            lambda: store.changes.make(lambda change: entities.create(change, kind, OTHER, "ada")),  # type: ignore[arg-type]
+        )
         with pytest.raises(DeleteConflict):
             await store.changes.make(lambda change: accounts.delete(change, OTHER))
         assert [one.name for one in await store.changes.view.scan(EntityRecord, named(kind, OTHER))] == ["ada"]
@@ -45,20 +51,12 @@ def test_nobody_is_made_in_an_account_that_was_just_deleted() -> None:
     async def main() -> None:
         store = Store()
         await store.changes.make(lambda change: accounts.create(change, "other", OTHER))
-        commit = store.engine.commit
-        gone = []
-
-        async def commit_after(batch: Batch) -> None:
-            if not gone:
-                gone.append(OTHER)
-                await store.changes.make(lambda change: accounts.delete(change, OTHER))
-            await commit(batch)
 
         async def make(change: entities.Change) -> EntityRecord:
             await accounts.find(change, OTHER)
             return await entities.create(change, "user", OTHER, "ada")
 
-        store.engine.commit = commit_after  # type: ignore[method-assign]
+        before_commit(store, lambda: store.changes.make(lambda change: accounts.delete(change, OTHER)))
         with pytest.raises(NoSuchEntity):
             await store.changes.make(make)
         assert not await store.changes.view.scan(EntityRecord, named("user", OTHER))

@@ -12,7 +12,7 @@ from tests.objects.meddling import Meddled, get, put
 @pytest.mark.parametrize("error", [DriveFull("full"), DriveError("failed")], ids=lambda error: type(error).__name__)
 @pytest.mark.parametrize("size", [1000, 300_000])
 def test_an_object_goes_on_in_another_volume(monkeypatch: pytest.MonkeyPatch, error: Exception, size: int) -> None:
-    """Its bytes are placed anew, its name is given once, and what it was is counted once."""
+    """Its bytes go to another volume, and the bucket counts the object and its size once."""
     store = Meddled()
     refused: list[str] = []
     write = SimDrive.write

@@ -1,4 +1,4 @@
-"""Documents in the bodies of requests: read once, whoever asks, each time under the limit of who asks."""
+"""Documents in the bodies of requests: read once for all readers; each reader has its own limit of bytes."""
 
 import asyncio
 from types import SimpleNamespace

@@ -22,7 +22,7 @@ SMALL_MAX_BYTES = 128 * KIB
 
 _PADDING = bytes(8)
 SMALL_ATTEMPTS = 4
-"""How often a small blob is placed anew when drives fail under it."""
+"""How often a small blob is placed again when drives fail while it is written."""
 
 
 class Placed(NamedTuple):

@@ -30,7 +30,7 @@ Read = Callable[[Sequence[Extent], int, int], AsyncIterator[list[memoryview]]]
 """Bytes start..stop of a blob in blocks; the views of a block last until the next is asked for."""
 
 MOVES_MAX = 4
-"""How often a block is placed anew when drives fail under it."""
+"""How often a block is placed again when drives fail while it is written."""
 
 
 class _Run:

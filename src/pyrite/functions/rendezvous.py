@@ -68,30 +68,45 @@ async def meeting(
 ) -> AsyncIterator[None]:
     """While this is open an answer to the call of that route can be delivered, once, by who knows its token."""
     receiving: set[asyncio.Task[None]] = set()
+    is_open = True
 
     async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            why = await _receive(reader, token, handover, understand)
-            with contextlib.suppress(OSError):
-                _write(writer, FAILED if why else DONE, why)
-                await writer.drain()
-        finally:
-            writer.close()
+        why = await _receive(reader, token, handover, understand)
+        with contextlib.suppress(OSError):
+            _write(writer, FAILED if why else DONE, why)
+            await writer.drain()
 
     def begin(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if not is_open:  # it was accepted before the client left, and is told of only now
+            writer.close()
+            return
         task = asyncio.create_task(receive(reader, writer))
         receiving.add(task)
-        task.add_done_callback(receiving.discard)
+
+        def end(task: asyncio.Task[None]) -> None:
+            receiving.discard(task)
+            writer.close()  # here, because a task that is cancelled before it begins runs nothing of its coroutine
+
+        task.add_done_callback(end)
 
     path = folder / route
     server = await asyncio.start_unix_server(begin, path)
     try:
         yield
     finally:
-        server.close()
+        is_open = False
         path.unlink(missing_ok=True)
+        _stop(server)
         for task in list(receiving):  # the client is gone, and with it who would take the rest
             task.cancel()
+
+
+def _stop(server: asyncio.Server) -> None:
+    """Accept nothing more. What was accepted is told of first: a closed server forgets it, and leaves it open."""
+    loop = asyncio.get_running_loop()
+    for listening in server.sockets:
+        loop.remove_reader(listening.fileno())
+    loop.call_soon(server.close)
 
 
 async def _receive(reader: asyncio.StreamReader, token: str, handover: Handover, understand: Understand) -> bytes:
